@@ -1,0 +1,2 @@
+//! tracenet: the command line.
+fn main() {}

@@ -1,0 +1,357 @@
+//! What the core says: facts, in time order, pushed as they become known; and the summaries.
+
+use std::sync::Arc;
+
+use crate::event::{LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, TcpState};
+use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Tuple};
+use crate::tcp::Analysis;
+use crate::time::{DurationNs, MonoNs};
+
+/// One thing that is known, and whom it concerns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    /// When it happened.
+    pub t: MonoNs,
+    /// The process (and thread, where one acted) that it belongs to.
+    pub who: Option<Who>,
+    /// The connection that it belongs to.
+    pub conn: Option<ConnId>,
+    /// What.
+    pub kind: FactKind,
+}
+
+/// A process on a line of the story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// Identity.
+    pub key: ProcessKey,
+    /// Thread that acted; equal to the tgid where none did (packets, drops).
+    pub tid: u32,
+    /// `comm` at the time.
+    pub comm: Arc<str>,
+}
+
+/// The kinds of fact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FactKind {
+    /// A process was followed.
+    Forked {
+        /// Child.
+        child: ProcessKey,
+        /// Its comm.
+        comm: Arc<str>,
+        /// True where it is traced too.
+        followed: bool,
+    },
+    /// A process runs another program now.
+    Executed {
+        /// The path.
+        filename: Arc<str>,
+    },
+    /// A target ended.
+    Exited {
+        /// As wait(2) encodes it.
+        code: u32,
+    },
+    /// A syscall line.
+    Syscall(Box<SyscallEvent>),
+    /// A connection (or UDP flow) came into view.
+    Opened {
+        /// Its addresses; the local port may still be 0 for a client that is about to connect.
+        tuple: Tuple,
+        /// Side.
+        role: Role,
+        /// It existed before tracenet came.
+        before: bool,
+    },
+    /// A TCP connection is established.
+    Established {
+        /// From connect(2)'s SYN_SENT to ESTABLISHED; `None` on the accepting side.
+        connect: Option<DurationNs>,
+    },
+    /// accept(2) handed the connection over.
+    Accepted {
+        /// From ESTABLISHED to the return of accept.
+        wait: DurationNs,
+    },
+    /// A TCP state change worth a line.
+    State {
+        /// Before.
+        from: TcpState,
+        /// After.
+        to: TcpState,
+    },
+    /// A packet on the wire.
+    Packet(Box<PacketFact>),
+    /// A segment was sent again.
+    Retransmit {
+        /// Why.
+        cause: RetransmitCause,
+        /// Relative sequence numbers (from the ISN), where the ISN is known, else absolute.
+        seq: u32,
+        /// One past the end.
+        seq_end: u32,
+        /// Segments by TcpRetransSegs' count.
+        segments: u32,
+        /// Since it was sent before.
+        after: Option<DurationNs>,
+    },
+    /// A packet was thrown away by this host's kernel.
+    Dropped(Box<DropFact>),
+    /// A reset.
+    Reset {
+        /// `Out` sent, `In` received.
+        direction: Direction,
+        /// Kernel's reason, where known.
+        reason: Option<Arc<str>>,
+    },
+    /// A request and its answer.
+    Turn(Box<Turn>),
+    /// A connection is over (or tracenet is): its summary.
+    Closed(Box<ConnSummary>),
+    /// Events were lost here.
+    Lost {
+        /// Where.
+        source: LossSource,
+        /// Which probe or capture.
+        what: Arc<str>,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A packet with what the analyser said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PacketFact {
+    /// As captured.
+    pub packet: Packet,
+    /// Seen from the connection's socket.
+    pub direction: Direction,
+    /// Verdicts of the one analyser; `None` for UDP and for a second sighting on another interface.
+    pub analysis: Option<Analysis>,
+}
+
+/// A drop and where it stands in the story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropFact {
+    /// Kernel's reason name.
+    pub reason: Arc<str>,
+    /// Kernel symbol.
+    pub location: Arc<str>,
+    /// Seen from the socket it hurt.
+    pub direction: Direction,
+    /// TCP sequence range, absolute; equal for no payload.
+    pub seq: u32,
+    /// Payload bytes.
+    pub payload_len: u32,
+    /// Segments inside the one packet.
+    pub segments: u32,
+    /// Interface index, 0 for none.
+    pub ifindex: u32,
+    /// Namespace (inode number) where it was dropped.
+    pub netns_inum: u32,
+    /// Set where it was dropped at the connection's peer, whose socket lives on this host too.
+    pub at_peer: Option<PeerOwner>,
+}
+
+/// The process behind the other end of a connection, on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerOwner {
+    /// PID, 0 where unknown.
+    pub pid: u32,
+    /// Its comm, empty where unknown.
+    pub comm: Arc<str>,
+}
+
+/// One request/response turn: a burst of bytes from the client, then a burst from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// 0-based number of the turn on its connection.
+    pub index: u32,
+    /// Side of the observed socket.
+    pub role: Role,
+    /// First request byte written (client) or read (server).
+    pub start: MonoNs,
+    /// Last request byte written or read.
+    pub request_end: MonoNs,
+    /// First response byte read (client) or written (server).
+    pub response_start: MonoNs,
+    /// Last response byte read or written.
+    pub end: MonoNs,
+    /// Request bytes.
+    pub request_bytes: u64,
+    /// Response bytes; 0 where the connection ended without an answer.
+    pub response_bytes: u64,
+    /// Retransmitted segments between start and end.
+    pub retransmits: u32,
+    /// Drops between start and end.
+    pub drops: u32,
+    /// Lost events touched it.
+    pub incomplete: bool,
+}
+
+/// Retransmitted segments by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "named as RetransmitCause")]
+pub struct RetransmitTotals {
+    pub total: u64,
+    pub fast: u64,
+    pub tail_loss_probe: u64,
+    pub timeout: u64,
+    pub syn: u64,
+    pub syn_ack: u64,
+    pub other: u64,
+}
+
+impl RetransmitTotals {
+    /// Counts `segments` under `cause`.
+    pub fn add(&mut self, cause: RetransmitCause, segments: u64) {
+        self.total += segments;
+        *match cause {
+            RetransmitCause::Fast => &mut self.fast,
+            RetransmitCause::TailLossProbe => &mut self.tail_loss_probe,
+            RetransmitCause::Timeout => &mut self.timeout,
+            RetransmitCause::Syn => &mut self.syn,
+            RetransmitCause::SynAck => &mut self.syn_ack,
+            RetransmitCause::Other => &mut self.other,
+        } += segments;
+    }
+}
+
+/// Drops of one kind on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropTotals {
+    /// Kernel's reason name.
+    pub reason: Arc<str>,
+    /// Kernel symbol.
+    pub location: Arc<str>,
+    /// Seen from the socket it hurt.
+    pub direction: Direction,
+    /// Packets (socket buffers), as nft counts them.
+    pub packets: u64,
+    /// Wire segments inside (GSO).
+    pub segments: u64,
+    /// Namespace (inode number).
+    pub netns_inum: u32,
+    /// The process that owns the socket it hurt: the peer's, for drops at the peer.
+    pub owner: PeerOwner,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// Both FINs, or at least an orderly close.
+    Fin,
+    /// This side sent a reset.
+    ResetSent,
+    /// The peer sent a reset (connection refused too).
+    ResetReceived,
+    /// Retransmissions or keep-alives ran out (ETIMEDOUT), or the network said unreachable.
+    Timeout,
+    /// Not closed when tracenet ended.
+    Open,
+}
+
+impl CloseReason {
+    /// As in the summary's `close` field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::ResetSent => "reset_sent",
+            Self::ResetReceived => "reset_received",
+            Self::Timeout => "timeout",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// Round-trip times of a connection, from the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RttSummary {
+    /// Smallest.
+    pub min: DurationNs,
+    /// Median.
+    pub p50: DurationNs,
+    /// 99th percentile.
+    pub p99: DurationNs,
+    /// Largest.
+    pub max: DurationNs,
+    /// Number of samples.
+    pub samples: u64,
+}
+
+/// Everything about one connection, at its end or at tracenet's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnSummary {
+    /// Short name.
+    pub id: ConnId,
+    /// Socket cookie.
+    pub cookie: u64,
+    /// Owner: the process that used it last.
+    pub owner: Option<Who>,
+    /// Namespace cookie.
+    pub netns: NetnsCookie,
+    /// Namespace inode number.
+    pub netns_inum: u32,
+    /// Addresses.
+    pub tuple: Tuple,
+    /// Side.
+    pub role: Role,
+    /// It existed before tracenet came.
+    pub opened_before: bool,
+    /// First sight.
+    pub start: MonoNs,
+    /// Last sight.
+    pub end: MonoNs,
+    /// Bytes the application wrote in the connection's whole life.
+    pub bytes_sent: u64,
+    /// Bytes the application read in the connection's whole life.
+    pub bytes_received: u64,
+    /// Of `bytes_sent`, those before tracenet came.
+    pub bytes_sent_before: u64,
+    /// Of `bytes_received`, those before tracenet came.
+    pub bytes_received_before: u64,
+    /// Completed turns seen.
+    pub turns: u64,
+    /// When connect(2) began the handshake, for a client.
+    pub connect_start: Option<MonoNs>,
+    /// Handshake time, for a client.
+    pub connect: Option<DurationNs>,
+    /// When it was established, if seen.
+    pub established: Option<MonoNs>,
+    /// Time in the accept queue, for a server.
+    pub accept_wait: Option<DurationNs>,
+    /// Wire RTT.
+    pub rtt: Option<RttSummary>,
+    /// Retransmitted segments by cause, sent by this side.
+    pub retransmits: RetransmitTotals,
+    /// Drops in this socket's namespace.
+    pub drops: Vec<DropTotals>,
+    /// Drops in the peer's namespace on this host, or of the peer's socket.
+    pub peer_drops: Vec<DropTotals>,
+    /// Times that a zero window, ours or the peer's, stopped the sender, as seen on the wire.
+    pub zero_window_stalls: u64,
+    /// How it ended.
+    pub close: CloseReason,
+    /// `sk_err` at the end, an errno, 0 for none.
+    pub err: u32,
+    /// Kernel's last word.
+    pub tcp_info: Option<TcpInfo>,
+    /// Packets seen, out and in.
+    pub packets: (u64, u64),
+    /// W3C/OTLP trace id, if one was made.
+    pub trace_id: [u8; 16],
+    /// How the trace id was made.
+    pub trace_id_source: TraceIdSource,
+    /// Lost events touched it: its numbers may be low.
+    pub incomplete: bool,
+}
+
+/// Where a trace id came from: how sure it is that the peer's agent makes the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TraceIdSource {
+    /// Both initial sequence numbers: the same at both ends.
+    IsnPair,
+    /// Socket cookie and start time: known to this host only.
+    Local,
+}

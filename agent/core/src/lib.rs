@@ -1,0 +1,12 @@
+//! Sans-IO core of tracenet: [`Event`](event::Event)s in, [`Fact`](fact::Fact)s out.
+//!
+//! It knows no clock, no thread, no file and no exporter: time is an argument, input is a value, and hostile
+//! input is a value too. See ARCHITECTURE.md for the invariants.
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod fact;
+pub mod key;
+pub mod syscall;
+pub mod tcp;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Syscalls: numbers, names, what to read of their arguments, and how strace would print them.
