@@ -188,6 +188,13 @@ pub struct Turn {
     pub drops: u32,
     /// Lost events touched it.
     pub incomplete: bool,
+    /// Addresses of the connection, as [`ConnSummary::tuple`].
+    pub tuple: Tuple,
+    /// The connection's trace id: the one that its [`ConnSummary`] will tell, so that a span of the turn can be
+    /// sent before the connection's.
+    pub trace_id: [u8; 16],
+    /// How the trace id was made, as [`ConnSummary::trace_id_source`].
+    pub trace_id_source: TraceIdSource,
 }
 
 /// Retransmitted segments by cause.
