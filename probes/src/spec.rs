@@ -1,0 +1,159 @@
+//! What a session is asked to do, and what each probe needs.
+
+/// Highest syscall number that a filter can name, exclusive.
+pub const MAX_NR: usize = 512;
+
+/// Default size of the ring buffer: 32 MiB.
+pub const DEFAULT_RING_BYTES: u32 = 32 << 20;
+
+/// What to record, and of whom.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Thread-group ids to trace from the start. More can be added with [`Session::add_target`](crate::Session::add_target).
+    pub targets: Vec<u32>,
+    /// Follow children of targets, from their first instruction.
+    pub follow: bool,
+    /// Bytes of user memory recorded of a string or a buffer, at most 4096 (strace's `-s`).
+    pub string_limit: u32,
+    /// Which syscalls to record.
+    pub syscalls: SyscallFilter,
+    /// Size of the ring buffer in bytes; rounded up to a power of two, at least 64 KiB, at most 1 GiB.
+    pub ring_bytes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            follow: false,
+            string_limit: 32,
+            syscalls: SyscallFilter::default(),
+            ring_bytes: DEFAULT_RING_BYTES,
+        }
+    }
+}
+
+/// Which syscalls of the targets become events. The default is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyscallFilter {
+    all: [u64; MAX_NR / 64],
+    socket_only: [u64; MAX_NR / 64],
+}
+
+impl Default for SyscallFilter {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl SyscallFilter {
+    /// No syscall.
+    pub const fn none() -> Self {
+        Self { all: [0; MAX_NR / 64], socket_only: [0; MAX_NR / 64] }
+    }
+
+    /// Every syscall.
+    pub const fn every() -> Self {
+        Self { all: [u64::MAX; MAX_NR / 64], socket_only: [0; MAX_NR / 64] }
+    }
+
+    /// Records syscall `nr` always. Numbers from [`MAX_NR`] on are ignored.
+    pub fn insert(&mut self, nr: u32) {
+        if let Some(word) = self.all.get_mut(nr as usize / 64) {
+            *word |= 1 << (nr % 64);
+        }
+    }
+
+    /// Records syscall `nr` when its descriptor argument is a socket. [`insert`](Self::insert) wins over this.
+    pub fn insert_socket_only(&mut self, nr: u32) {
+        if let Some(word) = self.socket_only.get_mut(nr as usize / 64) {
+            *word |= 1 << (nr % 64);
+        }
+    }
+
+    /// True where `nr` is always recorded.
+    pub fn contains(&self, nr: u32) -> bool {
+        self.all.get(nr as usize / 64).is_some_and(|w| w >> (nr % 64) & 1 == 1)
+    }
+
+    /// True where `nr` is recorded on sockets (and only there, unless [`contains`](Self::contains)).
+    pub fn contains_socket_only(&self, nr: u32) -> bool {
+        self.socket_only.get(nr as usize / 64).is_some_and(|w| w >> (nr % 64) & 1 == 1)
+    }
+
+    /// True where nothing is recorded, so that the syscall probes need not be attached.
+    pub fn is_empty(&self) -> bool {
+        self.all.iter().chain(&self.socket_only).all(|w| *w == 0)
+    }
+}
+
+/// One probe: where it hooks, whether it is attached, and what goes missing without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookStatus {
+    /// Name of the BPF program.
+    pub name: &'static str,
+    /// Where it hooks, e.g. `tp_btf/tcp_retransmit_skb`.
+    pub hook: &'static str,
+    /// True where it was loaded and attached.
+    pub attached: bool,
+    /// What the kernel said, in one line, where it was not.
+    pub error: Option<String>,
+    /// What the user loses without it.
+    pub feature: &'static str,
+    /// What to do about it, where it was not attached.
+    pub remedy: Option<String>,
+}
+
+/// In-kernel totals of one network namespace, of all its sockets, since the session was opened. They don't pass
+/// through the ring buffer, so a full ring doesn't touch them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NetnsTotals {
+    /// Inode number of the namespace (`net:[4026531840]`), 0 where never seen.
+    pub netns_inum: u32,
+    /// Segments sent again, as `TcpRetransSegs` counts them: `tcp_sock.total_retrans` differences and SYN/ACKs.
+    pub retransmitted_segments: u64,
+    /// Of these, fast retransmits.
+    pub fast: u64,
+    /// Of these, tail loss probes.
+    pub tail_loss_probe: u64,
+    /// Of these, timeouts and the slow start after them.
+    pub timeout: u64,
+    /// Of these, SYNs.
+    pub syn: u64,
+    /// Of these, SYN/ACKs.
+    pub syn_ack: u64,
+    /// Of these, with no cause of the above, or found only when the socket ended.
+    pub other: u64,
+    /// Retransmission timer expiries seen (compare `TCPTimeouts`).
+    pub timeouts: u64,
+    /// Segments sent again whose socket has no known owner.
+    pub retransmits_unowned: u64,
+    /// Packets dropped, of any reason that user space is told about, with a known owner.
+    pub drops_owned: u64,
+    /// Packets dropped of TCP and UDP flows without a known owner.
+    pub drops_unowned: u64,
+    /// Packets dropped by a netfilter verdict (`NETFILTER_DROP`), TCP and UDP.
+    pub drops_netfilter: u64,
+    /// Segments in the dropped packets (`gso_segs`).
+    pub drop_segments: u64,
+    /// UDP datagrams refused by a full receive buffer (compare `UdpRcvbufErrors`).
+    pub udp_rcvbuf_errors: u64,
+    /// Resets sent (compare `TcpOutRsts`).
+    pub resets_sent: u64,
+    /// Resets received.
+    pub resets_received: u64,
+    /// Connections opened by connect (compare `TcpActiveOpens`).
+    pub active_opens: u64,
+    /// Connections that came out of a listener (compare `TcpPassiveOpens`).
+    pub passive_opens: u64,
+}
+
+/// Result of one [`Session::drain`](crate::Session::drain).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drained {
+    /// True where the ring buffer was read to its end; false where `budget` ended it.
+    pub emptied: bool,
+    /// Records read.
+    pub records: usize,
+}
+
