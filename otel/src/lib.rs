@@ -1,1 +1,32 @@
-//! See the crate description.
+//! OpenTelemetry spans and metrics of *observed* processes: facts of the core in, OTLP out.
+//!
+//! [`Telemetry`] turns [`Fact`](tracenet_core::fact::Fact)s into spans and metrics and hands them to a [`Sink`],
+//! which never blocks; an [`Exporter`] sends them from a thread of its own. What can't be kept or sent is counted
+//! ([`Losses`]), never silently gone.
+//!
+//! Names follow OpenTelemetry's semantic conventions where these have one, and `tracenet.*` where not; all names
+//! of ours stand in [`names`].
+#![forbid(unsafe_code)]
+
+pub mod names;
+
+mod batch;
+mod exporter;
+mod histogram;
+mod metrics;
+mod options;
+mod otlp;
+mod queue;
+mod resource;
+mod spans;
+mod telemetry;
+mod value;
+
+pub use exporter::{ExportReport, Exporter};
+pub use histogram::ExponentialHistogram;
+pub use metrics::Meter;
+pub use options::{Compression, Destination, Error, ExportOptions, Protocol, SignalOptions};
+pub use queue::{Losses, Sink, SpanItem, Worth};
+pub use resource::{ProcessIdentity, Resources};
+pub use spans::SpanBuilder;
+pub use telemetry::Telemetry;

@@ -1,0 +1,356 @@
+//! The sections of the file, their defaults and their ranges.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::quantity::{Bytes, Time};
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which processes.
+    pub targets: Targets,
+    /// Stop after this long; without it, at Ctrl-C or when the targets end.
+    pub duration: Option<Time>,
+    /// The syscall view.
+    pub syscalls: Syscalls,
+    /// The packet view.
+    pub capture: Capture,
+    /// What is printed, and where.
+    pub output: Output,
+    /// What is exported, and where to.
+    pub export: Export,
+    /// Bounds of queues and tables.
+    pub limits: Limits,
+}
+
+/// Which processes are traced.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Targets {
+    /// Live processes to attach to, by PID (`-p`).
+    #[serde(deserialize_with = "pids")]
+    #[schemars(inner(range(min = 1, max = 4_194_304)))]
+    pub pids: Vec<u32>,
+    /// Child processes are traced too (`-f`).
+    pub follow: bool,
+}
+
+/// The syscall view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Syscalls {
+    /// Which syscalls are shown, in strace's words (`-e trace=`): names, `%network`, `!close`, `none`, `all`.
+    pub trace: Vec<String>,
+    /// Longest string printed, in bytes (`-s`).
+    #[serde(deserialize_with = "ranged::<_, 0, 4096>")]
+    #[schemars(range(min = 0, max = 4096))]
+    pub string_limit: u32,
+    /// The time spent in each syscall is shown (`-T`).
+    pub durations: bool,
+}
+
+impl Default for Syscalls {
+    fn default() -> Self {
+        Self { trace: Vec::new(), string_limit: 32, durations: false }
+    }
+}
+
+/// The packet view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capture {
+    /// Packets are captured at all (`-i none` turns it off).
+    pub enabled: bool,
+    /// Interface to capture on, `any` for all (`-i`).
+    pub interface: String,
+    /// tcpdump expression that narrows the targets' packets further.
+    pub filter: Option<String>,
+    /// Most bytes kept of a packet.
+    #[serde(deserialize_with = "ranged::<_, 96, 262144>")]
+    #[schemars(range(min = 96, max = 262_144))]
+    pub snaplen: u32,
+    /// Kernel buffer of one capture, 64KiB to 1GiB.
+    #[serde(deserialize_with = "bytes::<_, 65536, 1073741824>")]
+    pub buffer_bytes: Bytes,
+    /// Write the packets as pcapng to this file (`-w`).
+    pub write: Option<PathBuf>,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interface: "any".to_owned(),
+            filter: None,
+            snaplen: 262_144,
+            buffer_bytes: Bytes(16 << 20),
+            write: None,
+        }
+    }
+}
+
+/// What is printed, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// Lines for people or JSON objects (`--json`).
+    pub format: Format,
+    /// Write the story to this file instead of standard output (`-o`).
+    pub file: Option<PathBuf>,
+    /// When to use colour (`--color`).
+    pub color: Color,
+    /// Packets have lines in the story (`--no-packets` leaves them out).
+    pub packets: bool,
+    /// Only the summary is printed (`-q`).
+    pub quiet: bool,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { format: Format::Text, file: None, color: Color::Auto, packets: true, quiet: false }
+    }
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is exported, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Export {
+    /// The OTLP exporter.
+    pub otlp: Otlp,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// The OTLP exporter. The `OTEL_*` variables win over this section, and `--otlp` over both.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Otlp {
+    /// `http://HOST:4317` (gRPC), `http://HOST:4318` (HTTP) or `file:PATH`; without it, nothing is exported.
+    pub endpoint: Option<String>,
+    /// `grpc` or `http/protobuf`; without it, by the port.
+    pub protocol: Option<Protocol>,
+    /// Headers (gRPC: metadata) of every request. They may hold secrets: mind who can read the file.
+    pub headers: BTreeMap<String, String>,
+    /// How long a request may take, 1ms to 1h.
+    #[serde(deserialize_with = "time::<_, 1, 3600000>")]
+    pub timeout: Time,
+    /// Compression of requests.
+    pub compression: Compression,
+    /// Most bytes of spans that wait or are on their way, 64KiB to 16GiB.
+    #[serde(deserialize_with = "bytes::<_, 65536, 17179869184>")]
+    pub queue_bytes: Bytes,
+    /// How long to go on sending after the end, 0s to 1h.
+    #[serde(deserialize_with = "time::<_, 0, 3600000>")]
+    pub shutdown_timeout: Time,
+}
+
+impl Default for Otlp {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            protocol: None,
+            headers: BTreeMap::new(),
+            timeout: Time(Duration::from_secs(10)),
+            compression: Compression::None,
+            queue_bytes: Bytes(64 << 20),
+            shutdown_timeout: Time(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Otlp {
+    /// Names of headers only: their values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Otlp")
+            .field("endpoint", &self.endpoint)
+            .field("protocol", &self.protocol)
+            .field("headers", &self.headers.keys())
+            .field("timeout", &self.timeout)
+            .field("compression", &self.compression)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("shutdown_timeout", &self.shutdown_timeout)
+            .finish()
+    }
+}
+
+/// OTLP's encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP/HTTP with binary protobuf.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// Compression of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// RFC 1952.
+    Gzip,
+}
+
+/// Metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Time between exports, 100ms to 1h.
+    #[serde(deserialize_with = "time::<_, 100, 3600000>")]
+    pub interval: Time,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { interval: Time(Duration::from_secs(10)) }
+    }
+}
+
+/// Bounds of queues and tables. What doesn't fit is dropped and counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// BPF ring buffer: a power of two, 64KiB to 1GiB.
+    #[serde(deserialize_with = "ring_bytes")]
+    pub ring_bytes: Bytes,
+    /// Connections kept at a time.
+    #[serde(deserialize_with = "ranged::<_, 64, 4194304>")]
+    #[schemars(range(min = 64, max = 4_194_304))]
+    pub connections: u32,
+    /// Events that wait for the core.
+    #[serde(deserialize_with = "ranged::<_, 1024, 16777216>")]
+    #[schemars(range(min = 1024, max = 16_777_216))]
+    pub queue_events: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { ring_bytes: Bytes(16 << 20), connections: 65_536, queue_events: 262_144 }
+    }
+}
+
+impl Export {
+    /// What this section means in OpenTelemetry's variables, so that it can stand behind the environment: the
+    /// value for an `OTEL_*` name, `None` where the file says nothing.
+    pub fn otel_variable(&self, name: &str) -> Option<String> {
+        match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => self.otlp.endpoint.clone(),
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => self.otlp.protocol.map(|protocol| {
+                match protocol {
+                    Protocol::Grpc => "grpc",
+                    Protocol::HttpProtobuf => "http/protobuf",
+                }
+                .to_owned()
+            }),
+            "OTEL_EXPORTER_OTLP_HEADERS" if !self.otlp.headers.is_empty() => {
+                let pairs = self.otlp.headers.iter().map(|(k, v)| format!("{k}={}", percent_encoded(v)));
+                Some(pairs.collect::<Vec<_>>().join(","))
+            }
+            "OTEL_EXPORTER_OTLP_TIMEOUT" => Some(self.otlp.timeout.0.as_millis().to_string()),
+            "OTEL_EXPORTER_OTLP_COMPRESSION" => Some(
+                match self.otlp.compression {
+                    Compression::None => "none",
+                    Compression::Gzip => "gzip",
+                }
+                .to_owned(),
+            ),
+            "OTEL_METRIC_EXPORT_INTERVAL" => Some(self.metrics.interval.0.as_millis().to_string()),
+            _ => None,
+        }
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_graphic() && !matches!(b, b'%' | b',' | b'=' | b';') {
+            out.push(b as char);
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
+/// A whole number from `MIN` to `MAX`, checked here so that the message has a line and a column.
+fn ranged<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(from: D) -> Result<u32, D::Error> {
+    let n = u64::deserialize(from)?;
+    match u32::try_from(n) {
+        Ok(n) if (MIN..=MAX).contains(&n) => Ok(n),
+        _ => Err(de::Error::custom(format!("{n} is out of range: use {MIN} to {MAX}"))),
+    }
+}
+
+fn bytes<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(from: D) -> Result<Bytes, D::Error> {
+    let n = Bytes::deserialize(from)?;
+    if (MIN..=MAX).contains(&n.0) {
+        Ok(n)
+    } else {
+        Err(de::Error::custom(format!("{n} is out of range: use {} to {}", Bytes(MIN), Bytes(MAX))))
+    }
+}
+
+fn ring_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    let n = bytes::<_, 65_536, 1_073_741_824>(from)?;
+    // BPF_MAP_TYPE_RINGBUF takes powers of two only (kernel/bpf/ringbuf.c, ringbuf_map_alloc).
+    if n.0.is_power_of_two() {
+        Ok(n)
+    } else {
+        Err(de::Error::custom(format!("{n} is not a power of two: use {}", Bytes(n.0.next_power_of_two()))))
+    }
+}
+
+/// A time between `MIN` and `MAX` milliseconds.
+fn time<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(from: D) -> Result<Time, D::Error> {
+    let t = Time::deserialize(from)?;
+    let (min, max) = (Duration::from_millis(MIN), Duration::from_millis(MAX));
+    if (min..=max).contains(&t.0) {
+        Ok(t)
+    } else {
+        Err(de::Error::custom(format!("{t} is out of range: use {} to {}", Time(min), Time(max))))
+    }
+}
+
+fn pids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
+    /// PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.h).
+    const MOST: u32 = 4 << 20;
+    let pids = Vec::<u32>::deserialize(from)?;
+    match pids.iter().find(|pid| !(1..=MOST).contains(*pid)) {
+        None => Ok(pids),
+        Some(pid) => Err(de::Error::custom(format!("{pid} is no PID: use 1 to {MOST}"))),
+    }
+}

@@ -1,0 +1,4 @@
+//! Metrics of observed processes, accumulated from facts.
+/// Meter.
+#[derive(Debug)]
+pub struct Meter {}

@@ -1,0 +1,120 @@
+//! Names that OpenTelemetry's semantic conventions don't have (yet): spans, metrics, attributes, events.
+//!
+//! Suffixes, units and attribute values follow the proposal open-telemetry/semantic-conventions#3682.
+
+/// Instrumentation scope of everything exported.
+pub const SCOPE: &str = "tracenet";
+
+/// Names of spans.
+pub mod span {
+    /// A TCP connection from first to last sight.
+    pub const TCP_CONNECTION: &str = "TCP connection";
+    /// A UDP flow from first to last sight.
+    pub const UDP_FLOW: &str = "UDP flow";
+    /// connect(2) to ESTABLISHED, or to the failure.
+    pub const TCP_CONNECT: &str = "TCP connect";
+    /// ESTABLISHED to the return of accept(2).
+    pub const TCP_ACCEPT_WAIT: &str = "TCP accept wait";
+    /// A turn of an undecoded protocol over TCP.
+    pub const TCP_REQUEST: &str = "tcp request";
+    /// A turn of an undecoded protocol over UDP.
+    pub const UDP_REQUEST: &str = "udp request";
+}
+
+/// Names of span events.
+pub mod event {
+    /// A segment was sent again.
+    pub const RETRANSMIT: &str = "tracenet.retransmit";
+    /// The kernel threw a packet away.
+    pub const DROP: &str = "tracenet.drop";
+    /// A reset was sent or received.
+    pub const RESET: &str = "tracenet.reset";
+    /// A side announced that it can't take any more bytes.
+    pub const ZERO_WINDOW: &str = "tracenet.zero_window";
+    /// TCP changed its state.
+    pub const STATE: &str = "tracenet.tcp.state";
+    /// Events were lost that may have belonged here (INV 6).
+    pub const LOST: &str = "tracenet.events.lost";
+}
+
+/// Names of metrics.
+pub mod metric {
+    /// Connections that ended, {connection}.
+    pub const TCP_CONNECTIONS: &str = "tracenet.tcp.connections";
+    /// First to last sight, s.
+    pub const TCP_CONNECTION_DURATION: &str = "tracenet.tcp.connection.duration";
+    /// connect(2) to ESTABLISHED, s.
+    pub const TCP_HANDSHAKE_DURATION: &str = "tracenet.tcp.handshake.duration";
+    /// Median round-trip time of each connection, from the wire, s.
+    pub const TCP_RTT: &str = "tracenet.tcp.rtt";
+    /// Segments sent again, {segment}.
+    pub const TCP_RETRANSMITS: &str = "tracenet.tcp.retransmits";
+    /// Resets, {segment}.
+    pub const TCP_RESETS: &str = "tracenet.tcp.resets";
+    /// Time in the accept queue, s.
+    pub const TCP_ACCEPT_QUEUE_WAIT_DURATION: &str = "tracenet.tcp.accept_queue.wait.duration";
+    /// Packets that the kernel threw away, {packet}.
+    pub const PACKET_DROPS: &str = "tracenet.packet.drops";
+    /// Request's first byte to response's last, s.
+    pub const TURN_DURATION: &str = "tracenet.turn.duration";
+    /// Events and spans that tracenet lost itself, {event}.
+    pub const AGENT_EVENTS_LOST: &str = "tracenet.agent.events.lost";
+}
+
+/// Keys of attributes of spans, events and metrics.
+#[expect(missing_docs, reason = "said where they are set")]
+pub mod attribute {
+    pub const CONNECTION_ID: &str = "tracenet.connection.id";
+    pub const CONNECTION_OPENED_BEFORE: &str = "tracenet.connection.opened_before";
+    pub const CONNECTION_CLOSE_REASON: &str = "tracenet.connection.close_reason";
+    pub const CONNECTION_BYTES_SENT: &str = "tracenet.connection.bytes_sent";
+    pub const CONNECTION_BYTES_RECEIVED: &str = "tracenet.connection.bytes_received";
+    pub const CONNECTION_TURNS: &str = "tracenet.connection.turns";
+    pub const NETNS: &str = "tracenet.netns";
+    pub const PACKETS_SENT: &str = "tracenet.packets.sent";
+    pub const PACKETS_RECEIVED: &str = "tracenet.packets.received";
+    /// Followed by a dot and the cause.
+    pub const RETRANSMITS: &str = "tracenet.tcp.retransmits";
+    pub const RTT_MIN: &str = "tracenet.tcp.rtt.min";
+    pub const RTT_P50: &str = "tracenet.tcp.rtt.p50";
+    pub const RTT_P99: &str = "tracenet.tcp.rtt.p99";
+    pub const ZERO_WINDOW_STALLS: &str = "tracenet.tcp.zero_window_stalls";
+    pub const DROPS: &str = "tracenet.drops";
+    pub const PEER_DROPS: &str = "tracenet.peer.drops";
+    pub const TRACE_ID_SOURCE: &str = "tracenet.trace_id.source";
+    pub const SPANS_OMITTED: &str = "tracenet.trace.spans_omitted";
+    pub const INCOMPLETE: &str = "tracenet.incomplete";
+    pub const TURN_INDEX: &str = "tracenet.turn.index";
+    pub const TURN_REQUEST_BYTES: &str = "tracenet.turn.request.bytes";
+    pub const TURN_RESPONSE_BYTES: &str = "tracenet.turn.response.bytes";
+    /// Time from the request's first byte to its last, s.
+    pub const TURN_REQUEST_DURATION: &str = "tracenet.turn.request.duration";
+    /// Time from the request's last byte to the response's first, s.
+    pub const TURN_WAIT_DURATION: &str = "tracenet.turn.wait.duration";
+    /// Time from the response's first byte to its last, s.
+    pub const TURN_RESPONSE_DURATION: &str = "tracenet.turn.response.duration";
+    pub const ROLE: &str = "role";
+    pub const TYPE: &str = "type";
+    pub const REASON: &str = "reason";
+    pub const LAYER: &str = "layer";
+    pub const TRANSPORT: &str = "transport";
+    pub const DIRECTION: &str = "direction";
+    pub const CAUSE: &str = "cause";
+    pub const SOURCE: &str = "source";
+    pub const PROTOCOL: &str = "protocol";
+    pub const LOCATION: &str = "location";
+    pub const SEQ: &str = "seq";
+    pub const SEQ_END: &str = "seq_end";
+    pub const SEGMENTS: &str = "segments";
+    pub const PAYLOAD_BYTES: &str = "payload.bytes";
+    pub const AFTER: &str = "after";
+    pub const INTERFACE_INDEX: &str = "interface.index";
+    pub const AT_PEER: &str = "at_peer";
+    pub const PEER_PID: &str = "peer.pid";
+    pub const PEER_COMM: &str = "peer.comm";
+    pub const FROM: &str = "from";
+    pub const TO: &str = "to";
+    pub const COUNT: &str = "count";
+    pub const WHAT: &str = "what";
+    pub const OVERFLOW: &str = "otel.metric.overflow";
+}

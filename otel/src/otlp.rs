@@ -1,0 +1,1 @@
+//! OTLP over gRPC, over HTTP and into a file.

@@ -1,0 +1,4 @@
+//! Spans of observed processes, built from facts.
+/// Builder.
+#[derive(Debug)]
+pub struct SpanBuilder {}
