@@ -1,6 +1,20 @@
 //! The one TCP analyser (INV 1): segments in, verdicts out. Live packets and files feed the same code.
+//!
+//! The rules are those of Wireshark's documentation (User's Guide, section 7.5 "TCP Analysis"), held against
+//! tshark's output; the terms are those of RFC 9293, 5681 and 7323.
 
-use crate::event::Segment;
+mod analyser;
+mod half;
+pub mod seq;
+pub mod streams;
+mod unacked;
+mod verdict;
+
+pub use analyser::Analyser;
+pub use streams::{Streams, StreamSegment};
+pub use unacked::MAX_UNACKED;
+pub use verdict::Verdicts;
+
 use crate::time::DurationNs;
 
 /// Which end sent a segment.
@@ -11,10 +25,6 @@ pub enum Side {
     /// Responder.
     Resp,
 }
-
-/// Verdicts on one segment, in Wireshark's names, as a set of bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verdicts(pub u32);
 
 /// What the analyser says of one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,21 +41,4 @@ pub struct Analysis {
     pub rto: Option<DurationNs>,
     /// Number of this duplicate ACK, from 1.
     pub dup_ack_num: Option<u32>,
-}
-
-/// State of one connection as an observer may claim it.
-#[derive(Debug, Default)]
-pub struct Analyser {}
-
-impl Analyser {
-    /// A connection of which nothing was seen.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes the next segment. `t_ns` is the capture stamp (any epoch, the same for all calls).
-    pub fn segment(&mut self, t_ns: u64, from: Side, seg: &Segment, payload_len: u32) -> Analysis {
-        let _ = (t_ns, from, seg, payload_len);
-        Analysis::default()
-    }
 }

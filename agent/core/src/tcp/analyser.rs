@@ -1,0 +1,277 @@
+//! Wireshark's rules (User's Guide, section 7.5 "TCP Analysis"), one segment at a time.
+
+use crate::event::{Segment, tcp_flags};
+use crate::time::DurationNs;
+
+use super::half::{Half, Scale};
+use super::seq::SeqNum;
+use super::verdict::Verdicts;
+use super::{Analysis, Side};
+
+/// A retransmission this soon after the last ACK that asked for it is a fast one.
+const FAST_RETRANSMISSION_NS: u64 = 20_000_000;
+
+/// A late segment is out of order up to this long after its successor, where the handshake's RTT is unknown.
+const OUT_OF_ORDER_NS: u64 = 3_000_000;
+
+/// Duplicate ACKs after which a retransmission may be a fast one.
+const FAST_RETRANSMISSION_DUP_ACKS: u32 = 2;
+
+/// State of one connection as an observer may claim it.
+#[derive(Debug, Default)]
+pub struct Analyser {
+    orig: Half,
+    resp: Half,
+    /// Stamp of the last SYN without ACK, until the handshake's RTT is known.
+    syn_t_ns: Option<u64>,
+    initial_rtt_ns: Option<u64>,
+}
+
+/// A segment as the rules look at it.
+struct Seen<'a> {
+    t_ns: u64,
+    seg: &'a Segment,
+    seq: SeqNum,
+    /// After the last sequence number; SYN and FIN count.
+    end: SeqNum,
+    ack: SeqNum,
+    len: u32,
+}
+
+impl Seen<'_> {
+    fn has(&self, flags: u8) -> bool {
+        self.seg.flags & flags != 0
+    }
+
+    /// SYN, FIN or RST.
+    fn is_control(&self) -> bool {
+        self.has(tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST)
+    }
+
+    fn window(&self) -> u32 {
+        u32::from(self.seg.window)
+    }
+}
+
+impl Analyser {
+    /// A connection of which nothing was seen.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next segment. `t_ns` is the capture stamp (any epoch, the same for all calls); `payload_len` is
+    /// the length by the IP header, in bytes, whatever part of it was captured.
+    ///
+    /// A SYN with another initial sequence number starts anew: a later connection on the same ports.
+    pub fn segment(&mut self, t_ns: u64, from: Side, seg: &Segment, payload_len: u32) -> Analysis {
+        let syn_or_fin = u32::from(seg.flags & (tcp_flags::SYN | tcp_flags::FIN) != 0);
+        let seq = SeqNum(seg.seq);
+        let s = Seen {
+            t_ns,
+            seg,
+            seq,
+            end: seq.plus(payload_len).plus(syn_or_fin),
+            ack: SeqNum(seg.ack),
+            len: payload_len,
+        };
+        let mut verdicts = Verdicts::NONE;
+        let bare_syn = seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
+        if bare_syn {
+            if self.half(from).isn.is_some_and(|isn| isn != seq) {
+                *self = Self::default();
+                verdicts.insert(Verdicts::REUSED_PORTS);
+            }
+            self.syn_t_ns = Some(t_ns);
+        } else if self.initial_rtt_ns.is_none()
+            && seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::ACK
+            && let Some(syn) = self.syn_t_ns
+        {
+            self.initial_rtt_ns = Some(t_ns.saturating_sub(syn));
+        }
+        let out_of_order_ns = self.initial_rtt_ns.unwrap_or(OUT_OF_ORDER_NS);
+        let (fwd, rev) = match from {
+            Side::Orig => (&mut self.orig, &mut self.resp),
+            Side::Resp => (&mut self.resp, &mut self.orig),
+        };
+
+        if s.has(tcp_flags::SYN) {
+            fwd.scale = match seg.options.window_scale {
+                Some(n) => Scale::Shift(n),
+                None => Scale::NotOffered,
+            };
+            // Scaling holds only if both SYNs offered it (RFC 7323, section 2.2).
+            if s.has(tcp_flags::ACK) {
+                if fwd.scale == Scale::NotOffered && matches!(rev.scale, Scale::Shift(_)) {
+                    rev.scale = Scale::NotOffered;
+                } else if rev.scale == Scale::NotOffered {
+                    fwd.scale = Scale::NotOffered;
+                }
+            }
+        }
+        fwd.isn.get_or_insert(seq);
+
+        let mut out = Analysis::default();
+        verdicts.insert(window_verdicts(fwd, rev, &s));
+        if !verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE) {
+            let answers = Verdicts::KEEP_ALIVE_ACK | Verdicts::ZERO_WINDOW_PROBE_ACK;
+            if !verdicts.intersects(answers) && is_duplicate_ack(fwd, &s) {
+                fwd.dup_acks += 1;
+                verdicts.insert(Verdicts::DUPLICATE_ACK);
+                out.dup_ack_num = Some(fwd.dup_acks);
+            }
+            if s.has(tcp_flags::ACK) && rev.acknowledgeable.is_some_and(|max| s.ack.gt(max)) {
+                verdicts.insert(Verdicts::ACK_LOST_SEGMENT);
+                rev.acknowledgeable = Some(s.ack);
+            }
+            if !verdicts.intersects(Verdicts::KEEP_ALIVE) {
+                let again = sent_again(fwd, rev, &s, out_of_order_ns);
+                if again == Verdicts::RETRANSMISSION {
+                    let first = fwd.unacked.find(s.seq, s.end).map_or(fwd.next_t_ns, |u| u.t_ns);
+                    out.rto = Some(DurationNs(t_ns.saturating_sub(first)));
+                }
+                verdicts.insert(again);
+            }
+        }
+
+        remember(fwd, &s, verdicts);
+        if s.has(tcp_flags::ACK) {
+            out.ack_rtt = rev.unacked.acknowledge(s.ack).map(|sent| DurationNs(t_ns.saturating_sub(sent)));
+        }
+        if s.len > 0 && !fwd.flight_unknown {
+            out.bytes_in_flight = fwd
+                .unacked
+                .span()
+                .map(|(first, end)| end.since(first))
+                .filter(|n| (1..2_000_000_000).contains(n));
+        }
+        out.verdicts = verdicts;
+        out.initial_rtt = self.initial_rtt_ns.map(DurationNs);
+        out
+    }
+
+    fn half(&self, side: Side) -> &Half {
+        match side {
+            Side::Orig => &self.orig,
+            Side::Resp => &self.resp,
+        }
+    }
+
+    /// Segments that were not followed because too many were in flight (both directions).
+    pub fn unacked_overflow(&self) -> u64 {
+        self.orig.unacked.overflow + self.resp.unacked.overflow
+    }
+}
+
+/// Rules about windows, probes, keep-alives and gaps.
+fn window_verdicts(fwd: &Half, rev: &Half, s: &Seen) -> Verdicts {
+    let mut v = Verdicts::NONE;
+    let Some(next) = fwd.next else {
+        if s.window() == 0 && !s.is_control() {
+            v.insert(Verdicts::ZERO_WINDOW);
+        }
+        return v;
+    };
+    let at_next = s.seq == next;
+    if s.len == 1 && at_next && rev.window == 0 && rev.last_ack.is_some() {
+        return Verdicts::ZERO_WINDOW_PROBE;
+    }
+    if s.window() == 0 && !s.is_control() {
+        v.insert(Verdicts::ZERO_WINDOW);
+    }
+    if s.seq.gt(next) && !s.has(tcp_flags::RST) {
+        v.insert(Verdicts::LOST_SEGMENT);
+    }
+    if s.is_control() {
+        return v;
+    }
+    if s.len <= 1 && s.seq == next.minus(1) {
+        v.insert(Verdicts::KEEP_ALIVE);
+    }
+    let repeats_ack = s.len == 0 && at_next && fwd.last_ack == Some(s.ack);
+    let same_window = s.window() == fwd.window;
+    if repeats_ack && s.window() != 0 && !same_window {
+        v.insert(Verdicts::WINDOW_UPDATE);
+    }
+    if s.len > 0
+        && let (Some(window), Some(acked)) = (rev.window_bytes(), rev.last_ack)
+        && s.end == acked.plus(window)
+    {
+        v.insert(Verdicts::WINDOW_FULL);
+    }
+    if repeats_ack && same_window {
+        if s.window() != 0 && rev.last_verdicts.intersects(Verdicts::KEEP_ALIVE) {
+            v.insert(Verdicts::KEEP_ALIVE_ACK);
+        } else if s.window() == 0 && rev.last_verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE) {
+            v.insert(Verdicts::ZERO_WINDOW_PROBE_ACK);
+        }
+    }
+    v
+}
+
+/// An ACK that says nothing new, in the sense of RFC 5681, section 2.
+fn is_duplicate_ack(fwd: &Half, s: &Seen) -> bool {
+    s.len == 0
+        && !s.is_control()
+        && s.window() != 0
+        && s.window() == fwd.window
+        && fwd.next == Some(s.seq)
+        && fwd.last_ack == Some(s.ack)
+}
+
+/// Tells retransmissions of every kind from late segments.
+fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdicts {
+    let Some(next) = fwd.next else { return Verdicts::NONE };
+    if !s.seq.lt(next) || (s.len == 0 && !s.has(tcp_flags::SYN | tcp_flags::FIN)) {
+        return Verdicts::NONE;
+    }
+    if s.len > 0 && rev.last_ack.is_some_and(|acked| s.end.le(acked)) {
+        return Verdicts::RETRANSMISSION | Verdicts::SPURIOUS_RETRANSMISSION;
+    }
+    if rev.dup_acks >= FAST_RETRANSMISSION_DUP_ACKS
+        && rev.last_ack == Some(s.seq)
+        && s.t_ns.saturating_sub(rev.last_ack_t_ns) < FAST_RETRANSMISSION_NS
+    {
+        return Verdicts::RETRANSMISSION | Verdicts::FAST_RETRANSMISSION;
+    }
+    if s.t_ns.saturating_sub(fwd.next_t_ns) < out_of_order_ns
+        && next != s.end
+        && !fwd.unacked.covers(s.seq, s.end)
+    {
+        return Verdicts::OUT_OF_ORDER;
+    }
+    Verdicts::RETRANSMISSION
+}
+
+/// Moves the state on by the segment.
+fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
+    if fwd.next.is_none_or(|next| s.end.gt(next)) {
+        fwd.next = Some(s.end);
+        fwd.next_t_ns = s.t_ns;
+    }
+    let gap = verdicts.intersects(Verdicts::LOST_SEGMENT);
+    match fwd.acknowledgeable {
+        None => fwd.acknowledgeable = Some(s.end),
+        Some(max) if !gap && s.seq.le(max) && s.end.gt(max) => fwd.acknowledgeable = fwd.next,
+        Some(_) => {}
+    }
+    if s.end != s.seq && !verdicts.intersects(Verdicts::KEEP_ALIVE) {
+        if gap {
+            fwd.flight_unknown = true;
+        }
+        if fwd.unacked.is_empty() {
+            fwd.flight_unknown = false;
+        }
+        if fwd.unacked.find(s.seq, s.end).is_none() {
+            fwd.unacked.push(s.seq, s.end, s.t_ns);
+        }
+    }
+    if s.has(tcp_flags::ACK) {
+        if !verdicts.intersects(Verdicts::DUPLICATE_ACK) && fwd.last_ack != Some(s.ack) {
+            fwd.dup_acks = 0;
+        }
+        fwd.last_ack = Some(s.ack);
+        fwd.last_ack_t_ns = s.t_ns;
+    }
+    fwd.window = s.window();
+    fwd.last_verdicts = verdicts;
+}

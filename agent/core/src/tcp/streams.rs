@@ -1,0 +1,98 @@
+//! Streams: which connection a segment of a capture belongs to, numbered as tshark numbers `tcp.stream`.
+
+use std::net::SocketAddr;
+
+use rustc_hash::FxHashMap;
+
+use crate::event::{Segment, tcp_flags};
+
+use super::{Analyser, Analysis, Side, Verdicts};
+
+/// A stream: index and analyser of the connection that holds a pair of addresses now.
+#[derive(Debug)]
+struct Stream {
+    index: u32,
+    /// The originator's address is the lower one of the key.
+    orig_is_low: bool,
+    /// Sequence number of the first segment from each end: low, high.
+    first_seq: [Option<u32>; 2],
+    analyser: Analyser,
+}
+
+/// All streams of one capture.
+///
+/// The table grows by one entry for each pair of addresses; [`Streams::forget`] frees one that is closed.
+#[derive(Debug, Default)]
+pub struct Streams {
+    table: FxHashMap<(SocketAddr, SocketAddr), Stream>,
+    count: u32,
+}
+
+/// What was found of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamSegment {
+    /// Number of the stream, from 0 in the order of first sight.
+    pub stream: u32,
+    /// Which end sent the segment.
+    pub from: Side,
+    /// The analyser's word.
+    pub analysis: Analysis,
+}
+
+impl Streams {
+    /// No stream yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Streams numbered so far.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Takes the next segment of the capture (see [`Analyser::segment`] for `t_ns` and `payload_len`).
+    pub fn segment(
+        &mut self,
+        t_ns: u64,
+        src: SocketAddr,
+        dst: SocketAddr,
+        seg: &Segment,
+        payload_len: u32,
+    ) -> StreamSegment {
+        let (stream, at, reused) = self.place(src, dst, seg);
+        let from = if (at == 0) == stream.orig_is_low { Side::Orig } else { Side::Resp };
+        let mut analysis = stream.analyser.segment(t_ns, from, seg, payload_len);
+        if reused {
+            analysis.verdicts.insert(Verdicts::REUSED_PORTS);
+        }
+        StreamSegment { stream: stream.index, from, analysis }
+    }
+
+    /// Stream of a TCP header quoted in an ICMP error: it gets a number, but no analysis.
+    pub fn quoted(&mut self, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> u32 {
+        self.place(src, dst, seg).0.index
+    }
+
+    fn place(&mut self, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> (&mut Stream, usize, bool) {
+        let (key, at) = if src <= dst { ((src, dst), 0) } else { ((dst, src), 1) };
+        let count = &mut self.count;
+        let mut open = || {
+            let index = *count;
+            *count = count.saturating_add(1);
+            Stream { index, orig_is_low: at == 0, first_seq: [None; 2], analyser: Analyser::new() }
+        };
+        let stream = self.table.entry(key).or_insert_with(&mut open);
+        let bare_syn = seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
+        let reused = bare_syn && stream.first_seq[at].is_some_and(|seq| seq != seg.seq);
+        if reused {
+            *stream = open();
+        }
+        stream.first_seq[at].get_or_insert(seg.seq);
+        (stream, at, reused)
+    }
+
+    /// Frees the stream between two addresses; a later segment between them opens a new one.
+    pub fn forget(&mut self, a: SocketAddr, b: SocketAddr) {
+        self.table.remove(&if a <= b { (a, b) } else { (b, a) });
+    }
+}

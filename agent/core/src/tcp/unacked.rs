@@ -1,0 +1,118 @@
+//! Segments that were sent and not acknowledged yet: what RTT samples, retransmission times and bytes in flight
+//! are made of.
+
+use std::collections::VecDeque;
+
+use super::seq::SeqNum;
+
+/// Most entries of one direction. A window of 4 Mi unacknowledged bytes in full-sized segments fits.
+pub const MAX_UNACKED: usize = 4096;
+
+/// Capacity that is kept when the list has long been nearly empty.
+const KEPT: usize = 16;
+
+/// Acknowledgements in a row with a nearly empty list after which its memory is given back.
+const QUIET: u16 = 512;
+
+/// A segment in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unacked {
+    /// First sequence number.
+    pub seq: SeqNum,
+    /// Sequence number after the last one (SYN and FIN count).
+    pub end: SeqNum,
+    /// Capture stamp.
+    pub t_ns: u64,
+}
+
+/// Segments of one direction in the order of their capture.
+#[derive(Debug, Default)]
+pub(super) struct UnackedList {
+    list: VecDeque<Unacked>,
+    /// Neither `seq` nor `end` goes back from one entry to the next: the ends of the list are its bounds.
+    disordered: bool,
+    quiet: u16,
+    /// Segments that found no place.
+    pub overflow: u64,
+}
+
+impl UnackedList {
+    /// Nothing in flight.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The earliest entry with exactly these bounds.
+    pub fn find(&self, seq: SeqNum, end: SeqNum) -> Option<&Unacked> {
+        self.list.iter().find(|u| u.seq == seq && u.end == end)
+    }
+
+    /// An entry covers all of `seq..end`.
+    pub fn covers(&self, seq: SeqNum, end: SeqNum) -> bool {
+        self.list.iter().any(|u| u.seq.le(seq) && end.le(u.end))
+    }
+
+    /// Adds a segment. Where the list is full the segment is only counted.
+    pub fn push(&mut self, seq: SeqNum, end: SeqNum, t_ns: u64) {
+        if self.list.len() >= MAX_UNACKED {
+            self.overflow += 1;
+            return;
+        }
+        if let Some(last) = self.list.back() {
+            self.disordered |= seq.lt(last.seq) || end.lt(last.end);
+        }
+        self.list.push_back(Unacked { seq, end, t_ns });
+    }
+
+    /// Drops what `ack` acknowledges and returns the stamp of the segment that ended there.
+    pub fn acknowledge(&mut self, ack: SeqNum) -> Option<u64> {
+        let mut stamp = None;
+        if self.disordered {
+            self.list.retain(|u| {
+                if u.end == ack && stamp.is_none() {
+                    stamp = Some(u.t_ns);
+                }
+                u.end.gt(ack)
+            });
+            if self.list.is_empty() {
+                self.disordered = false;
+            }
+        } else {
+            while let Some(u) = self.list.front()
+                && u.end.le(ack)
+            {
+                if u.end == ack && stamp.is_none() {
+                    stamp = Some(u.t_ns);
+                }
+                self.list.pop_front();
+            }
+        }
+        self.give_back();
+        stamp
+    }
+
+    /// First and last sequence number in flight (the last one exclusive).
+    pub fn span(&self) -> Option<(SeqNum, SeqNum)> {
+        let (first, last) = (self.list.front()?, self.list.back()?);
+        if !self.disordered {
+            return Some((first.seq, last.end));
+        }
+        Some(self.list.iter().fold((first.seq, first.end), |(lo, hi), u| {
+            (if u.seq.lt(lo) { u.seq } else { lo }, if u.end.gt(hi) { u.end } else { hi })
+        }))
+    }
+
+    /// Returns the memory of a burst once the connection is calm, with enough delay that a connection that
+    /// bursts regularly doesn't allocate regularly.
+    fn give_back(&mut self) {
+        if self.list.capacity() <= KEPT * 2 || self.list.len() > KEPT / 2 {
+            self.quiet = 0;
+            return;
+        }
+        self.quiet += 1;
+        if self.quiet >= QUIET {
+            self.quiet = 0;
+            self.list.shrink_to(KEPT);
+        }
+    }
+}
