@@ -121,13 +121,17 @@ impl Analyser {
             }
             if s.has(tcp_flags::ACK) && rev.acknowledgeable.is_some_and(|max| s.ack.gt(max)) {
                 verdicts.insert(Verdicts::ACK_LOST_SEGMENT);
-                rev.acknowledgeable = Some(s.ack);
+                // Not again for the same gap.
+                rev.acknowledgeable = match rev.next {
+                    Some(next) if next.gt(s.ack) => Some(next),
+                    _ => Some(s.ack),
+                };
             }
             if !verdicts.intersects(Verdicts::KEEP_ALIVE) {
                 let again = sent_again(fwd, rev, &s, out_of_order_ns);
                 if again == Verdicts::RETRANSMISSION {
                     let first = fwd.unacked.find(s.seq, s.end).map_or(fwd.next_t_ns, |u| u.t_ns);
-                    out.rto = Some(DurationNs(t_ns.saturating_sub(first)));
+                    out.rto = Some(DurationNs(t_ns.abs_diff(first))).filter(|d| d.0 > 0);
                 }
                 verdicts.insert(again);
             }
@@ -229,11 +233,11 @@ fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdict
     }
     if rev.dup_acks >= FAST_RETRANSMISSION_DUP_ACKS
         && rev.last_ack == Some(s.seq)
-        && s.t_ns.saturating_sub(rev.last_ack_t_ns) < FAST_RETRANSMISSION_NS
+        && s.t_ns.wrapping_sub(rev.last_ack_t_ns) < FAST_RETRANSMISSION_NS
     {
         return Verdicts::RETRANSMISSION | Verdicts::FAST_RETRANSMISSION;
     }
-    if s.t_ns.saturating_sub(fwd.next_t_ns) < out_of_order_ns
+    if s.t_ns.wrapping_sub(fwd.next_t_ns) < out_of_order_ns
         && next != s.end
         && !fwd.unacked.covers(s.seq, s.end)
     {
@@ -244,21 +248,22 @@ fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdict
 
 /// Moves the state on by the segment.
 fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
+    let gap = verdicts.intersects(Verdicts::LOST_SEGMENT);
+    if gap {
+        fwd.acknowledgeable = fwd.next;
+        fwd.flight_unknown = true;
+    }
     if fwd.next.is_none_or(|next| s.end.gt(next)) {
         fwd.next = Some(s.end);
         fwd.next_t_ns = s.t_ns;
     }
-    let gap = verdicts.intersects(Verdicts::LOST_SEGMENT);
     match fwd.acknowledgeable {
         None => fwd.acknowledgeable = Some(s.end),
         Some(max) if !gap && s.seq.le(max) && s.end.gt(max) => fwd.acknowledgeable = fwd.next,
         Some(_) => {}
     }
     if s.end != s.seq && !verdicts.intersects(Verdicts::KEEP_ALIVE) {
-        if gap {
-            fwd.flight_unknown = true;
-        }
-        if fwd.unacked.is_empty() {
+        if gap && fwd.unacked.is_empty() {
             fwd.flight_unknown = false;
         }
         if fwd.unacked.find(s.seq, s.end).is_none() {
