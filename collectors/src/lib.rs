@@ -1,1 +1,12 @@
-//! See the crate description.
+//! What tracenet learns from outside BPF: packets from libpcap, counters and processes from procfs, the clock.
+//! Everything is turned into the words of `tracenet-core` here, at the edge.
+
+pub mod capture;
+pub mod clock;
+pub mod container;
+pub mod counters;
+pub mod decode;
+pub mod interfaces;
+pub mod netns;
+pub mod pcapng;
+pub mod process;

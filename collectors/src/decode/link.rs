@@ -1,0 +1,204 @@
+use tracenet_core::key::Direction;
+
+use super::Undecoded;
+
+/// Link types by their LINKTYPE_ names (the numbers of capture files).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkType {
+    /// BSD loopback: address family in the byte order of the capturing host.
+    Null,
+    /// Ethernet, with any number of VLAN tags.
+    Ethernet,
+    /// PPP, with or without HDLC-like framing (RFC 1662).
+    Ppp,
+    /// An IPv4 or IPv6 packet, told by its version.
+    Raw,
+    /// OpenBSD loopback: address family in network byte order.
+    Loop,
+    /// Linux cooked capture.
+    LinuxSll,
+    /// An IPv4 packet.
+    Ipv4,
+    /// An IPv6 packet.
+    Ipv6,
+    /// Linux cooked capture, version 2: tells the interface of each packet.
+    LinuxSll2,
+    /// One that tracenet doesn't decode.
+    Other(u16),
+}
+
+impl LinkType {
+    /// From the number in a capture file.
+    pub fn from_number(n: u16) -> Self {
+        match n {
+            0 => Self::Null,
+            1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            // 12 and 14 are raw IP on some systems, and such files are about.
+            12 | 14 | 101 => Self::Raw,
+            108 => Self::Loop,
+            113 => Self::LinuxSll,
+            228 => Self::Ipv4,
+            229 => Self::Ipv6,
+            276 => Self::LinuxSll2,
+            other => Self::Other(other),
+        }
+    }
+
+    /// From libpcap's DLT_ number of a live handle. On Linux the two differ for raw IP (12) only.
+    pub fn from_dlt(dlt: i32) -> Self {
+        u16::try_from(dlt).map_or(Self::Other(u16::MAX), Self::from_number)
+    }
+
+    /// The number for a capture file.
+    pub fn number(self) -> u16 {
+        match self {
+            Self::Null => 0,
+            Self::Ethernet => 1,
+            Self::Ppp => 9,
+            Self::Raw => 101,
+            Self::Loop => 108,
+            Self::LinuxSll => 113,
+            Self::Ipv4 => 228,
+            Self::Ipv6 => 229,
+            Self::LinuxSll2 => 276,
+            Self::Other(n) => n,
+        }
+    }
+
+    /// True where [`super::decode_frame`] can read it.
+    pub fn is_known(self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    Ipv4,
+    Ipv6,
+}
+
+#[derive(Debug)]
+pub(super) struct Stripped<'a> {
+    pub network: Network,
+    pub rest: &'a [u8],
+    pub ifindex: Option<u32>,
+    pub direction: Option<Direction>,
+}
+
+/// Removes the link header.
+pub(super) fn strip(link: LinkType, b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    match link {
+        LinkType::Ethernet => by_ether_type(be16(b, 12)?, from(b, 14)?),
+        LinkType::LinuxSll => {
+            let direction = sll_direction(be16(b, 0)?);
+            let mut s = by_ether_type(be16(b, 14)?, from(b, 16)?)?;
+            s.direction = direction;
+            Ok(s)
+        }
+        LinkType::LinuxSll2 => {
+            let ifindex = be32(b, 4)?;
+            let direction = sll_direction(u16::from(*b.get(10).ok_or(Undecoded::Cut)?));
+            let mut s = by_ether_type(be16(b, 0)?, from(b, 20)?)?;
+            s.ifindex = Some(ifindex);
+            s.direction = direction;
+            Ok(s)
+        }
+        LinkType::Null => {
+            let family = be32(b, 0)?;
+            // Written in the capturing host's order, which nobody noted down: families are small numbers.
+            by_family(if family > 0xffff { family.swap_bytes() } else { family }, from(b, 4)?)
+        }
+        LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?),
+        LinkType::Ppp => ppp(b),
+        LinkType::Raw => by_version(b),
+        LinkType::Ipv4 => Ok(plain(Network::Ipv4, b)),
+        LinkType::Ipv6 => Ok(plain(Network::Ipv6, b)),
+        LinkType::Other(_) => Err(Undecoded::Link),
+    }
+}
+
+fn plain(network: Network, rest: &[u8]) -> Stripped<'_> {
+    Stripped { network, rest, ifindex: None, direction: None }
+}
+
+const ETHER_IPV4: u16 = 0x0800;
+const ETHER_IPV6: u16 = 0x86dd;
+/// IEEE 802.1Q, 802.1ad, and what switches used before 802.1ad.
+const ETHER_VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
+/// RFC 2516, session stage.
+const ETHER_PPPOE: u16 = 0x8864;
+/// Below this it is the length of an IEEE 802.3 frame.
+const ETHER_TYPE_MIN: u16 = 0x0600;
+/// LLC header of a SNAP frame with an Ethernet type (RFC 1042).
+const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
+
+fn by_ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    // Each turn takes four bytes, so this ends with the frame.
+    while ETHER_VLAN.contains(&kind) {
+        kind = be16(rest, 2)?;
+        rest = from(rest, 4)?;
+    }
+    if kind < ETHER_TYPE_MIN && rest.starts_with(&SNAP) {
+        kind = be16(rest, SNAP.len())?;
+        rest = from(rest, SNAP.len() + 2)?;
+    }
+    match kind {
+        ETHER_IPV4 => Ok(plain(Network::Ipv4, rest)),
+        ETHER_IPV6 => Ok(plain(Network::Ipv6, rest)),
+        ETHER_PPPOE => ppp(from(rest, 6)?),
+        other => Err(Undecoded::NotIp(other)),
+    }
+}
+
+fn ppp(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    // Address and control may be compressed away (RFC 1661, section 6.6).
+    let b = b.strip_prefix(&[0xff, 0x03]).unwrap_or(b);
+    // So may the high byte of the protocol: the low byte is odd, the high one even (section 6.5).
+    let first = *b.first().ok_or(Undecoded::Cut)?;
+    let (protocol, rest) =
+        if first & 1 == 1 { (u16::from(first), from(b, 1)?) } else { (be16(b, 0)?, from(b, 2)?) };
+    match protocol {
+        0x0021 => Ok(plain(Network::Ipv4, rest)),
+        0x0057 => Ok(plain(Network::Ipv6, rest)),
+        _ => Err(Undecoded::NotIp(0)),
+    }
+}
+
+fn by_family(family: u32, rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    match family {
+        2 => Ok(plain(Network::Ipv4, rest)),
+        // Linux; NetBSD and OpenBSD; FreeBSD; macOS.
+        10 | 24 | 28 | 30 => Ok(plain(Network::Ipv6, rest)),
+        _ => Err(Undecoded::NotIp(0)),
+    }
+}
+
+fn by_version(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    match b.first().ok_or(Undecoded::Cut)? >> 4 {
+        4 => Ok(plain(Network::Ipv4, b)),
+        6 => Ok(plain(Network::Ipv6, b)),
+        _ => Err(Undecoded::NotIp(0)),
+    }
+}
+
+/// `PACKET_OUTGOING` is 4; 0 to 3 are kinds of incoming (include/uapi/linux/if_packet.h).
+fn sll_direction(packet_type: u16) -> Option<Direction> {
+    match packet_type {
+        0..=3 => Some(Direction::In),
+        4 => Some(Direction::Out),
+        _ => None,
+    }
+}
+
+fn from(b: &[u8], at: usize) -> Result<&[u8], Undecoded> {
+    b.get(at..).ok_or(Undecoded::Cut)
+}
+
+pub(super) fn be16(b: &[u8], at: usize) -> Result<u16, Undecoded> {
+    b.get(at..).and_then(|b| b.first_chunk()).map(|c| u16::from_be_bytes(*c)).ok_or(Undecoded::Cut)
+}
+
+pub(super) fn be32(b: &[u8], at: usize) -> Result<u32, Undecoded> {
+    b.get(at..).and_then(|b| b.first_chunk()).map(|c| u32::from_be_bytes(*c)).ok_or(Undecoded::Cut)
+}
