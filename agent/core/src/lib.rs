@@ -6,7 +6,11 @@
 
 pub mod event;
 pub mod fact;
+pub mod histogram;
 pub mod key;
+pub mod merge;
+pub mod process;
 pub mod syscall;
 pub mod tcp;
 pub mod time;
+pub mod trace_id;

@@ -1,0 +1,330 @@
+//! Events of several sources, each nearly in order, become one stream in time order with bounded lateness.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::event::{Event, EventKind};
+use crate::time::MonoNs;
+
+/// How long an event waits behind the slowest source: sources are in order only this far.
+pub const HOLD_NS: u64 = 10_000_000;
+/// How long an event waits at most, however slow a source is.
+pub const MAX_WAIT_NS: u64 = 500_000_000;
+/// How many events wait at most.
+pub const MAX_WAITING: usize = 1_000_000;
+
+/// A source of events: the ring buffer, one capture, and so on. Numbered by whoever opens them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub u16);
+
+/// What the merger has to say of its own work (INV 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MergeStats {
+    /// Events that came after a later one had been released; they were passed on, out of order.
+    pub late: u64,
+    /// Events that were released before their time, because [`MAX_WAITING`] others waited.
+    pub early: u64,
+    /// Largest number of events that waited at once.
+    pub max_waiting: usize,
+}
+
+/// Orders events by time. A source is active from [`add_source`](Self::add_source), or its first event or
+/// watermark, until [`remove_source`](Self::remove_source).
+#[derive(Debug)]
+pub struct Merger {
+    heap: BinaryHeap<Reverse<Waiting>>,
+    sources: Vec<(SourceId, MonoNs)>,
+    arrivals: u64,
+    released: MonoNs,
+    max_waiting: usize,
+    stats: MergeStats,
+}
+
+impl Default for Merger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Merger {
+    /// No source, no event.
+    pub fn new() -> Self {
+        Self::with_capacity_limit(MAX_WAITING)
+    }
+
+    /// As [`new`](Self::new), with another bound than [`MAX_WAITING`].
+    pub fn with_capacity_limit(max_waiting: usize) -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            sources: Vec::new(),
+            arrivals: 0,
+            released: MonoNs::default(),
+            max_waiting: max_waiting.max(1),
+            stats: MergeStats::default(),
+        }
+    }
+
+    /// A source begins: from now on events wait until it has said how far it is.
+    pub fn add_source(&mut self, source: SourceId) {
+        self.watermark(source, MonoNs::default());
+    }
+
+    /// A source has ended: nobody waits for it any more.
+    pub fn remove_source(&mut self, source: SourceId) {
+        self.sources.retain(|(s, _)| *s != source);
+    }
+
+    /// Takes an event.
+    pub fn push(&mut self, source: SourceId, event: Event) {
+        if !self.sources.iter().any(|(s, _)| *s == source) {
+            self.sources.push((source, MonoNs::default()));
+        }
+        let at = place(&event);
+        if at < self.released {
+            self.stats.late += 1;
+        }
+        self.arrivals += 1;
+        self.heap.push(Reverse(Waiting { at, rank: rank(&event.kind), arrival: self.arrivals, event }));
+        self.stats.max_waiting = self.stats.max_waiting.max(self.heap.len());
+    }
+
+    /// `source` has delivered everything that happened before `t`. A watermark never goes back.
+    pub fn watermark(&mut self, source: SourceId, t: MonoNs) {
+        match self.sources.iter_mut().find(|(s, _)| *s == source) {
+            Some((_, w)) => *w = (*w).max(t),
+            None => self.sources.push((source, t)),
+        }
+    }
+
+    /// The next event in time order, if no source can still deliver an earlier one, or if it has waited for
+    /// [`MAX_WAIT_NS`] by `now`.
+    pub fn pop(&mut self, now: MonoNs) -> Option<Event> {
+        let Reverse(first) = self.heap.peek()?;
+        let full = self.heap.len() > self.max_waiting;
+        if first.at > self.release_until(now) {
+            if !full {
+                return None;
+            }
+            self.stats.early += 1;
+        }
+        self.take()
+    }
+
+    /// When the next waiting event is due at the latest.
+    pub fn poll_at(&self) -> Option<MonoNs> {
+        self.heap.peek().map(|Reverse(w)| w.at.after(MAX_WAIT_NS))
+    }
+
+    /// The next event in time order, for callers who know that no source has more to say.
+    pub fn finish(&mut self) -> Option<Event> {
+        self.take()
+    }
+
+    /// Number of events that wait.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// True where none waits.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> MergeStats {
+        self.stats
+    }
+
+    fn take(&mut self) -> Option<Event> {
+        let Reverse(w) = self.heap.pop()?;
+        self.released = self.released.max(w.at);
+        Some(w.event)
+    }
+
+    fn release_until(&self, now: MonoNs) -> MonoNs {
+        let sure = match self.sources.iter().map(|(_, w)| *w).min() {
+            Some(w) => w.before(HOLD_NS),
+            None => MonoNs(u64::MAX),
+        };
+        // What is late already can't get better by waiting.
+        sure.max(now.before(MAX_WAIT_NS)).max(self.released)
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    at: MonoNs,
+    rank: u8,
+    arrival: u64,
+    event: Event,
+}
+
+impl Waiting {
+    fn key(&self) -> (MonoNs, u8, u64) {
+        (self.at, self.rank, self.arrival)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// Where an event stands in the story. A short syscall stands where it was entered, before what it caused; a long
+/// one where it returned, since nobody can wait that long.
+fn place(event: &Event) -> MonoNs {
+    match &event.kind {
+        EventKind::Syscall(s) if event.t.since(s.entered).0 <= HOLD_NS => s.entered.min(event.t),
+        _ => event.t,
+    }
+}
+
+/// Order of cause and effect among events of the same nanosecond.
+fn rank(kind: &EventKind) -> u8 {
+    match kind {
+        EventKind::Target(_) | EventKind::Fork { .. } | EventKind::Exec { .. } => 0,
+        EventKind::Syscall(_) => 1,
+        EventKind::Socket(_) => 2,
+        EventKind::Packet(_) => 3,
+        EventKind::Retransmit(_) | EventKind::Drop(_) | EventKind::Reset { .. } => 4,
+        EventKind::SocketIo(_) | EventKind::Accept { .. } => 5,
+        EventKind::Lost { .. } => 6,
+        EventKind::Exit { .. } => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::{LossSource, SyscallEvent, Task};
+
+    const MS: u64 = 1_000_000;
+    const RING: SourceId = SourceId(0);
+    const CAP: SourceId = SourceId(1);
+
+    fn mark(t: u64) -> Event {
+        let kind = EventKind::Lost { source: LossSource::Queue, what: Arc::from("t"), count: t };
+        Event { t: MonoNs(t), kind }
+    }
+
+    fn syscall(entered: u64, exit: u64) -> Event {
+        let s = SyscallEvent {
+            task: Task::default(),
+            nr: 0,
+            args: [0; 6],
+            ret: Some(0),
+            entered: MonoNs(entered),
+            cookie: None,
+            captures: Vec::new(),
+        };
+        Event { t: MonoNs(exit), kind: EventKind::Syscall(Box::new(s)) }
+    }
+
+    fn drain(m: &mut Merger, now: u64) -> Vec<u64> {
+        std::iter::from_fn(|| m.pop(MonoNs(now))).map(|e| e.t.0).collect()
+    }
+
+    #[test]
+    fn waits_for_the_slowest_source_and_holds() {
+        let mut m = Merger::new();
+        m.add_source(RING);
+        m.add_source(CAP);
+        m.push(RING, mark(30 * MS));
+        m.push(RING, mark(10 * MS));
+        m.watermark(RING, MonoNs(100 * MS));
+        assert!(drain(&mut m, 100 * MS).is_empty(), "the capture has said nothing yet");
+        m.push(CAP, mark(20 * MS));
+        m.watermark(CAP, MonoNs(35 * MS));
+        assert_eq!(drain(&mut m, 100 * MS), [10 * MS, 20 * MS]);
+        m.watermark(CAP, MonoNs(40 * MS));
+        assert_eq!(drain(&mut m, 100 * MS), [30 * MS]);
+    }
+
+    #[test]
+    fn a_stuck_source_delays_by_no_more_than_max_wait() {
+        let mut m = Merger::new();
+        m.add_source(CAP);
+        m.push(RING, mark(5));
+        assert!(drain(&mut m, MAX_WAIT_NS).is_empty());
+        assert_eq!(m.poll_at(), Some(MonoNs(5 + MAX_WAIT_NS)));
+        assert_eq!(drain(&mut m, 5 + MAX_WAIT_NS), [5]);
+    }
+
+    #[test]
+    fn late_events_pass_at_once_and_are_counted() {
+        let mut m = Merger::new();
+        m.push(RING, mark(50 * MS));
+        m.watermark(RING, MonoNs(60 * MS));
+        assert_eq!(drain(&mut m, 60 * MS), [50 * MS]);
+        m.push(RING, mark(40 * MS));
+        assert_eq!(drain(&mut m, 60 * MS), [40 * MS]);
+        assert_eq!(m.stats().late, 1);
+    }
+
+    #[test]
+    fn a_closed_source_is_not_waited_for() {
+        let mut m = Merger::new();
+        m.add_source(CAP);
+        m.push(RING, mark(1));
+        m.watermark(RING, MonoNs(1 + HOLD_NS));
+        m.remove_source(CAP);
+        assert_eq!(drain(&mut m, 2), [1]);
+    }
+
+    #[test]
+    fn a_short_syscall_stands_where_it_was_entered_a_long_one_where_it_returned() {
+        let mut m = Merger::new();
+        m.push(RING, mark(5 * MS));
+        m.push(RING, syscall(4 * MS, 6 * MS));
+        m.push(RING, syscall(MS, 20 * MS));
+        let order: Vec<u64> = std::iter::from_fn(|| m.finish()).map(|e| e.t.0).collect();
+        assert_eq!(order, [6 * MS, 5 * MS, 20 * MS]);
+    }
+
+    #[test]
+    fn equal_times_keep_arrival_order_and_causes_come_first() {
+        let mut m = Merger::new();
+        let task = Task { tgid: 1, tid: 1 };
+        m.push(RING, Event { t: MonoNs(7), kind: EventKind::Exit { task, code: 0 } });
+        for n in 0..3 {
+            let kind = EventKind::Lost { source: LossSource::Queue, what: Arc::from("t"), count: n };
+            m.push(RING, Event { t: MonoNs(7), kind });
+        }
+        let mut counts = Vec::new();
+        while let Some(e) = m.finish() {
+            match e.kind {
+                EventKind::Lost { count, .. } => counts.push(Some(count)),
+                _ => counts.push(None),
+            }
+        }
+        assert_eq!(counts, [Some(0), Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn beyond_its_bound_it_lets_the_oldest_go() {
+        let mut m = Merger::with_capacity_limit(2);
+        m.add_source(CAP);
+        for t in [3, 1, 2] {
+            m.push(RING, mark(t));
+        }
+        assert_eq!(drain(&mut m, 0), [1]);
+        assert_eq!(m.stats(), MergeStats { late: 0, early: 1, max_waiting: 3 });
+    }
+}
