@@ -108,6 +108,11 @@ impl Analyser {
                 }
             }
         }
+        let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
+        if seg.flags & syn_ack == syn_ack && fwd.isn.is_some_and(|isn| isn != seq) {
+            fwd.isn = Some(seq);
+            verdicts.insert(Verdicts::REUSED_PORTS);
+        }
         fwd.isn.get_or_insert(seq);
 
         let mut out = Analysis::default();
@@ -122,16 +127,13 @@ impl Analyser {
             if s.has(tcp_flags::ACK) && rev.acknowledgeable.is_some_and(|max| s.ack.gt(max)) {
                 verdicts.insert(Verdicts::ACK_LOST_SEGMENT);
                 // Not again for the same gap.
-                rev.acknowledgeable = match rev.next {
-                    Some(next) if next.gt(s.ack) => Some(next),
-                    _ => Some(s.ack),
-                };
+                rev.acknowledgeable = rev.next.filter(|next| s.ack.le(*next));
             }
             if !verdicts.intersects(Verdicts::KEEP_ALIVE) {
                 let again = sent_again(fwd, rev, &s, out_of_order_ns);
                 if again == Verdicts::RETRANSMISSION {
-                    let first = fwd.unacked.find(s.seq, s.end).map_or(fwd.next_t_ns, |u| u.t_ns);
-                    out.rto = Some(DurationNs(t_ns.abs_diff(first))).filter(|d| d.0 > 0);
+                    let first = fwd.unacked.oldest().unwrap_or(fwd.next_t_ns);
+                    out.rto = nonzero(t_ns.abs_diff(first));
                 }
                 verdicts.insert(again);
             }
@@ -139,14 +141,11 @@ impl Analyser {
 
         remember(fwd, &s, verdicts);
         if s.has(tcp_flags::ACK) {
-            out.ack_rtt = rev.unacked.acknowledge(s.ack).map(|sent| DurationNs(t_ns.saturating_sub(sent)));
+            out.ack_rtt = nonzero(rev.unacked.acknowledge(s.ack).map_or(0, |sent| t_ns.abs_diff(sent)));
+            rev.flight_unknown = false;
         }
         if s.len > 0 && !fwd.flight_unknown {
-            out.bytes_in_flight = fwd
-                .unacked
-                .span()
-                .map(|(first, end)| end.since(first))
-                .filter(|n| (1..2_000_000_000).contains(n));
+            out.bytes_in_flight = bytes_in_flight(fwd, rev, &s);
         }
         out.verdicts = verdicts;
         out.initial_rtt = self.initial_rtt_ns.map(DurationNs);
@@ -164,6 +163,21 @@ impl Analyser {
     pub fn unacked_overflow(&self) -> u64 {
         self.orig.unacked.overflow + self.resp.unacked.overflow
     }
+}
+
+/// A time, where there is one to speak of.
+fn nonzero(ns: u64) -> Option<DurationNs> {
+    (ns > 0).then_some(DurationNs(ns))
+}
+
+/// Bytes sent and neither acknowledged nor selectively acknowledged.
+fn bytes_in_flight(fwd: &Half, rev: &Half, s: &Seen) -> Option<u32> {
+    let (first, end) = fwd.unacked.span()?;
+    let sacked: u32 =
+        rev.sack.iter().map(|(left, right)| right.wrapping_sub(*left)).fold(0, u32::wrapping_add);
+    let not_a_byte = u32::from(s.has(tcp_flags::SYN | tcp_flags::FIN));
+    Some(end.since(first).wrapping_sub(sacked).wrapping_sub(not_a_byte))
+        .filter(|n| (1..2_000_000_000).contains(n))
 }
 
 /// Rules about windows, probes, keep-alives and gaps.
@@ -237,10 +251,7 @@ fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdict
     {
         return Verdicts::RETRANSMISSION | Verdicts::FAST_RETRANSMISSION;
     }
-    if s.t_ns.wrapping_sub(fwd.next_t_ns) < out_of_order_ns
-        && next != s.end
-        && !fwd.unacked.covers(s.seq, s.end)
-    {
+    if s.t_ns.wrapping_sub(fwd.next_t_ns) < out_of_order_ns && next != s.end {
         return Verdicts::OUT_OF_ORDER;
     }
     Verdicts::RETRANSMISSION
@@ -250,23 +261,24 @@ fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdict
 fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
     let gap = verdicts.intersects(Verdicts::LOST_SEGMENT);
     if gap {
-        fwd.acknowledgeable = fwd.next;
+        fwd.acknowledgeable = fwd.acknowledgeable.or(fwd.next);
         fwd.flight_unknown = true;
     }
-    if fwd.next.is_none_or(|next| s.end.gt(next)) {
+    // A RST that answers a SYN has no number of its own (RFC 9293, section 3.10.7.1).
+    if s.has(tcp_flags::RST) && s.end == SeqNum(0) {
+        fwd.next = None;
+    } else if fwd.next.is_none_or(|next| s.end.gt(next) && !verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE))
+    {
         fwd.next = Some(s.end);
         fwd.next_t_ns = s.t_ns;
     }
     match fwd.acknowledgeable {
-        None => fwd.acknowledgeable = Some(s.end),
+        None if verdicts.is_empty() => fwd.acknowledgeable = Some(s.end),
         Some(max) if !gap && s.seq.le(max) && s.end.gt(max) => fwd.acknowledgeable = fwd.next,
-        Some(_) => {}
+        _ => {}
     }
-    if s.end != s.seq && !verdicts.intersects(Verdicts::KEEP_ALIVE) {
-        if gap && fwd.unacked.is_empty() {
-            fwd.flight_unknown = false;
-        }
-        if fwd.unacked.find(s.seq, s.end).is_none() {
+    if s.end != s.seq {
+        if !fwd.unacked.has(s.seq, s.end) {
             fwd.unacked.push(s.seq, s.end, s.t_ns);
         }
     }
@@ -276,6 +288,7 @@ fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
         }
         fwd.last_ack = Some(s.ack);
         fwd.last_ack_t_ns = s.t_ns;
+        fwd.sack = s.seg.options.sack;
     }
     fwd.window = s.window();
     fwd.last_verdicts = verdicts;

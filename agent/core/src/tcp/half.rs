@@ -31,6 +31,8 @@ pub(super) struct Half {
     pub last_ack: Option<SeqNum>,
     /// Stamp of that segment.
     pub last_ack_t_ns: u64,
+    /// SACK blocks of that segment, `(0, 0)` where unused.
+    pub sack: [(u32, u32); 4],
     /// Duplicates of `last_ack` so far.
     pub dup_acks: u32,
     /// SEG.WND of the last segment, unscaled.

@@ -11,7 +11,7 @@ mod unacked;
 mod verdict;
 
 pub use analyser::Analyser;
-pub use streams::{Streams, StreamSegment};
+pub use streams::{StreamSegment, Streams};
 pub use unacked::MAX_UNACKED;
 pub use verdict::Verdicts;
 

@@ -37,19 +37,9 @@ pub(super) struct UnackedList {
 }
 
 impl UnackedList {
-    /// Nothing in flight.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// The earliest entry with exactly these bounds.
-    pub fn find(&self, seq: SeqNum, end: SeqNum) -> Option<&Unacked> {
-        self.list.iter().find(|u| u.seq == seq && u.end == end)
-    }
-
-    /// An entry covers all of `seq..end`.
-    pub fn covers(&self, seq: SeqNum, end: SeqNum) -> bool {
-        self.list.iter().any(|u| u.seq.le(seq) && end.le(u.end))
+    /// An entry has exactly these bounds.
+    pub fn has(&self, seq: SeqNum, end: SeqNum) -> bool {
+        self.list.iter().any(|u| u.seq == seq && u.end == end)
     }
 
     /// Adds a segment. Where the list is full the segment is only counted.
@@ -67,28 +57,30 @@ impl UnackedList {
     /// Drops what `ack` acknowledges and returns the stamp of the segment that ended there.
     pub fn acknowledge(&mut self, ack: SeqNum) -> Option<u64> {
         let mut stamp = None;
-        if self.disordered {
-            self.list.retain(|u| {
-                if u.end == ack && stamp.is_none() {
-                    stamp = Some(u.t_ns);
-                }
-                u.end.gt(ack)
-            });
-            if self.list.is_empty() {
-                self.disordered = false;
+        let mut keep = |u: &mut Unacked| {
+            if u.end == ack && stamp.is_none() {
+                stamp = Some(u.t_ns);
             }
+            if u.seq.lt(ack) && u.end.gt(ack) {
+                u.seq = ack;
+            }
+            u.end.gt(ack)
+        };
+        if self.disordered {
+            self.list.retain_mut(keep);
+            self.disordered = !self.list.is_empty();
         } else {
-            while let Some(u) = self.list.front()
-                && u.end.le(ack)
-            {
-                if u.end == ack && stamp.is_none() {
-                    stamp = Some(u.t_ns);
-                }
+            while self.list.front_mut().is_some_and(|u| !keep(u)) {
                 self.list.pop_front();
             }
         }
         self.give_back();
         stamp
+    }
+
+    /// Stamp of the oldest entry: what a sender whose timer expired has been waiting for.
+    pub fn oldest(&self) -> Option<u64> {
+        self.list.front().map(|u| u.t_ns)
     }
 
     /// First and last sequence number in flight (the last one exclusive).

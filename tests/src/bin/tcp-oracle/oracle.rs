@@ -34,17 +34,20 @@ pub fn read(dir: &Path, capture: &Path) -> anyhow::Result<Rows> {
     let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut lines = BufReader::new(GzDecoder::new(file)).lines();
     let header = lines.next().context("empty table")??;
-    let columns: BTreeMap<&str, usize> = header.split('\t').enumerate().fold(BTreeMap::new(), |mut m, (i, c)| {
-        // The second column of that name holds the TCP header's flags.
-        m.entry(c).or_insert(i);
-        m
-    });
+    let columns: BTreeMap<&str, usize> =
+        header.split('\t').enumerate().fold(BTreeMap::new(), |mut m, (i, c)| {
+            // The second column of that name holds the TCP header's flags.
+            m.entry(c).or_insert(i);
+            m
+        });
     let mut rows = Rows::new();
     for line in lines {
         let line = line?;
         let cells: Vec<&str> = line.split('\t').collect();
         let cell = |name: &str| columns.get(name).and_then(|i| cells.get(*i)).copied().unwrap_or("");
-        let Ok(frame) = cell("frame").parse() else { bail!("{}: no frame number in {line:?}", path.display()) };
+        let Ok(frame) = cell("frame").parse() else {
+            bail!("{}: no frame number in {line:?}", path.display())
+        };
         let Some(stream) = first(cell("stream")).parse().ok() else { continue };
         rows.insert(
             frame,
@@ -89,11 +92,9 @@ pub fn ask(tshark: &str, capture: &Path) -> anyhow::Result<Rows> {
     for (_, name) in Verdicts::ALL {
         command.args(["-e", &format!("tcp.analysis.{name}")]);
     }
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot run {tshark}: install Wireshark's tshark or name it with --tshark"))?;
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().with_context(|| {
+        format!("cannot run {tshark}: install Wireshark's tshark or name it with --tshark")
+    })?;
     let mut text = String::new();
     child.stdout.take().context("no output of tshark")?.read_to_string(&mut text)?;
     // A damaged capture makes it fail after it has said what came before the damage.

@@ -105,7 +105,11 @@ fn ratio(part: u64, whole: u64) -> String {
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<26}{:>8}{:>8}{:>8}{:>11}{:>9}", "verdict", "both", "ours", "tshark", "precision", "recall")?;
+        writeln!(
+            f,
+            "{:<26}{:>8}{:>8}{:>8}{:>11}{:>9}",
+            "verdict", "both", "ours", "tshark", "precision", "recall"
+        )?;
         for (_, name) in Verdicts::ALL {
             let h = self.verdicts.get(name).copied().unwrap_or_default();
             writeln!(
@@ -120,7 +124,14 @@ impl fmt::Display for Score {
         }
         writeln!(f, "{:<26}{:>8}{:>8}{:>8}{:>11}", "value", "given", "equal", "extra", "agreement")?;
         for (name, v) in &self.values {
-            writeln!(f, "{name:<26}{:>8}{:>8}{:>8}{:>11}", v.given, v.equal, v.extra, ratio(v.equal, v.given))?;
+            writeln!(
+                f,
+                "{name:<26}{:>8}{:>8}{:>8}{:>11}",
+                v.given,
+                v.equal,
+                v.extra,
+                ratio(v.equal, v.given)
+            )?;
         }
         writeln!(f, "frames {} ({} not found by us)", self.frames, self.missing)?;
         write!(
