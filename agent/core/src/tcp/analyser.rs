@@ -264,32 +264,35 @@ fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
         fwd.acknowledgeable = fwd.acknowledgeable.or(fwd.next);
         fwd.flight_unknown = true;
     }
-    // A RST that answers a SYN has no number of its own (RFC 9293, section 3.10.7.1).
     if s.has(tcp_flags::RST) && s.end == SeqNum(0) {
+        // A RST that answers a SYN has no number of its own (RFC 9293, section 3.10.7.1).
         fwd.next = None;
-    } else if fwd.next.is_none_or(|next| s.end.gt(next) && !verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE))
-    {
-        fwd.next = Some(s.end);
-        fwd.next_t_ns = s.t_ns;
-    }
-    match fwd.acknowledgeable {
-        None if verdicts.is_empty() => fwd.acknowledgeable = Some(s.end),
-        Some(max) if !gap && s.seq.le(max) && s.end.gt(max) => fwd.acknowledgeable = fwd.next,
-        _ => {}
+        fwd.acknowledgeable = None;
+    } else {
+        let probe = verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE);
+        if fwd.next.is_none_or(|next| s.end.gt(next) && !probe) {
+            fwd.next = Some(s.end);
+            fwd.next_t_ns = s.t_ns;
+        }
+        match fwd.acknowledgeable {
+            None if fwd.next == Some(s.end) => fwd.acknowledgeable = fwd.next,
+            Some(max) if !gap && s.seq == max => fwd.acknowledgeable = fwd.next,
+            _ => {}
+        }
     }
     if s.end != s.seq {
         if !fwd.unacked.has(s.seq, s.end) {
             fwd.unacked.push(s.seq, s.end, s.t_ns);
         }
     }
-    if s.has(tcp_flags::ACK) {
-        if !verdicts.intersects(Verdicts::DUPLICATE_ACK) && fwd.last_ack != Some(s.ack) {
-            fwd.dup_acks = 0;
-        }
-        fwd.last_ack = Some(s.ack);
-        fwd.last_ack_t_ns = s.t_ns;
-        fwd.sack = s.seg.options.sack;
+    // The field of a segment without ACK counts too; zero, as in a SYN, is none.
+    let ack = Some(s.ack).filter(|ack| ack.0 != 0);
+    if fwd.last_ack != ack {
+        fwd.dup_acks = 0;
     }
+    fwd.last_ack = ack;
+    fwd.last_ack_t_ns = s.t_ns;
+    fwd.sack = s.seg.options.sack;
     fwd.window = s.window();
     fwd.last_verdicts = verdicts;
 }
