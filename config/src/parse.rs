@@ -54,7 +54,8 @@ impl Config {
         // One byte more than is allowed, so that a device or a pipe without a size is bounded too.
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
         let text = String::from_utf8(text).map_err(|e| {
-            let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            let line =
+                e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
             in_file(Error { position: Some((line, 1)), ..Error::new("is not UTF-8; save it as UTF-8 text") })
         })?;
         Self::parse(&text).map_err(in_file)
@@ -88,7 +89,8 @@ fn refuse_nesting(text: &str) -> Result<(), Error> {
     for (number, line) in text.lines().enumerate() {
         let opened = line.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
         if opened > DEEPEST {
-            let message = format!("has more than {DEEPEST} brackets on one line; write lists one entry a line");
+            let message =
+                format!("has more than {DEEPEST} brackets on one line; write lists one entry a line");
             return Err(Error { position: Some((number + 1, 1)), ..Error::new(message) });
         }
     }

@@ -184,9 +184,14 @@ mod tests {
 
     #[test]
     fn sizes_and_times_mean_what_they_say() {
-        for (text, bytes) in
-            [("0", 0), ("4096", 4096), ("1B", 1), ("64KiB", 65_536), ("1.5GiB", 1_610_612_736), ("10MB", 10_000_000)]
-        {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("1B", 1),
+            ("64KiB", 65_536),
+            ("1.5GiB", 1_610_612_736),
+            ("10MB", 10_000_000),
+        ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for (text, ns) in [
@@ -204,12 +209,29 @@ mod tests {
     #[test]
     fn sloppy_ones_are_refused() {
         for text in [
-            "", "MiB", "64 MiB", "64mib", "64M", "-1", "+1", "1e3", ".5MiB", "1.MiB", "1.5B", "1.5.5MiB", "0x10",
-            "18446744073709551616", "17179869184GiB", "٣KiB", "64MiB ",
+            "",
+            "MiB",
+            "64 MiB",
+            "64mib",
+            "64M",
+            "-1",
+            "+1",
+            "1e3",
+            ".5MiB",
+            "1.MiB",
+            "1.5B",
+            "1.5.5MiB",
+            "0x10",
+            "18446744073709551616",
+            "17179869184GiB",
+            "٣KiB",
+            "64MiB ",
         ] {
             assert_eq!(parse_bytes(text), Err(QuantityError::Size(text.to_owned())));
         }
-        for text in ["", "10", "s", "10 s", "-1s", "1.5ns", "1d", "1sec", "10S", "1h30m", "99999999999h", "infs"] {
+        for text in
+            ["", "10", "s", "10 s", "-1s", "1.5ns", "1d", "1sec", "10S", "1h30m", "99999999999h", "infs"]
+        {
             assert_eq!(parse_duration(text), Err(QuantityError::Time(text.to_owned())));
         }
     }

@@ -54,7 +54,7 @@ pub(crate) fn resource_metrics(resource: &Resource, metrics: Vec<Metric>) -> Res
 }
 
 /// Cuts metrics into requests of bounded size.
-pub(crate) fn metric_requests(metrics: &[ResourceMetrics]) -> Vec<ExportMetricsServiceRequest> {
+pub(crate) fn metric_requests(metrics: Vec<ResourceMetrics>) -> Vec<ExportMetricsServiceRequest> {
     use prost::Message;
     let mut requests: Vec<ExportMetricsServiceRequest> = Vec::new();
     let mut bytes = 0;
@@ -62,11 +62,11 @@ pub(crate) fn metric_requests(metrics: &[ResourceMetrics]) -> Vec<ExportMetricsS
         let len = resource.encoded_len();
         match requests.last_mut() {
             Some(request) if bytes + len <= BATCH_BYTES => {
-                request.resource_metrics.push(resource.clone());
+                request.resource_metrics.push(resource);
                 bytes += len;
             }
             _ => {
-                requests.push(ExportMetricsServiceRequest { resource_metrics: vec![resource.clone()] });
+                requests.push(ExportMetricsServiceRequest { resource_metrics: vec![resource] });
                 bytes = len;
             }
         }
@@ -76,13 +76,14 @@ pub(crate) fn metric_requests(metrics: &[ResourceMetrics]) -> Vec<ExportMetricsS
 
 /// Data points in `metrics`.
 pub(crate) fn points(metrics: &[ResourceMetrics]) -> u64 {
-    let points = metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics).map(|m| match &m.data {
-        Some(Data::Sum(d)) => d.data_points.len(),
-        Some(Data::Gauge(d)) => d.data_points.len(),
-        Some(Data::Histogram(d)) => d.data_points.len(),
-        Some(Data::ExponentialHistogram(d)) => d.data_points.len(),
-        Some(Data::Summary(d)) => d.data_points.len(),
-        None => 0,
-    });
+    let points =
+        metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics).map(|m| match &m.data {
+            Some(Data::Sum(d)) => d.data_points.len(),
+            Some(Data::Gauge(d)) => d.data_points.len(),
+            Some(Data::Histogram(d)) => d.data_points.len(),
+            Some(Data::ExponentialHistogram(d)) => d.data_points.len(),
+            Some(Data::Summary(d)) => d.data_points.len(),
+            None => 0,
+        });
     points.sum::<usize>() as u64
 }

@@ -11,11 +11,16 @@
 pub mod names;
 
 mod batch;
+mod describe;
 mod exporter;
+mod failure;
+mod file;
 mod histogram;
+mod ids;
 mod metrics;
 mod options;
 mod otlp;
+mod pairing;
 mod queue;
 mod resource;
 mod spans;
@@ -28,5 +33,5 @@ pub use metrics::Meter;
 pub use options::{Compression, Destination, Error, ExportOptions, Protocol, SignalOptions};
 pub use queue::{Losses, Sink, SpanItem, Worth};
 pub use resource::{ProcessIdentity, Resources};
-pub use spans::SpanBuilder;
+pub use spans::{MOST_EVENTS, MOST_TURNS, SpanBuilder};
 pub use telemetry::Telemetry;

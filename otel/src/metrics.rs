@@ -1,4 +1,489 @@
-//! Metrics of observed processes, accumulated from facts.
-/// Meter.
+//! Metrics of observed processes, accumulated from facts: cumulative sums and exponential histograms.
+
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, ExponentialHistogram as Histogram, Metric, NumberDataPoint, ResourceMetrics, Sum,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_semantic_conventions::attribute as semconv;
+use opentelemetry_semantic_conventions::metric as semconv_metric;
+use rustc_hash::FxHashMap;
+use tracenet_core::event::LossSource;
+use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, Turn};
+use tracenet_core::key::{ConnId, Direction, ProcessKey, Role, Transport, Tuple};
+use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
+
+use crate::failure::error_type;
+use crate::histogram::ExponentialHistogram;
+use crate::names::{attribute, metric};
+use crate::queue::Losses;
+use crate::value;
+
+/// Most series of one metric of one process; the rest goes into one with `otel.metric.overflow` (OpenTelemetry SDK,
+/// "cardinality limits", whose default is 2000).
+const MOST_SERIES: usize = 2000;
+/// Most processes with metrics of their own; the rest goes into one more resource, with `otel.metric.overflow`.
+const MOST_PROCESSES: usize = 1024;
+/// Most connections of which something is remembered.
+const MOST_CONNECTIONS: usize = 65_536;
+/// How long a process is kept after its end, for what is still said of it.
+const KEPT_AFTER_EXIT_NS: u64 = 60_000_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Instrument {
+    Connections,
+    ConnectionDuration,
+    HandshakeDuration,
+    Rtt,
+    Retransmits,
+    Resets,
+    AcceptWait,
+    Drops,
+    TurnDuration,
+    NetworkIo,
+    EventsLost,
+}
+
+impl Instrument {
+    /// Name, unit, description.
+    fn describe(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Connections => (
+                metric::TCP_CONNECTIONS,
+                "{connection}",
+                "TCP connections seen to their end, or to tracenet's.",
+            ),
+            Self::ConnectionDuration => {
+                (metric::TCP_CONNECTION_DURATION, "s", "Time from a TCP connection's begin to its end.")
+            }
+            Self::HandshakeDuration => {
+                (metric::TCP_HANDSHAKE_DURATION, "s", "Time from connect to the established state.")
+            }
+            Self::Rtt => (metric::TCP_RTT, "s", "Round-trip times on the wire, of acknowledged segments."),
+            Self::Retransmits => (metric::TCP_RETRANSMITS, "{segment}", "TCP segments sent again."),
+            Self::Resets => (metric::TCP_RESETS, "{segment}", "TCP resets sent and received."),
+            Self::AcceptWait => (
+                metric::TCP_ACCEPT_QUEUE_WAIT_DURATION,
+                "s",
+                "Time that established connections waited to be accepted.",
+            ),
+            Self::Drops => (metric::PACKET_DROPS, "{packet}", "Packets that the kernel threw away."),
+            Self::TurnDuration => {
+                (metric::TURN_DURATION, "s", "Time from a request's first byte to its response's last.")
+            }
+            Self::NetworkIo => (
+                semconv_metric::PROCESS_NETWORK_IO,
+                "By",
+                "Bytes that the process wrote to and read from sockets.",
+            ),
+            Self::EventsLost => {
+                (metric::AGENT_EVENTS_LOST, "{event}", "Events and spans that tracenet itself lost.")
+            }
+        }
+    }
+}
+
+/// A key and its value.
+type Label = (&'static str, LabelValue);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum LabelValue {
+    Static(&'static str),
+    Shared(Arc<str>),
+    Port(u16),
+    Yes,
+}
+
+fn key_value((key, value): &Label) -> KeyValue {
+    match value {
+        LabelValue::Static(text) => value::string(key, text),
+        LabelValue::Shared(text) => value::string(key, text),
+        LabelValue::Port(port) => value::int(key, i64::from(*port)),
+        LabelValue::Yes => value::boolean(key, true),
+    }
+}
+
 #[derive(Debug)]
-pub struct Meter {}
+enum Series {
+    Sum(u64),
+    Histogram(Box<ExponentialHistogram>),
+}
+
+/// The series of one process.
+#[derive(Debug)]
+struct Process {
+    resource: Arc<Resource>,
+    start: MonoNs,
+    series: FxHashMap<Instrument, FxHashMap<Vec<Label>, Series>>,
+    exited: Option<MonoNs>,
+    exported_after_exit: bool,
+}
+
+impl Process {
+    fn new(resource: Arc<Resource>, start: MonoNs) -> Self {
+        Self { resource, start, series: FxHashMap::default(), exited: None, exported_after_exit: false }
+    }
+
+    fn series(&mut self, instrument: Instrument, labels: &[Label], empty: fn() -> Series) -> &mut Series {
+        let of_metric = self.series.entry(instrument).or_default();
+        let overflow = [(attribute::OVERFLOW, LabelValue::Yes)];
+        let labels = if of_metric.len() >= MOST_SERIES && !of_metric.contains_key(labels) {
+            &overflow[..]
+        } else {
+            labels
+        };
+        if !of_metric.contains_key(labels) {
+            of_metric.insert(labels.to_vec(), empty());
+        }
+        of_metric.entry(labels.to_vec()).or_insert_with(empty)
+    }
+
+    fn add(&mut self, instrument: Instrument, labels: &[Label], n: u64) {
+        if let Series::Sum(sum) = self.series(instrument, labels, || Series::Sum(0)) {
+            *sum = sum.saturating_add(n);
+        }
+    }
+
+    fn record(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs) {
+        if let Series::Histogram(h) = self.series(instrument, labels, || Series::Histogram(Box::default())) {
+            h.record(t.0 as f64 / 1e9);
+        }
+    }
+
+    fn metrics(&self, now: MonoNs, clock: ClockOffset) -> Vec<Metric> {
+        let (start, now) = (clock.wall(self.start).0, clock.wall(now.max(self.start)).0);
+        let mut instruments: Vec<_> = self.series.iter().collect();
+        instruments.sort_by_key(|(instrument, _)| **instrument);
+        let metrics = instruments.into_iter().map(|(instrument, of_metric)| {
+            let (mut sums, mut histograms) = (Vec::new(), Vec::new());
+            let mut of_metric: Vec<_> = of_metric.iter().collect();
+            of_metric.sort_by_key(|(labels, _)| *labels);
+            for (labels, series) in of_metric {
+                let attributes = labels.iter().map(key_value).collect();
+                match series {
+                    Series::Sum(n) => sums.push(NumberDataPoint {
+                        attributes,
+                        start_time_unix_nano: start,
+                        time_unix_nano: now,
+                        value: Some(Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX))),
+                        ..NumberDataPoint::default()
+                    }),
+                    Series::Histogram(h) => histograms.push(h.point(attributes, start, now)),
+                }
+            }
+            let aggregation_temporality = AggregationTemporality::Cumulative as i32;
+            let data = if histograms.is_empty() {
+                Data::Sum(Sum { data_points: sums, aggregation_temporality, is_monotonic: true })
+            } else {
+                Data::ExponentialHistogram(Histogram { data_points: histograms, aggregation_temporality })
+            };
+            let (name, unit, description) = instrument.describe();
+            Metric {
+                name: name.to_owned(),
+                description: description.to_owned(),
+                unit: unit.to_owned(),
+                data: Some(data),
+                ..Metric::default()
+            }
+        });
+        metrics.collect()
+    }
+}
+
+/// What must be remembered of a connection between facts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Connection {
+    role: Option<Role>,
+    tuple: Option<Tuple>,
+    /// Bytes that turns already counted: sent, received.
+    counted: (u64, u64),
+}
+
+/// Accumulates the metrics of all observed processes.
+#[derive(Debug)]
+pub struct Meter {
+    processes: FxHashMap<ProcessKey, Process>,
+    connections: FxHashMap<ConnId, Connection>,
+    /// tracenet's own.
+    agent: Process,
+    /// Of processes beyond [`MOST_PROCESSES`].
+    overflow: Process,
+}
+
+const ROLES: [(Role, &str); 2] = [(Role::Client, "client"), (Role::Server, "server")];
+
+fn role_label(role: Role) -> Label {
+    (attribute::ROLE, LabelValue::Static(role_name(role)))
+}
+
+/// Value of the `role` attribute.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    ROLES.iter().find(|(r, _)| *r == role).map_or("client", |(_, name)| name)
+}
+
+/// Value of the `direction` attribute.
+pub(crate) fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    }
+}
+
+/// Value of the `source` attribute of lost events.
+pub(crate) fn source_name(source: LossSource) -> &'static str {
+    match source {
+        LossSource::Ringbuf => "ringbuf",
+        LossSource::Capture => "pcap",
+        LossSource::Queue => "queue",
+        LossSource::Export => "export",
+    }
+}
+
+const SOURCES: [LossSource; 4] =
+    [LossSource::Ringbuf, LossSource::Capture, LossSource::Queue, LossSource::Export];
+
+/// Value of the `layer` attribute: the part of the kernel that a drop reason (include/net/dropreason-core.h)
+/// belongs to.
+pub(crate) fn layer(reason: &str) -> &'static str {
+    const LAYERS: [(&str, &str); 19] = [
+        ("NETFILTER", "netfilter"),
+        ("NF_", "netfilter"),
+        ("QDISC", "qdisc"),
+        ("TC_", "tc"),
+        ("XDP", "xdp"),
+        ("BPF", "bpf"),
+        ("TCP_", "tcp"),
+        ("UDP", "udp"),
+        ("PROTO_MEM", "socket"),
+        ("SOCKET", "socket"),
+        ("SOCK", "socket"),
+        ("NO_SOCKET", "socket"),
+        ("NEIGH", "neighbour"),
+        ("IP", "ip"),
+        ("UNICAST", "ip"),
+        ("CPU_BACKLOG", "backlog"),
+        ("DEV_", "device"),
+        ("VLAN", "device"),
+        ("TAP_", "device"),
+    ];
+    LAYERS.iter().find(|(prefix, _)| reason.starts_with(prefix)).map_or("other", |(_, layer)| layer)
+}
+
+impl Meter {
+    /// `agent` is tracenet's own resource; `start` is where sums begin.
+    pub fn new(agent: Arc<Resource>, start: MonoNs) -> Self {
+        let mut others = Resource::clone(&agent);
+        others.attributes.push(value::boolean(attribute::OVERFLOW, true));
+        let mut agent = Process::new(agent, start);
+        for source in SOURCES {
+            // Zero is said too: silence would look like an old agent.
+            agent.add(
+                Instrument::EventsLost,
+                &[(attribute::SOURCE, LabelValue::Static(source_name(source)))],
+                0,
+            );
+        }
+        Self {
+            processes: FxHashMap::default(),
+            connections: FxHashMap::default(),
+            agent,
+            overflow: Process::new(Arc::new(others), start),
+        }
+    }
+
+    /// Counts a fact. `resource` is that of the fact's process.
+    pub fn on(&mut self, fact: &Fact, resource: Option<&Arc<Resource>>) {
+        if let FactKind::Lost { source, count, .. } = &fact.kind {
+            let label = (attribute::SOURCE, LabelValue::Static(source_name(*source)));
+            self.agent.add(Instrument::EventsLost, &[label], *count);
+            return;
+        }
+        let (Some(who), Some(resource)) = (&fact.who, resource) else { return };
+        let connection = fact.conn.and_then(|id| self.connections.get(&id).copied()).unwrap_or_default();
+        let process = match &fact.kind {
+            FactKind::Opened { tuple, role, .. } => {
+                if let Some(id) = fact.conn {
+                    self.remember(id, |c| (c.role, c.tuple) = (Some(*role), Some(*tuple)));
+                }
+                return;
+            }
+            FactKind::Exited { .. } => {
+                if let Some(process) = self.processes.get_mut(&who.key) {
+                    process.exited = Some(fact.t);
+                }
+                return;
+            }
+            FactKind::Turn(turn) => {
+                let counted = fact.conn.is_some_and(|id| {
+                    let (sent, received) = turn_bytes(turn);
+                    self.remember(id, |c| {
+                        (c.role, c.tuple) = (Some(turn.role), Some(turn.tuple));
+                        c.counted = (c.counted.0 + sent, c.counted.1 + received);
+                    })
+                });
+                let process = self.process(who.key, resource, fact.t);
+                turn_metrics(process, turn, counted);
+                return;
+            }
+            FactKind::Closed(summary) => {
+                self.connections.remove(&summary.id);
+                let process = self.process(who.key, resource, fact.t);
+                closed_metrics(process, summary, connection.counted);
+                return;
+            }
+            FactKind::Established { .. }
+            | FactKind::Accepted { .. }
+            | FactKind::Packet(_)
+            | FactKind::Retransmit { .. }
+            | FactKind::Dropped(_)
+            | FactKind::Reset { .. } => self.process(who.key, resource, fact.t),
+            FactKind::Forked { .. }
+            | FactKind::Executed { .. }
+            | FactKind::Syscall(_)
+            | FactKind::State { .. }
+            | FactKind::Lost { .. } => return,
+        };
+        match &fact.kind {
+            FactKind::Established { connect: Some(took) } => {
+                process.record(Instrument::HandshakeDuration, &[role_label(Role::Client)], *took);
+            }
+            FactKind::Accepted { wait } => {
+                // The accepting side's own port is the listening one.
+                let port = connection.tuple.map(|t| (semconv::SERVER_PORT, LabelValue::Port(t.local.port())));
+                process.record(Instrument::AcceptWait, port.as_slice(), *wait);
+            }
+            FactKind::Packet(packet) if packet.direction == Direction::In => {
+                if let Some(rtt) = packet.analysis.and_then(|a| a.ack_rtt) {
+                    let role = connection.role.map(role_label);
+                    process.record(Instrument::Rtt, role.as_slice(), rtt);
+                }
+            }
+            FactKind::Retransmit { cause, segments, .. } => {
+                let label = (attribute::TYPE, LabelValue::Static(cause.as_str()));
+                process.add(Instrument::Retransmits, &[label], u64::from(*segments));
+            }
+            // A drop at the peer is counted where it hurts: on the peer's process, if that is observed.
+            FactKind::Dropped(drop) if drop.at_peer.is_none() => {
+                let transport = connection.tuple.map_or(Transport::Tcp, |t| t.transport);
+                let labels = [
+                    (attribute::REASON, LabelValue::Shared(Arc::clone(&drop.reason))),
+                    (attribute::LAYER, LabelValue::Static(layer(&drop.reason))),
+                    (attribute::TRANSPORT, LabelValue::Static(transport.as_str())),
+                    (attribute::DIRECTION, LabelValue::Static(direction_name(drop.direction))),
+                ];
+                process.add(Instrument::Drops, &labels, 1);
+            }
+            FactKind::Reset { direction, reason } => {
+                let direction = (attribute::DIRECTION, LabelValue::Static(direction_name(*direction)));
+                match reason {
+                    Some(reason) => {
+                        let cause = (attribute::CAUSE, LabelValue::Shared(Arc::clone(reason)));
+                        process.add(Instrument::Resets, &[direction, cause], 1);
+                    }
+                    None => process.add(Instrument::Resets, &[direction], 1),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers something of a connection; false where there is no room.
+    fn remember(&mut self, id: ConnId, what: impl FnOnce(&mut Connection)) -> bool {
+        if self.connections.len() >= MOST_CONNECTIONS && !self.connections.contains_key(&id) {
+            return false;
+        }
+        what(self.connections.entry(id).or_default());
+        true
+    }
+
+    fn process(&mut self, key: ProcessKey, resource: &Arc<Resource>, t: MonoNs) -> &mut Process {
+        if self.processes.len() >= MOST_PROCESSES && !self.processes.contains_key(&key) {
+            return &mut self.overflow;
+        }
+        let process = self.processes.entry(key).or_insert_with(|| Process::new(Arc::clone(resource), t));
+        // After an exec the same process has another resource.
+        if !Arc::ptr_eq(&process.resource, resource) {
+            process.resource = Arc::clone(resource);
+        }
+        process
+    }
+
+    /// All metrics as they stand at `now`. `export` is what the exporter lost so far; `settled` says that the
+    /// snapshot before this one was delivered (or counted as lost), so that processes that are gone may go.
+    pub fn snapshot(
+        &mut self,
+        now: MonoNs,
+        clock: ClockOffset,
+        export: &Losses,
+        settled: bool,
+    ) -> Vec<ResourceMetrics> {
+        let label = [(attribute::SOURCE, LabelValue::Static(source_name(LossSource::Export)))];
+        if let Series::Sum(lost) = self.agent.series(Instrument::EventsLost, &label, || Series::Sum(0)) {
+            *lost = (*lost).max(export.spans());
+        }
+        if settled {
+            self.processes.retain(|_, p| {
+                !(p.exported_after_exit && p.exited.is_some_and(|t| now.since(t).0 > KEPT_AFTER_EXIT_NS))
+            });
+        }
+        for process in self.processes.values_mut() {
+            process.exported_after_exit = process.exited.is_some();
+        }
+        let mut keys: Vec<_> = self.processes.keys().copied().collect();
+        keys.sort_unstable();
+        let of_processes = keys.iter().filter_map(|key| self.processes.get(key));
+        of_processes
+            .chain([&self.overflow, &self.agent])
+            .filter(|p| !p.series.is_empty())
+            .map(|p| crate::batch::resource_metrics(&p.resource, p.metrics(now, clock)))
+            .collect()
+    }
+}
+
+/// Bytes that a turn's process sent and received.
+fn turn_bytes(turn: &Turn) -> (u64, u64) {
+    match turn.role {
+        Role::Client => (turn.request_bytes, turn.response_bytes),
+        Role::Server => (turn.response_bytes, turn.request_bytes),
+    }
+}
+
+fn network_io(process: &mut Process, (sent, received): (u64, u64)) {
+    for (direction, bytes) in [("transmit", sent), ("receive", received)] {
+        let label = (semconv::NETWORK_IO_DIRECTION, LabelValue::Static(direction));
+        process.add(Instrument::NetworkIo, &[label], bytes);
+    }
+}
+
+fn turn_metrics(process: &mut Process, turn: &Turn, counted: bool) {
+    let protocol = (attribute::PROTOCOL, LabelValue::Static(turn.tuple.transport.as_str()));
+    process.record(Instrument::TurnDuration, &[role_label(turn.role), protocol], turn.end.since(turn.start));
+    if counted {
+        network_io(process, turn_bytes(turn));
+    }
+}
+
+fn closed_metrics(process: &mut Process, summary: &ConnSummary, counted: (u64, u64)) {
+    let sent = summary.bytes_sent.saturating_sub(summary.bytes_sent_before);
+    let received = summary.bytes_received.saturating_sub(summary.bytes_received_before);
+    network_io(process, (sent.saturating_sub(counted.0), received.saturating_sub(counted.1)));
+    if summary.tuple.transport != Transport::Tcp {
+        return;
+    }
+    let role = role_label(summary.role);
+    match error_type(summary) {
+        Some(error) => {
+            let error = (semconv::ERROR_TYPE, LabelValue::Static(error));
+            process.add(Instrument::Connections, &[role.clone(), error], 1);
+        }
+        None => process.add(Instrument::Connections, std::slice::from_ref(&role), 1),
+    }
+    // The length of a connection of which an end was not seen is not known.
+    if !summary.opened_before && summary.close != CloseReason::Open {
+        process.record(Instrument::ConnectionDuration, &[role], summary.end.since(summary.start));
+    }
+}

@@ -33,8 +33,10 @@ pub mod event {
     pub const ZERO_WINDOW: &str = "tracenet.zero_window";
     /// TCP changed its state.
     pub const STATE: &str = "tracenet.tcp.state";
-    /// Events were lost that may have belonged here (INV 6).
-    pub const LOST: &str = "tracenet.events.lost";
+    /// A SYN was seen on the wire.
+    pub const SYN: &str = "syn";
+    /// A SYN/ACK was seen on the wire.
+    pub const SYN_ACK: &str = "syn_ack";
 }
 
 /// Names of metrics.
@@ -114,7 +116,5 @@ pub mod attribute {
     pub const PEER_COMM: &str = "peer.comm";
     pub const FROM: &str = "from";
     pub const TO: &str = "to";
-    pub const COUNT: &str = "count";
-    pub const WHAT: &str = "what";
     pub const OVERFLOW: &str = "otel.metric.overflow";
 }

@@ -9,7 +9,9 @@ use http::Uri;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The endpoint is no URL that can be exported to.
-    #[error("{origin}: cannot export to `{value}`: {why}; use http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or file:PATH")]
+    #[error(
+        "{origin}: cannot export to `{value}`: {why}; use http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or file:PATH"
+    )]
     Endpoint {
         /// Flag or variable.
         origin: String,
@@ -307,7 +309,9 @@ fn headers(name: &str, value: &str) -> Result<Vec<(String, String)>, Error> {
     let mut headers = pairs(name, value).map_err(|_| hidden("use name=value,name=value"))?;
     for (key, value) in &mut headers {
         key.make_ascii_lowercase();
-        if http::HeaderName::from_bytes(key.as_bytes()).is_err() || http::HeaderValue::from_str(value).is_err() {
+        if http::HeaderName::from_bytes(key.as_bytes()).is_err()
+            || http::HeaderValue::from_str(value).is_err()
+        {
             return Err(hidden("a name or value is not valid in a header"));
         }
     }
@@ -424,7 +428,8 @@ mod tests {
         let metrics = o.metrics.unwrap();
         assert_eq!(
             traces.headers,
-            [("authorization".into(), "Bearer a".into()), ("x-b".into(), "c,d".into())] as [(String, String); 2]
+            [("authorization".into(), "Bearer a".into()), ("x-b".into(), "c,d".into())]
+                as [(String, String); 2]
         );
         assert_eq!(traces.timeout, Duration::from_millis(250));
         assert_eq!(metrics.timeout, Duration::from_secs(10));

@@ -9,6 +9,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::sync::Notify;
 
+use crate::batch::{self, BATCH_BYTES};
+use crate::exporter::ExportReport;
+
 /// What a span is worth: when the queue is full, the least valuable are shed first, and among these the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Worth {
@@ -66,10 +69,15 @@ struct Inner {
     waiting: [VecDeque<(SpanItem, usize)>; WORTHS],
     /// Bytes that wait.
     waiting_bytes: usize,
-    /// Bytes taken by the exporter and not settled yet: they count against the cap too.
+    /// Taken by the exporter and not settled yet. The bytes count against the cap too.
     taken_bytes: usize,
+    taken_spans: u64,
+    taken_points: u64,
     /// The newest state of all metrics. They are cumulative, so that a newer one makes an unsent one unnecessary.
     metrics: Option<Vec<ResourceMetrics>>,
+    sent_spans: u64,
+    sent_points: u64,
+    retries: u64,
     losses: Losses,
     closed: bool,
 }
@@ -80,7 +88,10 @@ pub(crate) struct Queue {
     cap_bytes: usize,
     traces: bool,
     metrics: bool,
-    pub(crate) wake: Notify,
+    /// There are spans where there were none, or enough for a request, or the end has come.
+    pub(crate) spans_wake: Notify,
+    /// There are metrics, or the end has come.
+    pub(crate) metrics_wake: Notify,
 }
 
 /// The data path's end of the queue. Cloning it is cheap; no method of it blocks on the exporter.
@@ -111,23 +122,29 @@ impl Sink {
         self.queue.metrics
     }
 
+    /// True where no metrics wait or are on their way: the last state that was set has arrived, or is counted as
+    /// lost.
+    pub fn metrics_settled(&self) -> bool {
+        let inner = self.queue.lock();
+        inner.metrics.is_none() && inner.taken_points == 0
+    }
+
     /// What was lost so far.
     pub fn losses(&self) -> Losses {
         self.queue.lock().losses
     }
 }
 
-/// Whether more is to be expected of the queue.
-pub(crate) enum Taken {
-    /// Spans for one request, or none for now.
-    Spans(Vec<SpanItem>),
-    /// Empty, and nothing will come.
-    End,
-}
-
 impl Queue {
     pub(crate) fn new(cap_bytes: usize, traces: bool, metrics: bool) -> Self {
-        Self { inner: Mutex::default(), cap_bytes, traces, metrics, wake: Notify::new() }
+        Self {
+            inner: Mutex::default(),
+            cap_bytes,
+            traces,
+            metrics,
+            spans_wake: Notify::new(),
+            metrics_wake: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -156,10 +173,15 @@ impl Queue {
                 inner.losses.shed[class] += 1;
             }
         }
+        let before = inner.waiting_bytes;
         inner.waiting_bytes += bytes;
+        let now = inner.waiting_bytes;
         inner.waiting[worth as usize].push_back((item, bytes));
         drop(inner);
-        self.wake.notify_one();
+        // Waking costs a system call, so not for every span.
+        if before == 0 || (before < BATCH_BYTES && now >= BATCH_BYTES) {
+            self.spans_wake.notify_one();
+        }
         true
     }
 
@@ -171,18 +193,19 @@ impl Queue {
         if !inner.closed {
             inner.metrics = Some(metrics);
             drop(inner);
-            self.wake.notify_one();
+            self.metrics_wake.notify_one();
         }
     }
 
-    /// Takes spans up to `most_bytes` (at least one, if there is one), the most valuable first.
-    pub(crate) fn take(&self, most_bytes: usize) -> Taken {
+    /// Takes spans for one request, the most valuable first, with the bytes to settle. Without spans: `None` at
+    /// the end, an empty list before it.
+    pub(crate) fn take(&self) -> Option<(Vec<SpanItem>, usize)> {
         let mut inner = self.lock();
         let mut items = Vec::new();
         let mut taken = 0;
         for class in (0..WORTHS).rev() {
             while let Some(&(_, bytes)) = inner.waiting[class].front() {
-                if !items.is_empty() && taken + bytes > most_bytes {
+                if !items.is_empty() && taken + bytes > BATCH_BYTES {
                     break;
                 }
                 if let Some((item, _)) = inner.waiting[class].pop_front() {
@@ -193,53 +216,88 @@ impl Queue {
         }
         inner.waiting_bytes -= taken;
         inner.taken_bytes += taken;
-        if items.is_empty() && inner.closed && inner.metrics.is_none() { Taken::End } else { Taken::Spans(items) }
+        inner.taken_spans += items.len() as u64;
+        (!items.is_empty() || !inner.closed).then_some((items, taken))
     }
 
-    pub(crate) fn take_metrics(&self) -> Option<Vec<ResourceMetrics>> {
-        self.lock().metrics.take()
+    /// Taken spans were delivered, but for `failed` of them.
+    pub(crate) fn settle(&self, spans: u64, bytes: usize, failed: u64) {
+        let mut inner = self.lock();
+        inner.taken_bytes = inner.taken_bytes.saturating_sub(bytes);
+        inner.taken_spans = inner.taken_spans.saturating_sub(spans);
+        let failed = failed.min(spans);
+        inner.sent_spans += spans - failed;
+        inner.losses.failed_spans += failed;
     }
 
-    /// Puts metrics back that could not be sent, unless newer ones came.
+    /// Takes the metrics that wait. `Err`: none will come.
+    pub(crate) fn take_metrics(&self) -> Result<Option<Vec<ResourceMetrics>>, End> {
+        let mut inner = self.lock();
+        match inner.metrics.take() {
+            Some(metrics) => {
+                inner.taken_points = batch::points(&metrics);
+                Ok(Some(metrics))
+            }
+            None if inner.closed => Err(End),
+            None => Ok(None),
+        }
+    }
+
+    /// Taken points were delivered, but for `failed` of them.
+    pub(crate) fn settle_points(&self, points: u64, failed: u64) {
+        let mut inner = self.lock();
+        inner.taken_points = inner.taken_points.saturating_sub(points);
+        let failed = failed.min(points);
+        inner.sent_points += points - failed;
+        inner.losses.failed_points += failed;
+    }
+
+    /// Taken metrics could not be sent yet: they wait again, unless newer ones came in their place.
     pub(crate) fn return_metrics(&self, metrics: Vec<ResourceMetrics>) {
-        self.lock().metrics.get_or_insert(metrics);
+        let mut inner = self.lock();
+        inner.taken_points = 0;
+        inner.metrics.get_or_insert(metrics);
+        drop(inner);
+        self.metrics_wake.notify_one();
+    }
+
+    pub(crate) fn count_retry(&self) {
+        self.lock().retries += 1;
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.lock().waiting_bytes
     }
 
-    /// Taken spans were delivered or given up: their memory is free again.
-    pub(crate) fn settle(&self, bytes: usize, failed_spans: u64) {
-        let mut inner = self.lock();
-        inner.taken_bytes = inner.taken_bytes.saturating_sub(bytes);
-        inner.losses.failed_spans += failed_spans;
-    }
-
-    pub(crate) fn settle_points(&self, failed_points: u64) {
-        self.lock().losses.failed_points += failed_points;
-    }
-
     /// No more is taken in.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.wake.notify_one();
+        self.spans_wake.notify_one();
+        self.metrics_wake.notify_one();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// Gives up everything that still waits.
-    pub(crate) fn abandon(&self) -> Losses {
+    /// Gives up everything that is not settled, and says what became of all.
+    pub(crate) fn abandon(&self) -> ExportReport {
         let mut inner = self.lock();
         inner.closed = true;
-        let spans: usize = inner.waiting.iter_mut().map(|class| class.drain(..).count()).sum();
-        inner.losses.failed_spans += spans as u64;
+        let waiting: usize = inner.waiting.iter_mut().map(|class| class.drain(..).count()).sum();
+        inner.losses.failed_spans += waiting as u64 + std::mem::take(&mut inner.taken_spans);
         inner.waiting_bytes = 0;
-        if let Some(metrics) = inner.metrics.take() {
-            inner.losses.failed_points += crate::batch::points(&metrics);
+        let points = inner.metrics.take().map_or(0, |metrics| batch::points(&metrics));
+        inner.losses.failed_points += points + std::mem::take(&mut inner.taken_points);
+        ExportReport {
+            sent_spans: inner.sent_spans,
+            sent_points: inner.sent_points,
+            retries: inner.retries,
+            losses: inner.losses,
         }
-        inner.losses
     }
 }
+
+/// Nothing will come any more.
+#[derive(Debug)]
+pub(crate) struct End;

@@ -65,7 +65,11 @@ impl Resources {
     }
 
     /// The resource of a process, asking `identity` only the first time.
-    pub fn process(&mut self, key: ProcessKey, identity: &dyn Fn(ProcessKey) -> ProcessIdentity) -> Arc<Resource> {
+    pub fn process(
+        &mut self,
+        key: ProcessKey,
+        identity: &dyn Fn(ProcessKey) -> ProcessIdentity,
+    ) -> Arc<Resource> {
         if let Some(resource) = self.cache.get(&key) {
             return Arc::clone(resource);
         }

@@ -1,4 +1,463 @@
 //! Spans of observed processes, built from facts.
-/// Builder.
+//!
+//! ```text
+//! TCP connection                 INTERNAL; CLIENT or SERVER where it has no turns
+//!   TCP connect                  INTERNAL, client only; events syn, syn_ack
+//!   TCP accept wait              INTERNAL, server only
+//!   tcp request                  CLIENT or SERVER: one turn; events retransmit, drop, reset, zero window
+//! ```
+//!
+//! * A connection is a trace, with the trace id that the core made. Both ends have the same one where it comes from
+//!   the initial sequence numbers (`tracenet.trace_id.source` is `isn_pair`), so that both halves stand in one trace
+//!   without a header.
+//! * Span ids are made from the trace id, the side and the number of the turn: a turn is sent when it is over, long
+//!   before its connection, and the parent's id is known already.
+//! * The parent of a turn is its own connection. Where both ends are observed by this tracenet, the server's turn
+//!   is instead a child of the client's turn, inside its bounds. An end observed by another tracenet is never named
+//!   as a parent: whether its span exists can't be known here.
+//! * Trouble goes to the turn during which it happened, else to the connection.
+//! * A span is an error only if the connection failed; what a retransmission repaired is not.
+//! * At most [`MOST_EVENTS`] events a span and [`MOST_TURNS`] turns a connection; the rest is counted
+//!   (`dropped_events_count`, `tracenet.trace.spans_omitted`).
+
+use std::sync::Arc;
+
+use opentelemetry::TraceId;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use opentelemetry_semantic_conventions::attribute as semconv;
+use rustc_hash::FxHashMap;
+use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, TraceIdSource, Turn};
+use tracenet_core::key::{ConnId, Role, Transport};
+use tracenet_core::time::{ClockOffset, MonoNs};
+
+use crate::describe;
+use crate::failure::{error_type, was_established};
+use crate::ids::{self, Part};
+use crate::names::{attribute, span as names};
+use crate::pairing::Pairing;
+use crate::queue::{SpanItem, Worth};
+use crate::value;
+
+/// Most events of a span.
+pub const MOST_EVENTS: usize = 64;
+/// Most turns of a connection that become spans. With some 500 bytes a span, both halves of a trace stay below
+/// 5 MB, the largest trace that Tempo takes by default.
+pub const MOST_TURNS: u32 = 4096;
+/// Most events that wait for the turn to which they may belong.
+const MOST_PENDING: usize = 2 * MOST_EVENTS;
+/// Most SYNs and SYN/ACKs of a handshake.
+const MOST_HANDSHAKE_EVENTS: usize = 16;
+/// Most connections of which something waits.
+const MOST_CONNECTIONS: usize = 65_536;
+
+/// Events of a span to be, bounded.
+#[derive(Debug, Default)]
+struct Events {
+    kept: Vec<Event>,
+    dropped: u32,
+}
+
+impl Events {
+    fn push(&mut self, event: Event) {
+        if self.kept.len() < MOST_EVENTS {
+            self.kept.push(event);
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    fn put_into(self, span: &mut Span) {
+        span.events = self.kept;
+        span.events.sort_by_key(|e| e.time_unix_nano);
+        span.dropped_events_count = self.dropped;
+    }
+}
+
+/// What waits of a connection that is not closed.
 #[derive(Debug)]
-pub struct SpanBuilder {}
+struct Connection {
+    /// Taken once, so that a step of the wall clock can't tear parent and child apart.
+    clock: ClockOffset,
+    opened_before: bool,
+    own: Events,
+    pending: Vec<(MonoNs, Event)>,
+    /// Events that `pending` had no room for, and when the last of them happened.
+    overflowed: u32,
+    overflowed_at: MonoNs,
+    handshake: Vec<Event>,
+    turns: u32,
+    omitted: u64,
+    /// Bounds of the turns sent.
+    bounds: Option<(MonoNs, MonoNs)>,
+    /// A turn without an answer: whether it failed is known when the connection ends.
+    unanswered: Option<(Turn, Events, Arc<Resource>)>,
+}
+
+impl Connection {
+    fn new(clock: ClockOffset) -> Self {
+        Self {
+            clock,
+            opened_before: false,
+            own: Events::default(),
+            pending: Vec::new(),
+            overflowed: 0,
+            overflowed_at: MonoNs::default(),
+            handshake: Vec::new(),
+            turns: 0,
+            omitted: 0,
+            bounds: None,
+            unanswered: None,
+        }
+    }
+
+    /// Trouble that belongs to a turn or to the connection: which, is known when the turn is over.
+    fn trouble(&mut self, t: MonoNs, event: Event) {
+        if self.pending.len() < MOST_PENDING {
+            self.pending.push((t, event));
+        } else {
+            self.overflowed = self.overflowed.saturating_add(1);
+            self.overflowed_at = t;
+        }
+    }
+
+    /// The events within a turn. What happened before it is the connection's for good.
+    fn take_events(&mut self, start: MonoNs, end: MonoNs) -> Events {
+        let mut events = Events::default();
+        let mut later = Vec::new();
+        for (t, event) in self.pending.drain(..) {
+            if t < start {
+                self.own.push(event);
+            } else if t <= end {
+                events.push(event);
+            } else {
+                later.push((t, event));
+            }
+        }
+        self.pending = later;
+        if self.overflowed > 0 && self.overflowed_at <= end {
+            let whose = if self.overflowed_at >= start { &mut events } else { &mut self.own };
+            whose.dropped = whose.dropped.saturating_add(std::mem::take(&mut self.overflowed));
+        }
+        events
+    }
+}
+
+/// Turns facts into spans.
+#[derive(Debug)]
+pub struct SpanBuilder {
+    connections: FxHashMap<ConnId, Connection>,
+    pairing: Pairing,
+    /// Tells this run's made-up trace ids from another's.
+    run: u64,
+    omitted: u64,
+    out: Vec<SpanItem>,
+}
+
+impl SpanBuilder {
+    /// `run` is any number that another run doesn't have, such as the time.
+    pub fn new(run: u64) -> Self {
+        Self {
+            connections: FxHashMap::default(),
+            pairing: Pairing::default(),
+            run,
+            omitted: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Turns that became no span because their connection had [`MOST_TURNS`] already.
+    pub fn spans_omitted(&self) -> u64 {
+        self.omitted
+    }
+
+    /// Takes a fact; `resource` is that of its process. Gives the spans that are ready.
+    pub fn on(
+        &mut self,
+        fact: &Fact,
+        clock: ClockOffset,
+        resource: Option<&Arc<Resource>>,
+    ) -> std::vec::Drain<'_, SpanItem> {
+        while let Some(item) = self.pairing.impatient(fact.t) {
+            self.out.push(item);
+        }
+        match (&fact.kind, resource) {
+            (FactKind::Turn(turn), Some(resource)) => self.turn(fact, turn, clock, resource),
+            (FactKind::Closed(summary), resource) => self.closed(summary, clock, resource),
+            (FactKind::Opened { before, .. }, _) => {
+                let before = *before;
+                if let Some(connection) = self.connection(fact.conn, clock) {
+                    connection.opened_before = before;
+                }
+            }
+            (FactKind::State { .. }, _) => {
+                if let Some(connection) = self.connection(fact.conn, clock)
+                    && let Some(event) = describe::event(fact.t, &fact.kind, connection.clock)
+                {
+                    connection.own.push(event);
+                }
+            }
+            (kind @ FactKind::Packet(_), _) => {
+                // Most packets mean nothing here: look before anything is made.
+                let handshake = describe::handshake_event(fact.t, kind, clock);
+                let trouble = describe::event(fact.t, kind, clock);
+                if (handshake.is_some() || trouble.is_some())
+                    && let Some(connection) = self.connection(fact.conn, clock)
+                {
+                    if connection.handshake.len() < MOST_HANDSHAKE_EVENTS {
+                        connection.handshake.extend(handshake);
+                    }
+                    if let Some(event) = trouble {
+                        connection.trouble(fact.t, event);
+                    }
+                }
+            }
+            (FactKind::Retransmit { .. } | FactKind::Dropped(_) | FactKind::Reset { .. }, _) => {
+                if let Some(connection) = self.connection(fact.conn, clock)
+                    && let Some(event) = describe::event(fact.t, &fact.kind, connection.clock)
+                {
+                    connection.trouble(fact.t, event);
+                }
+            }
+            _ => {}
+        }
+        self.out.drain(..)
+    }
+
+    /// Gives what still waits: there will be no more facts.
+    pub fn finish(&mut self) -> Vec<SpanItem> {
+        self.pairing.flush(None)
+    }
+
+    fn connection(&mut self, id: Option<ConnId>, clock: ClockOffset) -> Option<&mut Connection> {
+        let id = id?;
+        if self.connections.len() >= MOST_CONNECTIONS && !self.connections.contains_key(&id) {
+            return None;
+        }
+        Some(self.connections.entry(id).or_insert_with(|| Connection::new(clock)))
+    }
+
+    fn turn(&mut self, fact: &Fact, turn: &Turn, clock: ClockOffset, resource: &Arc<Resource>) {
+        let trace = ids::trace_id(turn.trace_id, self.run, fact.conn);
+        let Some(connection) = self.connection(fact.conn, clock) else {
+            self.omitted += 1;
+            return;
+        };
+        if connection.turns >= MOST_TURNS {
+            connection.omitted += 1;
+            self.omitted += 1;
+            return;
+        }
+        connection.turns += 1;
+        let end = turn.end.max(turn.start);
+        connection.bounds = Some(match connection.bounds {
+            Some((first, last)) => (first.min(turn.start), last.max(end)),
+            None => (turn.start, end),
+        });
+        let events = connection.take_events(turn.start, end);
+        let (clock, opened_before) = (connection.clock, connection.opened_before);
+        if turn.response_bytes == 0 {
+            let earlier = connection.unanswered.replace((turn.clone(), events, Arc::clone(resource)));
+            if let Some((turn, events, resource)) = earlier {
+                self.send_turn(fact.conn, fact.t, trace, &turn, events, clock, true, &resource, None);
+            }
+            return;
+        }
+        self.send_turn(fact.conn, fact.t, trace, turn, events, clock, opened_before, resource, None);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place makes turn spans, and these are what they are made of"
+    )]
+    fn send_turn(
+        &mut self,
+        conn: Option<ConnId>,
+        now: MonoNs,
+        trace: TraceId,
+        turn: &Turn,
+        events: Events,
+        clock: ClockOffset,
+        alone: bool,
+        resource: &Arc<Resource>,
+        error: Option<&'static str>,
+    ) {
+        let name = match turn.tuple.transport {
+            Transport::Tcp => names::TCP_REQUEST,
+            Transport::Udp => names::UDP_REQUEST,
+        };
+        let ids = (Part::Turn(turn.index), Some(Part::Connection));
+        let mut span = span(trace, turn.role, ids, name, (turn.start, turn.end), clock);
+        span.kind = kind_of(turn.role) as i32;
+        span.attributes = describe::turn(turn, conn);
+        events.put_into(&mut span);
+        fail(&mut span, error);
+        if let Some(service) = service_name(resource) {
+            self.pairing.name(trace, turn.role, service);
+        }
+        if let Some(peer) = self.pairing.peer_of(trace, turn.role) {
+            span.attributes.extend(describe::peer(peer));
+        }
+        let worth = if error.is_some() { Worth::Error } else { Worth::Turn };
+        let item = SpanItem { resource: Arc::clone(resource), span, worth };
+        // Turns are numbered from where the observation began: the ends of an older connection may differ.
+        let comparable = turn.trace_id_source == TraceIdSource::IsnPair && !alone && error.is_none();
+        match turn.role {
+            Role::Client if comparable => {
+                let servers_half = self.pairing.client((trace, turn.index), &item.span);
+                self.out.push(item);
+                self.out.extend(servers_half);
+            }
+            Role::Server if comparable => {
+                let ready = self.pairing.server((trace, turn.index), conn, now, item);
+                self.out.extend(ready);
+            }
+            Role::Client | Role::Server => self.out.push(item),
+        }
+    }
+
+    fn closed(&mut self, summary: &ConnSummary, clock: ClockOffset, resource: Option<&Arc<Resource>>) {
+        let mut connection = self.connections.remove(&summary.id).unwrap_or_else(|| Connection::new(clock));
+        let clock = connection.clock;
+        let trace = ids::trace_id(summary.trace_id, self.run, Some(summary.id));
+        let error = error_type(summary);
+        if let Some((turn, events, resource)) = connection.unanswered.take() {
+            self.send_turn(Some(summary.id), turn.end, trace, &turn, events, clock, true, &resource, error);
+        }
+        self.out.extend(self.pairing.flush(Some(summary.id)));
+        let Some(resource) = resource else { return };
+
+        let mut own = std::mem::take(&mut connection.own);
+        own.dropped = own.dropped.saturating_add(connection.overflowed);
+        connection.pending.drain(..).for_each(|(_, event)| own.push(event));
+
+        // The connection holds all its parts, whatever was seen first.
+        let mut start = summary.start;
+        let mut end = summary.end.max(start);
+        for t in [summary.connect_start, summary.established].into_iter().flatten() {
+            (start, end) = (start.min(t), end.max(t));
+        }
+        if let Some((first, last)) = connection.bounds {
+            (start, end) = (start.min(first), end.max(last));
+        }
+
+        let name = match summary.tuple.transport {
+            Transport::Tcp => names::TCP_CONNECTION,
+            Transport::Udp => names::UDP_FLOW,
+        };
+        let ids = (Part::Connection, None);
+        let mut whole = span(trace, summary.role, ids, name, (start, end), clock);
+        let kind = if connection.turns == 0 { kind_of(summary.role) } else { SpanKind::Internal };
+        whole.kind = kind as i32;
+        whole.attributes = describe::connection(summary);
+        if connection.omitted > 0 {
+            whole.attributes.push(value::count(attribute::SPANS_OMITTED, connection.omitted));
+        }
+        if let Some(service) = service_name(resource) {
+            self.pairing.name(trace, summary.role, service);
+        }
+        if let Some(peer) = self.pairing.peer_of(trace, summary.role) {
+            whole.attributes.extend(describe::peer(peer));
+        }
+        own.put_into(&mut whole);
+        fail(&mut whole, error);
+
+        let worth = if error.is_some() { Worth::Error } else { Worth::Connection };
+        let mut send = |span| self.out.push(SpanItem { resource: Arc::clone(resource), span, worth });
+        send(whole);
+        if summary.tuple.transport == Transport::Tcp {
+            for part in [
+                connect(summary, trace, end, clock, connection.handshake),
+                accept_wait(summary, trace, end, clock),
+            ] {
+                part.into_iter().for_each(&mut send);
+            }
+        }
+    }
+}
+
+/// From connect(2) to ESTABLISHED, or to the failure.
+fn connect(
+    s: &ConnSummary,
+    trace: TraceId,
+    end: MonoNs,
+    clock: ClockOffset,
+    events: Vec<Event>,
+) -> Option<Span> {
+    if s.role != Role::Client {
+        return None;
+    }
+    let start = s.connect_start?;
+    let until = match (s.connect, s.established) {
+        (Some(took), _) => start.after(took.0).min(end),
+        (None, Some(established)) => established,
+        (None, None) => end,
+    };
+    let ids = (Part::Connect, Some(Part::Connection));
+    let mut span = span(trace, s.role, ids, names::TCP_CONNECT, (start, until), clock);
+    span.attributes = describe::network(&s.tuple, s.role, Some(s.id));
+    span.events = events;
+    if !was_established(s) && s.close != CloseReason::Open {
+        fail(&mut span, error_type(s));
+    }
+    Some(span)
+}
+
+/// From ESTABLISHED to the return of accept(2).
+fn accept_wait(s: &ConnSummary, trace: TraceId, end: MonoNs, clock: ClockOffset) -> Option<Span> {
+    if s.role != Role::Server {
+        return None;
+    }
+    let start = s.established?;
+    let until = start.after(s.accept_wait?.0).min(end);
+    let ids = (Part::AcceptWait, Some(Part::Connection));
+    let mut span = span(trace, s.role, ids, names::TCP_ACCEPT_WAIT, (start, until), clock);
+    span.attributes = describe::network(&s.tuple, s.role, Some(s.id));
+    Some(span)
+}
+
+fn span(
+    trace: TraceId,
+    role: Role,
+    (part, parent): (Part, Option<Part>),
+    name: &str,
+    (start, end): (MonoNs, MonoNs),
+    clock: ClockOffset,
+) -> Span {
+    let parent = parent.map(|parent| ids::span_id(trace, role, parent).to_bytes().to_vec());
+    Span {
+        trace_id: trace.to_bytes().to_vec(),
+        span_id: ids::span_id(trace, role, part).to_bytes().to_vec(),
+        parent_span_id: parent.unwrap_or_default(),
+        name: name.to_owned(),
+        kind: SpanKind::Internal as i32,
+        start_time_unix_nano: clock.wall(start).0,
+        end_time_unix_nano: clock.wall(end.max(start)).0,
+        ..Span::default()
+    }
+}
+
+fn kind_of(role: Role) -> SpanKind {
+    match role {
+        Role::Client => SpanKind::Client,
+        Role::Server => SpanKind::Server,
+    }
+}
+
+fn fail(span: &mut Span, error: Option<&'static str>) {
+    if let Some(error) = error {
+        span.attributes.push(value::string(semconv::ERROR_TYPE, error));
+        span.status = Some(Status { message: error.to_owned(), code: StatusCode::Error as i32 });
+    }
+}
+
+fn service_name(resource: &Resource) -> Option<&str> {
+    let name = resource.attributes.iter().find(|a| a.key == semconv::SERVICE_NAME)?;
+    match name.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(name) => Some(name),
+        _ => None,
+    }
+}

@@ -1,40 +1,90 @@
 //! Facts in, spans and metrics into the sink.
 
-use tracenet_core::fact::Fact;
+use tracenet_core::fact::{Fact, FactKind};
 use tracenet_core::key::ProcessKey;
 use tracenet_core::time::{ClockOffset, MonoNs};
 
+use crate::metrics::Meter;
 use crate::options::ExportOptions;
 use crate::queue::Sink;
 use crate::resource::{ProcessIdentity, Resources};
+use crate::spans::SpanBuilder;
 
 /// The one object that whoever has facts needs.
 #[derive(Debug)]
 pub struct Telemetry {
     sink: Sink,
     resources: Resources,
+    spans: SpanBuilder,
+    meter: Meter,
+    interval_ns: u64,
+    due: MonoNs,
 }
 
 impl Telemetry {
     /// `now` is where cumulative metrics start; `host_name` as in `/proc/sys/kernel/hostname`.
     pub fn new(sink: Sink, options: &ExportOptions, host_name: Option<String>, now: MonoNs) -> Self {
-        let _ = now;
-        Self { sink, resources: Resources::new(options, host_name) }
+        let resources = Resources::new(options, host_name);
+        let interval_ns = u64::try_from(options.metric_interval.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            meter: Meter::new(resources.agent(), now),
+            spans: SpanBuilder::new(now.0),
+            sink,
+            resources,
+            interval_ns,
+            due: now.after(interval_ns),
+        }
     }
 
-    /// Takes a fact. `identity` is asked once per process, when it is first seen, while it most likely lives.
+    /// Takes a fact. `identity` is asked once per process, when it is first seen (and again after an exec), while
+    /// it most likely lives.
     pub fn on(&mut self, fact: &Fact, clock: ClockOffset, identity: &dyn Fn(ProcessKey) -> ProcessIdentity) {
-        let _ = (fact, clock, identity, &self.sink, &mut self.resources);
+        let resource = match &fact.who {
+            Some(who) => {
+                if let FactKind::Executed { .. } = fact.kind {
+                    self.resources.forget(who.key);
+                }
+                Some(self.resources.process(who.key, identity))
+            }
+            None => None,
+        };
+        if self.sink.wants_metrics() {
+            self.meter.on(fact, resource.as_ref());
+        }
+        if self.sink.wants_spans() {
+            for item in self.spans.on(fact, clock, resource.as_ref()) {
+                self.sink.try_push(item);
+            }
+        }
     }
 
     /// Exports metrics if their interval has passed. Returns when to call again; calling more often is cheap.
     pub fn tick(&mut self, now: MonoNs, clock: ClockOffset) -> MonoNs {
-        let _ = clock;
-        now.after(1_000_000_000)
+        if now >= self.due {
+            self.due = now.after(self.interval_ns);
+            self.export_metrics(now, clock);
+        }
+        self.due
     }
 
     /// Exports what is left: call it after the last fact and before [`Exporter::shutdown`](crate::Exporter::shutdown).
     pub fn finish(&mut self, now: MonoNs, clock: ClockOffset) {
-        let _ = (now, clock);
+        for item in self.spans.finish() {
+            self.sink.try_push(item);
+        }
+        self.export_metrics(now, clock);
+    }
+
+    /// Turns that became no span because their connection had [`MOST_TURNS`](crate::MOST_TURNS) already.
+    pub fn spans_omitted(&self) -> u64 {
+        self.spans.spans_omitted()
+    }
+
+    fn export_metrics(&mut self, now: MonoNs, clock: ClockOffset) {
+        if self.sink.wants_metrics() {
+            let settled = self.sink.metrics_settled();
+            let metrics = self.meter.snapshot(now, clock, &self.sink.losses(), settled);
+            self.sink.set_metrics(metrics);
+        }
     }
 }

@@ -1,0 +1,143 @@
+//! Brings the two halves of a turn together where both ends are observed here, so that the server's span becomes a
+//! child of the client's: that is the edge from which viewers draw their service map.
+//!
+//! Which half is told first is open, so that a server's turn waits for the client's for a moment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use opentelemetry::TraceId;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_semantic_conventions::attribute as semconv;
+use rustc_hash::FxHashMap;
+use tracenet_core::key::{ConnId, Role};
+use tracenet_core::time::MonoNs;
+
+use crate::describe;
+use crate::queue::SpanItem;
+
+/// Most server turns that wait.
+const MOST_HELD: usize = 1024;
+/// Most client turns remembered.
+const MOST_CLIENT_TURNS: usize = 4096;
+/// Most services remembered by connection.
+const MOST_NAMES: usize = 16_384;
+/// How long a server's turn waits for the client's.
+const PATIENCE_NS: u64 = 1_000_000_000;
+
+/// The trace and the number of the turn in it.
+pub(crate) type TurnKey = (TraceId, u32);
+
+#[derive(Debug)]
+struct Held {
+    key: TurnKey,
+    conn: Option<ConnId>,
+    since: MonoNs,
+    item: SpanItem,
+}
+
+/// What a server's span takes from the client's.
+#[derive(Debug, Clone)]
+struct ClientTurn {
+    span_id: Vec<u8>,
+    start: u64,
+    end: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Pairing {
+    held: VecDeque<Held>,
+    clients: FxHashMap<TurnKey, ClientTurn>,
+    /// Keys that were put into `clients`, the oldest first; some may have been taken out since.
+    order: VecDeque<TurnKey>,
+    names: FxHashMap<(TraceId, Role), Arc<str>>,
+}
+
+impl Pairing {
+    /// Remembers which service is at an end of a connection.
+    pub(crate) fn name(&mut self, trace: TraceId, role: Role, service: &str) {
+        if self.names.len() >= MOST_NAMES {
+            self.names.clear();
+        }
+        self.names.entry((trace, role)).or_insert_with(|| service.into());
+    }
+
+    /// The service at the other end, where it is observed too.
+    pub(crate) fn peer_of(&self, trace: TraceId, role: Role) -> Option<&Arc<str>> {
+        let other = match role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        };
+        self.names.get(&(trace, other))
+    }
+
+    /// A client's turn was told. Gives back the server's half, if that waited.
+    pub(crate) fn client(&mut self, key: TurnKey, span: &Span) -> Option<SpanItem> {
+        let client = ClientTurn {
+            span_id: span.span_id.clone(),
+            start: span.start_time_unix_nano,
+            end: span.end_time_unix_nano,
+        };
+        if let Some(at) = self.held.iter().position(|held| held.key == key) {
+            let mut held = self.held.remove(at)?;
+            self.join(&mut held.item.span, key.0, &client);
+            return Some(held.item);
+        }
+        if self.order.len() >= MOST_CLIENT_TURNS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.clients.remove(&oldest);
+        }
+        if self.clients.insert(key, client).is_none() {
+            self.order.push_back(key);
+        }
+        None
+    }
+
+    /// A server's turn was told. Gives back what is to be sent now: it, joined to the client's, or one that made
+    /// room for it.
+    pub(crate) fn server(
+        &mut self,
+        key: TurnKey,
+        conn: Option<ConnId>,
+        now: MonoNs,
+        mut item: SpanItem,
+    ) -> Option<SpanItem> {
+        if let Some(client) = self.clients.remove(&key) {
+            self.join(&mut item.span, key.0, &client);
+            return Some(item);
+        }
+        self.held.push_back(Held { key, conn, since: now, item });
+        if self.held.len() > MOST_HELD { self.held.pop_front().map(|held| held.item) } else { None }
+    }
+
+    /// One whose wait is over: no client's half came in time.
+    pub(crate) fn impatient(&mut self, now: MonoNs) -> Option<SpanItem> {
+        if now.since(self.held.front()?.since).0 <= PATIENCE_NS {
+            return None;
+        }
+        self.held.pop_front().map(|held| held.item)
+    }
+
+    /// All that wait, of one connection or of all.
+    pub(crate) fn flush(&mut self, conn: Option<ConnId>) -> Vec<SpanItem> {
+        let all = std::mem::take(&mut self.held);
+        let (out, kept): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|held| conn.is_none() || held.conn == conn);
+        self.held = kept.into();
+        out.into_iter().map(|held| held.item).collect()
+    }
+
+    /// The server answered while the client waited. Where the stamps of two processes on two processors say
+    /// otherwise by microseconds, the client's bounds hold, so that the child lies within its parent.
+    fn join(&self, server: &mut Span, trace: TraceId, client: &ClientTurn) {
+        server.parent_span_id.clone_from(&client.span_id);
+        server.start_time_unix_nano = server.start_time_unix_nano.clamp(client.start, client.end);
+        server.end_time_unix_nano = server.end_time_unix_nano.clamp(server.start_time_unix_nano, client.end);
+        if let Some(name) = self.peer_of(trace, Role::Server)
+            && !server.attributes.iter().any(|a| a.key == semconv::SERVICE_PEER_NAME)
+        {
+            server.attributes.extend(describe::peer(name));
+        }
+    }
+}
