@@ -1,12 +1,24 @@
-//! A session: the object loaded, its programs attached, its maps filled.
+//! A session: programs attached, maps filled, records drained.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::fs;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tracenet_core::event::Event;
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{Iter, SocketFilter};
+use rustc_hash::FxHashSet;
+use tracenet_core::event::{Event, EventKind, LossSource};
 use tracenet_core::key::NetnsCookie;
+use tracenet_core::syscall::{Plan, plan};
+use tracenet_core::time::MonoNs;
 
-use crate::spec::{Drained, HookStatus, NetnsTotals, Options};
+use crate::abi::{self, PlanEntry, Target, WireSpec, call, kind, mode};
+use crate::decode::{Decoder, iterator_record_len};
+use crate::load::{self, map, one_line};
+use crate::spec::{Drained, HookStatus, MAX_NR, NetnsTotals, Options, SPECS, SyscallFilter};
 
 /// What can go wrong. Every message is one line with its remedy.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +32,16 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Not allowed to use BPF.
-    #[error("not allowed to load BPF programs; run as root, or give CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN ({detail})")]
+    #[error("not allowed to load BPF programs ({detail}); run as root, or give CAP_BPF and CAP_PERFMON")]
     NotPermitted {
-        /// What the kernel said.
+        /// What is missing, or what the kernel said.
         detail: String,
     },
     /// The object as a whole was refused.
     #[error("can't load the BPF object: {0}")]
     Load(String),
     /// No probe at all could be attached.
-    #[error("no probe could be attached; `tracenet doctor` tells why: {0}")]
+    #[error("no probe could be attached, `tracenet doctor` tells why: {0}")]
     NothingAttached(String),
     /// A map operation failed.
     #[error("BPF map {map}: {detail}")]
@@ -45,54 +57,231 @@ pub enum Error {
     /// The flow filter could not be attached to a capture socket.
     #[error("can't attach the flow filter to the capture socket: {0}")]
     Filter(std::io::Error),
+    /// An iterator could not be run to its end.
+    #[error("BPF iterator {name}: {detail}")]
+    Iterator {
+        /// Name of the program.
+        name: &'static str,
+        /// What the kernel said.
+        detail: String,
+    },
     /// The probe that this needs is not attached.
-    #[error("{0} is not available on this kernel; see `tracenet doctor`")]
+    #[error("{0} is not available on this kernel; `tracenet doctor` tells why")]
     Unavailable(&'static str),
+}
+
+impl Error {
+    /// What to do about it, in one line.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NoBtf { .. } => "use a kernel with CONFIG_DEBUG_INFO_BTF=y",
+            Self::NotPermitted { .. } => "run as root, or give CAP_BPF and CAP_PERFMON",
+            Self::NoProcess(_) => "name a process that runs",
+            Self::Load(_)
+            | Self::NothingAttached(_)
+            | Self::Map { .. }
+            | Self::Filter(_)
+            | Self::Iterator { .. }
+            | Self::Unavailable(_) => "see `tracenet doctor`",
+        }
+    }
 }
 
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
 
+const HINT_SLOTS: u32 = 16384;
+/// How often the per-CPU loss counters are read while the ring is busy.
+const LOSS_EVERY: Duration = Duration::from_millis(100);
+
 /// Loaded and attached probes. Dropping it detaches them all.
-#[derive(Debug)]
 pub struct Session {
+    ebpf: Ebpf,
     status: Vec<HookStatus>,
+    ring: RingBuf<MapData>,
+    targets: HashMap<MapData, u32, Target>,
+    hints: Array<MapData, u32>,
+    totals: HashMap<MapData, u64, abi::NetnsCounters>,
+    losses: PerCpuArray<MapData, u64>,
+    lost_seen: [u64; kind::NAMES.len()],
+    losses_read: Instant,
+    decoder: Decoder,
+    pending: Vec<Event>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 impl Session {
-    /// Loads and attaches every probe and finds the sockets that exist already, in all network namespaces.
-    pub fn open(_opts: &Options) -> Result<Session> {
-        Err(Error::Unavailable("the kernel"))
+    /// Loads and attaches every probe and finds the sockets that exist already, in all network namespaces. What the
+    /// bootstrap found comes out of the first [`drain`](Self::drain).
+    pub fn open(opts: &Options) -> Result<Session> {
+        for tgid in &opts.targets {
+            check_alive(*tgid)?;
+        }
+        let mut loaded = load::load(opts)?;
+        let ebpf = &mut loaded.ebpf;
+        let ring = map(ebpf, "events")?;
+        let mut targets = map(ebpf, "targets")?;
+        let mut hints = map(ebpf, "target_hints")?;
+        let mut plans = map(ebpf, "syscall_plan")?;
+        let totals = map(ebpf, "netns_totals")?;
+        let losses = map(ebpf, "lost")?;
+        fill_plan(&mut plans, &opts.syscalls)?;
+        for tgid in &opts.targets {
+            insert_target(&mut targets, &mut hints, *tgid)?;
+        }
+        load::attach(&mut loaded);
+        let mut session = Session {
+            ebpf: loaded.ebpf,
+            status: loaded.status,
+            ring,
+            targets,
+            hints,
+            totals,
+            losses,
+            lost_seen: [0; kind::NAMES.len()],
+            losses_read: Instant::now(),
+            decoder: Decoder::new(loaded.types, loaded.symbols),
+            pending: Vec::new(),
+        };
+        session.bootstrap()?;
+        for tgid in &opts.targets {
+            check_alive(*tgid)?;
+        }
+        Ok(session)
     }
 
     /// Makes `tgid` a target and finds the sockets that it has.
     pub fn add_target(&mut self, tgid: u32) -> Result<()> {
-        Err(Error::NoProcess(tgid))
+        check_alive(tgid)?;
+        insert_target(&mut self.targets, &mut self.hints, tgid)?;
+        self.bootstrap()
     }
 
-    /// The ring buffer, for epoll: readable once records wait.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        std::os::fd::AsFd::as_fd(&*STDIN)
-    }
-
-    /// Reads at most `budget` records and appends what they say to `out`.
-    pub fn drain(&mut self, _budget: usize, _out: &mut Vec<Event>) -> Drained {
-        Drained { emptied: true, records: 0 }
-    }
-
-    /// Looks at every live socket once more and appends its last word to `out`.
-    pub fn flush(&mut self, _out: &mut Vec<Event>) -> Result<()> {
+    /// Tags the sockets of all processes first, so that roles and owners are settled when targets' are told.
+    fn bootstrap(&mut self) -> Result<()> {
+        let mut found = std::mem::take(&mut self.pending);
+        for name in ["iter_targets", "iter_tag", "iter_announce"] {
+            self.iterate(name, &mut found)?;
+        }
+        self.pending = found;
         Ok(())
     }
 
-    /// In-kernel totals, one row a namespace.
+    /// Runs an iterator to its end. One that isn't loaded has its row in the status, and finds nothing.
+    fn iterate(&mut self, name: &'static str, out: &mut Vec<Event>) -> Result<()> {
+        let fail = |detail: String| Error::Iterator { name, detail };
+        let loaded = SPECS.iter().zip(&self.status).any(|(spec, s)| spec.name == name && s.attached);
+        if !loaded {
+            return Ok(());
+        }
+        let program = self.ebpf.program_mut(name).ok_or_else(|| fail("not in the object".into()))?;
+        let program: &mut Iter = program.try_into().map_err(|e| fail(one_line(&e)))?;
+        let link = program.attach().map_err(|e| fail(one_line(&e)))?;
+        let link = program.take_link(link).map_err(|e| fail(one_line(&e)))?;
+        let mut file = link.into_file().map_err(|e| fail(one_line(&e)))?;
+
+        let mut buffer = Vec::new();
+        let mut chunk = vec![0u8; 1 << 16];
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => buffer.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+                Err(e) if matches!(e.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock) => {}
+                Err(e) => return Err(fail(e.to_string())),
+            }
+            let mut rest = buffer.as_slice();
+            while let Some(record) = iterator_record_len(rest).and_then(|len| rest.get(..len)) {
+                self.decoder.decode(record, out);
+                rest = rest.get(record.len()..).unwrap_or_default();
+            }
+            let used = buffer.len() - rest.len();
+            buffer.drain(..used);
+        }
+        Ok(())
+    }
+
+    /// The ring buffer, for epoll: readable once records wait. A reader that then sleeps a millisecond before it
+    /// drains gets a batch for one wake-up.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+
+    /// Reads at most `budget` records and appends what they say to `out`. Events of one CPU are in order of time,
+    /// those of several nearly so. Records that found the ring full come out as [`EventKind::Lost`].
+    pub fn drain(&mut self, budget: usize, out: &mut Vec<Event>) -> Drained {
+        out.append(&mut self.pending);
+        let mut records = 0;
+        while records < budget {
+            let Some(record) = self.ring.next() else { break };
+            self.decoder.decode(&record, out);
+            records += 1;
+        }
+        let emptied = records < budget;
+        if self.losses_read.elapsed() >= LOSS_EVERY {
+            self.tell_losses(out);
+        }
+        Drained { emptied, records }
+    }
+
+    fn tell_losses(&mut self, out: &mut Vec<Event>) {
+        self.losses_read = Instant::now();
+        for ((i, what), seen) in (0u32..).zip(kind::NAMES).zip(&mut self.lost_seen) {
+            let total = match i {
+                0 => self.decoder.malformed,
+                _ => self.losses.get(&i, 0).map_or(*seen, |cpus| cpus.iter().sum()),
+            };
+            let count = total.saturating_sub(*seen);
+            *seen = total;
+            if count > 0 {
+                let kind = EventKind::Lost { source: LossSource::Ringbuf, what: what.into(), count };
+                out.push(Event { t: mono_now(), kind });
+            }
+        }
+    }
+
+    /// Drains the ring, looks at every live socket once more and appends its last word to `out`
+    /// ([`SocketReason::Final`](tracenet_core::event::SocketReason::Final)).
+    pub fn flush(&mut self, out: &mut Vec<Event>) -> Result<()> {
+        self.drain(usize::MAX, out);
+        let mut last = Vec::new();
+        self.iterate("iter_final", &mut last)?;
+        // A socket comes once for each descriptor that holds it.
+        let mut told = FxHashSet::default();
+        last.retain(|e| match &e.kind {
+            EventKind::Socket(s) => told.insert(s.cookie),
+            _ => true,
+        });
+        self.drain(usize::MAX, out);
+        out.append(&mut last);
+        self.tell_losses(out);
+        Ok(())
+    }
+
+    /// In-kernel totals of all sockets, one row a namespace.
     pub fn netns_totals(&self) -> Result<Vec<(NetnsCookie, NetnsTotals)>> {
-        Ok(Vec::new())
+        self.totals
+            .iter()
+            .map(|row| {
+                let (cookie, c) =
+                    row.map_err(|e| Error::Map { map: "netns_totals", detail: one_line(&e) })?;
+                Ok((NetnsCookie(cookie), totals_of(&c)))
+            })
+            .collect()
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.
     pub fn flow_filter(&self) -> Result<FlowFilter> {
-        Err(Error::Unavailable("the flow filter"))
+        const WHAT: &str = "the flow filter";
+        let program = self.ebpf.program("flow_filter").ok_or(Error::Unavailable(WHAT))?;
+        let program: &SocketFilter = program.try_into().map_err(|_| Error::Unavailable(WHAT))?;
+        let fd = program.fd().map_err(|_| Error::Unavailable(WHAT))?;
+        let fd = fd.as_fd().try_clone_to_owned().map_err(Error::Filter)?;
+        Ok(FlowFilter { fd: Arc::new(fd) })
     }
 
     /// Attaches the flow filter to a packet socket: only packets of targets' flows pass from then on.
@@ -106,12 +295,11 @@ impl Session {
     }
 }
 
-static STDIN: std::sync::LazyLock<std::io::Stdin> = std::sync::LazyLock::new(std::io::stdin);
-
-/// The eBPF socket filter that selects the targets' flows, and the SYNs that open new ones.
+/// The eBPF socket filter that selects the targets' flows, and the SYNs that open new ones. It passes packets
+/// whole (256 KiB at most); a capture's own snap length still applies.
 #[derive(Debug, Clone)]
 pub struct FlowFilter {
-    fd: Arc<std::os::fd::OwnedFd>,
+    fd: Arc<OwnedFd>,
 }
 
 impl FlowFilter {
@@ -132,7 +320,101 @@ impl FlowFilter {
     }
 }
 
-/// Tries every probe and says what works here.
-pub fn doctor() -> Vec<HookStatus> {
-    Vec::new()
+fn check_alive(tgid: u32) -> Result<()> {
+    if fs::metadata(format!("/proc/{tgid}/stat")).is_ok() { Ok(()) } else { Err(Error::NoProcess(tgid)) }
+}
+
+fn insert_target(
+    targets: &mut HashMap<MapData, u32, Target>,
+    hints: &mut Array<MapData, u32>,
+    tgid: u32,
+) -> Result<()> {
+    let fail = |map, e: aya::maps::MapError| Error::Map { map, detail: one_line(&e) };
+    let target = Target { since_ns: mono_now().0, announced: 0, pad: 0 };
+    targets.insert(tgid, target, 0).map_err(|e| fail("targets", e))?;
+    hints.set(tgid % HINT_SLOTS, 1, 0).map_err(|e| fail("target_hints", e))
+}
+
+fn fill_plan(plans: &mut Array<MapData, PlanEntry>, filter: &SyscallFilter) -> Result<()> {
+    for nr in 0..MAX_NR as u32 {
+        let entry = plan_entry(plan(nr), filter, nr);
+        plans
+            .set(nr, entry, 0)
+            .map_err(|e| Error::Map { map: "syscall_plan", detail: one_line(&e) })?;
+    }
+    Ok(())
+}
+
+fn plan_entry(plan: Plan, filter: &SyscallFilter, nr: u32) -> PlanEntry {
+    let flags = call_flags(libc::c_long::from(nr));
+    PlanEntry {
+        mode: if filter.contains(nr) {
+            mode::ALL
+        } else if filter.contains_socket_only(nr) {
+            mode::SOCKETS
+        } else {
+            mode::OFF
+        },
+        flags,
+        // These act on their first argument, whether or not a plan says so.
+        fd_arg: if flags & (call::ACCEPT | call::BIND | call::SENDS) != 0 { 0 } else { plan.fd_arg },
+        pad: 0,
+        captures: plan.captures.map(|c| WireSpec { arg: c.arg, kind: c.kind as u8, len: c.len }),
+    }
+}
+
+/// What the probes must know of a syscall, recorded or not.
+fn call_flags(nr: libc::c_long) -> u8 {
+    #[cfg(target_arch = "x86_64")]
+    if nr == libc::SYS_fork || nr == libc::SYS_vfork {
+        return call::FORK;
+    }
+    match nr {
+        libc::SYS_accept | libc::SYS_accept4 => call::ACCEPT,
+        libc::SYS_bind => call::BIND,
+        libc::SYS_execve | libc::SYS_execveat => call::EXEC,
+        libc::SYS_clone | libc::SYS_clone3 => call::FORK,
+        libc::SYS_exit | libc::SYS_exit_group => call::NORETURN,
+        libc::SYS_connect
+        | libc::SYS_sendto
+        | libc::SYS_sendmsg
+        | libc::SYS_sendmmsg
+        | libc::SYS_write
+        | libc::SYS_writev
+        | libc::SYS_sendfile => call::SENDS,
+        _ => 0,
+    }
+}
+
+fn totals_of(c: &abi::NetnsCounters) -> NetnsTotals {
+    NetnsTotals {
+        netns_inum: u32::try_from(c.inum).unwrap_or(0),
+        retransmitted_segments: c.retransmitted_segments,
+        fast: c.fast,
+        tail_loss_probe: c.tail_loss_probe,
+        timeout: c.timeout,
+        syn: c.syn,
+        syn_ack: c.syn_ack,
+        other: c.other,
+        timeouts: c.timeouts,
+        retransmits_unowned: c.retransmits_unowned,
+        drops_owned: c.drops_owned,
+        drops_unowned: c.drops_unowned,
+        drops_netfilter: c.drops_netfilter,
+        drop_segments: c.drop_segments,
+        udp_rcvbuf_errors: c.udp_rcvbuf_errors,
+        resets_sent: c.resets_sent,
+        resets_received: c.resets_received,
+        active_opens: c.active_opens,
+        passive_opens: c.passive_opens,
+    }
+}
+
+/// `CLOCK_MONOTONIC`, the clock of all events here.
+pub fn mono_now() -> MonoNs {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the struct is valid for the call; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let (secs, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    MonoNs(secs * 1_000_000_000 + nanos)
 }

@@ -157,3 +157,57 @@ pub struct Drained {
     pub records: usize,
 }
 
+
+/// How a program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// Raw tracepoint with typed arguments, of this name.
+    TpBtf(&'static str),
+    /// Iterator over this kind of object; run on demand.
+    Iter(&'static str),
+    /// Packet filter; attached to capture sockets on demand.
+    SocketFilter,
+}
+
+/// A program of the object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    pub(crate) hook: Hook,
+    /// As a user would look for it.
+    pub(crate) label: &'static str,
+    /// What goes missing without it.
+    pub(crate) feature: &'static str,
+}
+
+const fn tp(name: &'static str, tracepoint: &'static str, label: &'static str, feature: &'static str) -> Spec {
+    Spec { name, hook: Hook::TpBtf(tracepoint), label, feature }
+}
+
+const fn iter(name: &'static str, over: &'static str, label: &'static str, feature: &'static str) -> Spec {
+    Spec { name, hook: Hook::Iter(over), label, feature }
+}
+
+/// Every program, in the order in which they are attached: what tags sockets before what tells of them.
+pub(crate) const SPECS: [Spec; 20] = [
+    tp("on_set_state", "inet_sock_set_state", "tp_btf/inet_sock_set_state", "connections: states, owners, roles"),
+    tp("on_destroy", "tcp_destroy_sock", "tp_btf/tcp_destroy_sock", "final counters of closed connections"),
+    tp("on_send", "sock_send_length", "tp_btf/sock_send_length", "bytes sent, turns"),
+    tp("on_recv", "sock_recv_length", "tp_btf/sock_recv_length", "bytes received, turns"),
+    tp("on_dev_queue", "net_dev_queue", "tp_btf/net_dev_queue", "the first packet of a new flow"),
+    tp("on_retransmit", "tcp_retransmit_skb", "tp_btf/tcp_retransmit_skb", "retransmits"),
+    tp("on_retransmit_synack", "tcp_retransmit_synack", "tp_btf/tcp_retransmit_synack", "SYN/ACK retransmits"),
+    tp("on_kfree_skb", "kfree_skb", "tp_btf/kfree_skb", "drops"),
+    tp("on_send_reset", "tcp_send_reset", "tp_btf/tcp_send_reset", "resets sent"),
+    tp("on_receive_reset", "tcp_receive_reset", "tp_btf/tcp_receive_reset", "resets received"),
+    tp("on_fork", "sched_process_fork", "tp_btf/sched_process_fork", "following children (-f)"),
+    tp("on_exec", "sched_process_exec", "tp_btf/sched_process_exec", "exec"),
+    tp("on_exit", "sched_process_exit", "tp_btf/sched_process_exit", "the end of a process"),
+    tp("on_sys_exit", "sys_exit", "tp_btf/sys_exit", "syscalls, accept"),
+    tp("on_sys_enter", "sys_enter", "tp_btf/sys_enter", "syscalls: durations and descriptors"),
+    iter("iter_targets", "task", "iter/task", "identity of the processes at attach"),
+    iter("iter_tag", "task_file", "iter/task_file", "owners of sockets that existed before"),
+    iter("iter_announce", "task_file", "iter/task_file", "sockets that existed before"),
+    iter("iter_final", "task_file", "iter/task_file", "final counters of open sockets"),
+    Spec { name: "flow_filter", hook: Hook::SocketFilter, label: "socket", feature: "packets of the targets only" },
+];

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What crosses from the kernel to user space: the records of the ring buffer and of the iterators, and the values
+ * of the maps that user space fills or reads. probes/src/abi.rs mirrors every struct; a test compares the two.
+ * All integers are in host order; IPv4 addresses are IPv4-mapped IPv6 ones. Padding is explicit.
+ */
+#ifndef TRACENET_EVENTS_H
+#define TRACENET_EVENTS_H
+
+/* One line a kind: number, name, struct. */
+#define TRACENET_KINDS(X) \
+	X(1, TARGET, ev_process) \
+	X(2, FORK, ev_process) \
+	X(3, EXEC, ev_exec) \
+	X(4, EXIT, ev_exit) \
+	X(5, SYSCALL, ev_syscall) \
+	X(6, SOCKET, ev_socket) \
+	X(7, IO, ev_io) \
+	X(8, ACCEPT, ev_accept) \
+	X(9, RETRANSMIT, ev_retransmit) \
+	X(10, DROP, ev_drop) \
+	X(11, RESET, ev_reset)
+
+enum event_kind {
+#define X(id, name, type) KIND_##name = id,
+	TRACENET_KINDS(X)
+#undef X
+	KIND_MAX = 16,
+};
+
+enum socket_reason {
+	REASON_EXISTING = 0,
+	REASON_STATE = 1,
+	REASON_FLOW = 2,
+	REASON_OWNER = 3,
+	REASON_DESTROY = 4,
+	REASON_FINAL = 5,
+};
+
+enum retransmit_cause {
+	CAUSE_FAST = 0,
+	CAUSE_TLP = 1,
+	CAUSE_TIMEOUT = 2,
+	CAUSE_SYN = 3,
+	CAUSE_SYNACK = 4,
+	CAUSE_OTHER = 5,
+};
+
+enum direction {
+	DIR_NONE = 0,
+	DIR_IN = 1,
+	DIR_OUT = 2,
+};
+
+enum role {
+	ROLE_UNKNOWN = 0,
+	ROLE_CLIENT = 1,
+	ROLE_SERVER = 2,
+};
+
+/* Bits of struct process.flags. */
+#define PROCESS_TARGET 1
+
+/* struct plan_entry.mode */
+#define MODE_OFF 0
+#define MODE_ALL 1
+#define MODE_SOCKETS 2
+
+/* struct plan_entry.flags: what the probes must know about a syscall beyond its arguments. */
+#define CALL_ACCEPT 1
+#define CALL_BIND 2
+#define CALL_EXEC 4
+#define CALL_FORK 8
+#define CALL_NORETURN 16
+#define CALL_SENDS 32
+
+/* core::syscall::CaptureKind */
+enum capture_kind {
+	CAPTURE_NONE = 0,
+	CAPTURE_CSTRING = 1,
+	CAPTURE_BUFFER_BY_ARG = 2,
+	CAPTURE_BUFFER_BY_RET = 3,
+	CAPTURE_SOCKADDR = 4,
+	CAPTURE_SOCKADDR_BY_PTR = 5,
+	CAPTURE_IOVEC = 6,
+	CAPTURE_MSGHDR = 7,
+	CAPTURE_POLLFDS = 8,
+	CAPTURE_EPOLL_EVENTS = 9,
+	CAPTURE_FIXED = 10,
+	CAPTURE_STRING_ARRAY = 11,
+	CAPTURE_FIXED_BY_PTR_LEN = 12,
+	CAPTURE_MSG_NAME = 13,
+	CAPTURE_IOV_DATA = 14,
+};
+
+struct process {
+	u64 start_ns; /* start_boottime of the group leader */
+	u32 tgid; /* 0: nobody */
+	u32 flags;
+	u8 comm[16];
+};
+
+/* A flow from the side of 'local'. Also a map key: no byte may be left unset. */
+struct tuple {
+	u8 local[16];
+	u8 remote[16];
+	u16 lport;
+	u16 rport;
+	u8 proto;
+	u8 pad[3];
+};
+
+struct ev_header {
+	u64 t; /* bpf_ktime_get_ns */
+	u32 tgid; /* the task in whose context it happened; 0 where the context says nothing */
+	u32 tid;
+	u16 kind;
+	u16 pad[3];
+};
+
+/* TARGET, FORK */
+struct ev_process {
+	struct ev_header h;
+	struct process process;
+};
+
+struct ev_exec {
+	struct ev_header h;
+	u8 comm[16];
+	u8 filename[512];
+};
+
+struct ev_exit {
+	struct ev_header h;
+	u32 code;
+	u32 pad;
+};
+
+/* Followed by 'captures_len' bytes of captures: { u8 arg; u8 kind; u16 len; u32 full_len; u8 data[len]; }, packed. */
+struct ev_syscall {
+	struct ev_header h;
+	u64 args[6];
+	s64 ret;
+	u64 entered;
+	u64 cookie;
+	u32 nr;
+	u16 captures_len;
+	u8 returned;
+	u8 pad;
+};
+
+struct tcp_counters {
+	u64 bytes_acked;
+	u64 bytes_received;
+	u64 bytes_sent;
+	u64 bytes_retrans;
+	u32 srtt_us;
+	u32 rttvar_us;
+	u32 min_rtt_us;
+	u32 snd_cwnd;
+	u32 snd_ssthresh;
+	u32 total_retrans;
+	u32 segs_in;
+	u32 segs_out;
+	u32 snd_una;
+	u32 snd_nxt;
+	u32 write_seq;
+	u32 rcv_nxt;
+	u32 copied_seq;
+	u32 snd_wnd;
+	u32 rcv_wnd;
+	u32 mss_cache;
+	u32 lost;
+	u32 reordering;
+	u32 dsack_dups;
+	u32 rcv_ooopack;
+	u32 local_isn;
+	u32 remote_isn;
+	u32 ca_state;
+	u32 pad;
+};
+
+struct io_totals {
+	u64 sent;
+	u64 received;
+	u32 turns;
+	u32 pad;
+};
+
+struct ev_socket {
+	struct ev_header h;
+	u64 cookie;
+	u64 netns;
+	struct tuple tuple;
+	struct process owner;
+	struct io_totals io;
+	u32 netns_inum;
+	u32 err;
+	u32 retransmitted;
+	u8 reason;
+	u8 state;
+	u8 old_state;
+	u8 role;
+	u8 has_tcp;
+	u8 pad[7];
+	struct tcp_counters tcp;
+};
+
+struct ev_io {
+	struct ev_header h;
+	u64 cookie;
+	struct io_totals io;
+	u32 bytes;
+	u32 direction;
+};
+
+struct ev_accept {
+	struct ev_header h;
+	u64 cookie;
+	u64 entered;
+};
+
+struct ev_retransmit {
+	struct ev_header h;
+	u64 cookie;
+	u64 netns;
+	struct tuple tuple;
+	struct process owner;
+	u32 seq;
+	u32 len;
+	u32 segments;
+	u32 cause;
+};
+
+struct ev_drop {
+	struct ev_header h;
+	u64 location;
+	u64 netns;
+	u64 cookie; /* of the socket that was hurt, 0 where unknown */
+	u64 peer_cookie; /* of the target's socket at the other end, 0 for none */
+	struct tuple tuple;
+	struct process owner;
+	u32 netns_inum;
+	u32 reason;
+	u32 ifindex;
+	u32 seq;
+	u32 payload_len;
+	u32 segments;
+	u8 tcp_flags;
+	u8 direction;
+	u8 pad[6];
+};
+
+struct ev_reset {
+	struct ev_header h;
+	u64 cookie;
+	u64 netns;
+	struct tuple tuple;
+	u32 reason;
+	u8 direction;
+	u8 has_reason;
+	u8 pad[2];
+};
+
+/* Value of 'targets'. */
+struct target {
+	u64 since_ns; /* when it became one */
+	u32 announced; /* the TARGET record was written */
+	u32 pad;
+};
+
+/* Value of 'syscall_plan', indexed by syscall number. */
+struct capture_spec {
+	u8 arg;
+	u8 kind;
+	u16 len;
+};
+
+struct plan_entry {
+	u8 mode;
+	u8 flags;
+	s8 fd_arg;
+	u8 pad;
+	struct capture_spec captures[3];
+};
+
+/* Value of 'netns_totals', key: netns cookie. */
+struct netns_counters {
+	u64 inum;
+	u64 retransmitted_segments;
+	u64 fast;
+	u64 tail_loss_probe;
+	u64 timeout;
+	u64 syn;
+	u64 syn_ack;
+	u64 other;
+	u64 timeouts;
+	u64 retransmits_unowned;
+	u64 drops_owned;
+	u64 drops_unowned;
+	u64 drops_netfilter;
+	u64 drop_segments;
+	u64 udp_rcvbuf_errors;
+	u64 resets_sent;
+	u64 resets_received;
+	u64 active_opens;
+	u64 passive_opens;
+};
+
+#endif

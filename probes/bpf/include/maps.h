@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The maps, and the constants that user space sets before the object is loaded. All tables are bounded. */
+#ifndef TRACENET_MAPS_H
+#define TRACENET_MAPS_H
+
+#define HINT_SLOTS 16384
+#define SYSCALLS_MAX 512
+#define REASONS_MAX 256
+#define QUIET_MAX 16
+#define EXEC_NAME_MAX 256
+
+/* Children of targets become targets. */
+const volatile u32 cfg_follow = 0;
+/* Bytes of a buffer argument that are recorded. */
+const volatile u32 cfg_string_limit = 32;
+/* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
+const volatile u32 cfg_kfree_skb_has_rx_sk = 0;
+const volatile u32 cfg_send_reset_has_reason = 0;
+/* Drop reasons that are no loss, and code ranges in which an unspecified reason is none. */
+const volatile u8 cfg_quiet_reasons[REASONS_MAX] = {};
+const volatile u64 cfg_quiet_ranges[QUIET_MAX * 2] = {};
+const volatile u32 cfg_reason_not_specified = 2;
+const volatile u32 cfg_reason_netfilter = 0xffffffff;
+const volatile u32 cfg_reason_rcvbuff = 0xffffffff;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 32 << 20);
+} events SEC(".maps");
+
+/* Records that found the ring full, by kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KIND_MAX);
+	__type(key, u32);
+	__type(value, u64);
+} lost SEC(".maps");
+
+/* Thread-group ids under observation. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, struct target);
+} targets SEC(".maps");
+
+/* tgid modulo the size -> may be a target. An array's look-up is inlined, so others' syscalls cost a load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HINT_SLOTS);
+	__type(key, u32);
+	__type(value, u32);
+} target_hints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYSCALLS_MAX);
+	__type(key, u32);
+	__type(value, struct plan_entry);
+} syscall_plan SEC(".maps");
+
+/* The syscall that a target's thread is in. */
+struct inflight {
+	u64 entered;
+	u64 args[6];
+	u64 sock; /* struct sock of the descriptor, as a number: never dereferenced without a fault-safe read */
+	u64 cookie;
+	u32 nr;
+	u8 is_socket; /* the descriptor is a socket of any family */
+	u8 pad;
+	u16 exec_len; /* of exec_name, without its NUL */
+	char exec_name[EXEC_NAME_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct inflight);
+} inflight SEC(".maps");
+
+#define SOCK_TARGET 1 /* a target was seen with it, ever */
+#define SOCK_TUPLE 2 /* its tuple is in 'tuples' */
+#define SOCK_FLOW 4 /* its tuple is in 'flows', and user space was told */
+#define SOCK_ANNOUNCED 8 /* user space knows it */
+
+/* What is kept with every TCP and UDP socket of the host. */
+struct sock_state {
+	u64 cookie; /* differs from the socket's own right after the kernel cloned a listener */
+	u64 netns;
+	struct process owner;
+	u64 sent;
+	u64 received;
+	u32 turns;
+	u32 retrans_seen; /* tcp_sock.total_retrans as accounted so far */
+	u32 retransmitted; /* of these, since tracenet knows the socket */
+	u8 role;
+	u8 last_dir;
+	u8 flags;
+	u8 proto;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct sock_state);
+} sock_states SEC(".maps");
+
+struct flow_value {
+	u64 cookie;
+	u64 netns;
+};
+
+/* Flows of targets, from the local side; the packet filter's set. Not keyed by namespace: user space is exact. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 131072);
+	__type(key, struct tuple);
+	__type(value, struct flow_value);
+} flows SEC(".maps");
+
+/* Half-open incoming handshakes on ports of targets. Apart from 'flows', so that a SYN flood evicts only these. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct tuple);
+	__type(value, u32);
+} syn_flows SEC(".maps");
+
+struct port_key {
+	u16 port;
+	u8 proto;
+	u8 pad;
+};
+
+/* Local ports on which targets listen (TCP) or are bound (UDP). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct port_key);
+	__type(value, u32);
+} ports SEC(".maps");
+
+struct listener_key {
+	u64 netns;
+	u16 port;
+	u8 proto;
+	u8 pad[5];
+};
+
+/* Owners of listening TCP and bound UDP ports, host-wide: for packets that met no socket yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct listener_key);
+	__type(value, struct process);
+} listeners SEC(".maps");
+
+/* By the listening socket's cookie, which a half-open connection's request_sock leads to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct process);
+} listener_owners SEC(".maps");
+
+struct tuple_key {
+	u64 netns;
+	struct tuple tuple;
+};
+
+struct tuple_value {
+	u64 cookie;
+	struct process owner;
+};
+
+/* Connections of the whole host: whom a packet without a socket belongs to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 131072);
+	__type(key, struct tuple_key);
+	__type(value, struct tuple_value);
+} tuples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct netns_counters);
+} netns_totals SEC(".maps");
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A socket's state in sk_storage: who owns it, what it did, and how it is told to user space. */
+#ifndef TRACENET_SOCK_H
+#define TRACENET_SOCK_H
+
+/*
+ * skb->sk as newer verifiers type it (under RCU) is good for sk_storage only; the same socket reached through its
+ * struct socket is good for the other helpers. NULL once the application closed it; the helpers allow that.
+ */
+static __always_inline struct sock *by_socket(struct sock *sk)
+{
+	return sk->sk_socket->sk;
+}
+
+static __always_inline void start_over(struct sock *sk, struct sock_state *st)
+{
+	struct tcp_sock *tp;
+
+	st->sent = 0;
+	st->received = 0;
+	st->turns = 0;
+	st->retransmitted = 0;
+	st->retrans_seen = 0;
+	st->last_dir = DIR_NONE;
+	st->role = ROLE_UNKNOWN;
+	st->flags &= SOCK_TARGET;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		st->retrans_seen = tp->total_retrans;
+}
+
+/*
+ * A child of a listener starts as a copy of the listener's state (BPF_F_CLONE): same owner, but the cookie tells
+ * that the rest is not its own. Not to be called in the child before SYN_RECV is left: inet_csk_clone_lock() still
+ * overwrites the cookie then.
+ */
+static __always_inline struct sock_state *sock_state_of(struct sock *sk, bool create)
+{
+	struct sock_state *st;
+	u64 cookie;
+
+	st = bpf_sk_storage_get(&sock_states, sk, 0, create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	if (!st)
+		return 0;
+	cookie = bpf_get_socket_cookie(sk);
+	if (st->cookie != cookie) {
+		bool cloned = st->cookie != 0;
+
+		start_over(sk, st);
+		st->cookie = cookie;
+		st->netns = netns_of(sk);
+		st->proto = inet_proto(sk);
+		if (cloned)
+			st->role = ROLE_SERVER;
+	}
+	return st;
+}
+
+/* In process context only. */
+static __always_inline void own(struct sock_state *st)
+{
+	process_of(&st->owner, bpf_get_current_task_btf());
+	if (st->owner.flags & PROCESS_TARGET)
+		st->flags |= SOCK_TARGET;
+}
+
+static __always_inline void remember_tuple(struct sock_state *st, const struct tuple *t)
+{
+	struct tuple_key k = { .netns = st->netns };
+	struct tuple_value v = { .cookie = st->cookie, .owner = st->owner };
+
+	k.tuple = *t;
+	bpf_map_update_elem(&tuples, &k, &v, BPF_ANY);
+	st->flags |= SOCK_TUPLE;
+}
+
+static __always_inline void remember_flow(struct sock_state *st, const struct tuple *t)
+{
+	struct flow_value v = { .cookie = st->cookie, .netns = st->netns };
+
+	bpf_map_update_elem(&flows, t, &v, BPF_ANY);
+	st->flags |= SOCK_FLOW;
+}
+
+/* Installs a connected socket's tuple wherever it is still missing. True where its flow was new. */
+static __always_inline bool install(struct sock *sk, struct sock_state *st)
+{
+	struct tuple t;
+
+	if ((st->flags & SOCK_TUPLE) && (!(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW)))
+		return false;
+	tuple_of(&t, &sk->__sk_common, st->proto);
+	if (!t.lport || !t.rport)
+		return false;
+	if (!(st->flags & SOCK_TUPLE))
+		remember_tuple(st, &t);
+	if (!(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW))
+		return false;
+	remember_flow(st, &t);
+	return true;
+}
+
+/* A listening TCP or bound UDP port and who holds it. */
+static __always_inline void remember_port(u64 netns, u16 port, u8 proto, const struct process *owner, bool target,
+					  u64 cookie)
+{
+	struct listener_key k = { .netns = netns, .port = port, .proto = proto };
+	struct port_key p = { .port = port, .proto = proto };
+	u32 one = 1;
+
+	if (!port)
+		return;
+	bpf_map_update_elem(&listeners, &k, owner, BPF_ANY);
+	if (cookie)
+		bpf_map_update_elem(&listener_owners, &cookie, owner, BPF_ANY);
+	if (target)
+		bpf_map_update_elem(&ports, &p, &one, BPF_ANY);
+}
+
+/* For a socket whose beginning was not seen: it is a server's if somebody listens on its port. */
+static __always_inline u8 guess_role(const struct sock *sk, const struct sock_state *st)
+{
+	struct listener_key k = { .netns = st->netns, .port = sk->__sk_common.skc_num, .proto = st->proto };
+
+	return bpf_map_lookup_elem(&listeners, &k) ? ROLE_SERVER : ROLE_CLIENT;
+}
+
+/* state < 0: the socket's own. */
+static __always_inline void fill_socket(struct ev_socket *e, struct sock *sk, struct sock_state *st, u8 reason,
+					int state)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	e->cookie = st->cookie;
+	e->netns = st->netns;
+	tuple_of(&e->tuple, &sk->__sk_common, st->proto);
+	e->owner = st->owner;
+	e->io.sent = st->sent;
+	e->io.received = st->received;
+	e->io.turns = st->turns;
+	e->netns_inum = netns_inum_of(sk);
+	e->err = sk->sk_err;
+	e->retransmitted = st->retransmitted;
+	e->reason = reason;
+	e->state = state < 0 ? sk->__sk_common.skc_state : state;
+	e->role = st->role;
+	if (tp) {
+		e->has_tcp = 1;
+		fill_tcp(&e->tcp, tp, st->role);
+	}
+	st->flags |= SOCK_ANNOUNCED;
+}
+
+static __always_inline void emit_socket(struct sock *sk, struct sock_state *st, u8 reason, int state, int old_state)
+{
+	struct ev_socket *e = RESERVE(struct ev_socket, KIND_SOCKET);
+
+	if (!e)
+		return;
+	fill_socket(e, sk, st, reason, state);
+	e->old_state = old_state;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/*
+ * True where the current task is inside a sending call on this very socket. The transmit path may run in softirq
+ * on anybody's CPU; the descriptor that the task's own syscall named settles whose packet it is.
+ */
+static __always_inline bool current_sends_on(struct sock *sk)
+{
+	struct inflight *in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+
+	return in && in->sock && in->sock == (u64)sk;
+}
+
+#endif

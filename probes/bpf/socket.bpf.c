@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Sockets: states, owners, bytes, turns. */
+
+SEC("tp_btf/inet_sock_set_state")
+int on_set_state(u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	int old_state = (int)ctx[1], new_state = (int)ctx[2];
+	struct sock_state *st;
+
+	if (inet_proto(sk) != IPPROTO_TCP)
+		return 0;
+	switch (new_state) {
+	case TCP_SYN_RECV:
+		/* The child isn't set up; its story starts at ESTABLISHED. */
+		return 0;
+	case TCP_SYN_SENT:
+		st = sock_state_of(sk, true);
+		if (!st)
+			return 0;
+		/* A socket may connect again after connect(AF_UNSPEC). */
+		start_over(sk, st);
+		st->role = ROLE_CLIENT;
+		own(st);
+		COUNT(counters_of(st->netns, netns_inum_of(sk)), active_opens, 1);
+		break;
+	case TCP_LISTEN:
+		st = sock_state_of(sk, true);
+		if (!st)
+			return 0;
+		st->role = ROLE_SERVER;
+		own(st);
+		remember_port(st->netns, sk->__sk_common.skc_num, IPPROTO_TCP, &st->owner,
+			      st->flags & SOCK_TARGET, st->cookie);
+		break;
+	case TCP_ESTABLISHED:
+		st = sock_state_of(sk, true);
+		if (!st)
+			return 0;
+		if (st->role == ROLE_UNKNOWN)
+			st->role = old_state == TCP_SYN_RECV ? ROLE_SERVER : ROLE_CLIENT;
+		if (st->role == ROLE_SERVER)
+			COUNT(counters_of(st->netns, netns_inum_of(sk)), passive_opens, 1);
+		install(sk, st);
+		break;
+	default:
+		st = sock_state_of(sk, false);
+		if (!st)
+			return 0;
+	}
+	if (st->flags & SOCK_TARGET)
+		emit_socket(sk, st, REASON_STATE, new_state, old_state);
+	return 0;
+}
+
+/* The last word on a TCP socket, and on retransmissions that no event told of. */
+SEC("tp_btf/tcp_destroy_sock")
+int on_destroy(u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	struct sock_state *st = sock_state_of(sk, false);
+	struct tcp_sock *tp;
+
+	if (!st)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		u32 n = tp->total_retrans - st->retrans_seen;
+
+		if (n && (s32)n > 0) {
+			struct netns_counters *c = counters_of(st->netns, netns_inum_of(sk));
+
+			COUNT(c, retransmitted_segments, n);
+			COUNT(c, other, n);
+			st->retrans_seen += n;
+			st->retransmitted += n;
+		}
+	}
+	if (st->flags & SOCK_TARGET)
+		emit_socket(sk, st, REASON_DESTROY, -1, 0);
+	return 0;
+}
+
+static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct sock_state *st;
+	struct ev_io *e;
+	bool completes;
+
+	if (len <= 0 || !inet_proto(sk))
+		return;
+	st = sock_state_of(sk, true);
+	if (!st)
+		return;
+	if (st->role == ROLE_UNKNOWN) {
+		if (st->proto == IPPROTO_TCP)
+			st->role = guess_role(sk, st);
+		else
+			st->role = dir == DIR_OUT ? ROLE_CLIENT : ROLE_SERVER;
+	}
+	completes = st->role == ROLE_CLIENT ? dir == DIR_IN && st->last_dir == DIR_OUT :
+					      dir == DIR_OUT && st->last_dir == DIR_IN;
+	st->last_dir = dir;
+	if (completes)
+		__sync_fetch_and_add(&st->turns, 1);
+	if (dir == DIR_OUT)
+		__sync_fetch_and_add(&st->sent, len);
+	else
+		__sync_fetch_and_add(&st->received, len);
+
+	if (st->owner.tgid != tgid) {
+		own(st);
+		st->flags &= ~(SOCK_TUPLE | SOCK_ANNOUNCED);
+	}
+	install(sk, st);
+	if (!(st->flags & SOCK_ANNOUNCED)) {
+		if (st->proto == IPPROTO_UDP)
+			remember_port(st->netns, sk->__sk_common.skc_num, IPPROTO_UDP, &st->owner,
+				      st->flags & SOCK_TARGET, st->cookie);
+		if (st->flags & SOCK_TARGET)
+			emit_socket(sk, st, REASON_OWNER, -1, 0);
+		st->flags |= SOCK_ANNOUNCED;
+	}
+	if (!(st->flags & SOCK_TARGET))
+		return;
+
+	e = RESERVE(struct ev_io, KIND_IO);
+	if (!e)
+		return;
+	set_task(&e->h);
+	e->cookie = st->cookie;
+	e->io.sent = st->sent;
+	e->io.received = st->received;
+	e->io.turns = st->turns;
+	e->bytes = len;
+	e->direction = dir;
+	bpf_ringbuf_submit(e, 0);
+}
+
+SEC("tp_btf/sock_send_length")
+int on_send(u64 *ctx)
+{
+	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_OUT);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int on_recv(u64 *ctx)
+{
+	/* A peek comes again; the error queue holds what was sent. */
+	if ((int)ctx[2] & (MSG_PEEK | MSG_ERRQUEUE))
+		return 0;
+	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_IN);
+	return 0;
+}
+
+/*
+ * A packet on its way to a device. The first one of a connection is where its local port is known, and it comes
+ * before the packet sockets see the packet: a flow installed here lets its own SYN through the flow filter.
+ */
+SEC("tp_btf/net_dev_queue")
+int on_dev_queue(u64 *ctx)
+{
+	struct sk_buff *skb = (struct sk_buff *)ctx[0];
+	struct sock *sk = skb->sk;
+	struct sock_state *st;
+	struct ev_socket *e;
+	struct packet p;
+
+	if (!sk)
+		return 0;
+	st = bpf_sk_storage_get(&sock_states, sk, 0, 0);
+	if (st && st->proto == IPPROTO_TCP) {
+		/* The common case first. */
+		if ((st->flags & SOCK_TUPLE) && (!(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW)))
+			return 0;
+		/* A clone of a listener has no cookie of its own before ESTABLISHED, where its flow is installed. */
+		if (st->cookie == (u64)sk->__sk_common.skc_cookie.counter && install(sk, st))
+			emit_socket(by_socket(sk), st, REASON_FLOW, -1, 0);
+		return 0;
+	}
+	if (!st) {
+		if (!current_sends_on(sk) || inet_proto(sk) != IPPROTO_UDP)
+			return 0;
+		st = sock_state_of(by_socket(sk), true);
+		if (!st)
+			return 0;
+		own(st);
+		st->role = ROLE_CLIENT;
+	}
+	if (st->proto != IPPROTO_UDP)
+		return 0;
+	if (sk->__sk_common.skc_dport && (st->flags & SOCK_TUPLE) &&
+	    (!(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW)))
+		return 0;
+	/* Unconnected: every peer is a flow of its own, and the address is the packet's. */
+	if (!parse_packet(&p, skb))
+		return 0;
+	if (!(st->flags & SOCK_TARGET)) {
+		if (!(st->flags & SOCK_TUPLE))
+			remember_tuple(st, &p.tuple);
+		return 0;
+	}
+	if (bpf_map_lookup_elem(&flows, &p.tuple))
+		return 0;
+	remember_tuple(st, &p.tuple);
+	remember_flow(st, &p.tuple);
+	e = RESERVE(struct ev_socket, KIND_SOCKET);
+	if (!e)
+		return 0;
+	fill_socket(e, by_socket(sk), st, REASON_FLOW, -1);
+	e->tuple = p.tuple;
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}

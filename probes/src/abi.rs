@@ -1,0 +1,137 @@
+//! The records and map values shared with the BPF programs: the mirror of `bpf/include/events.h`.
+
+/// Plain integers all the way down, without padding: every bit pattern is a value.
+///
+/// # Safety
+/// Implementors are `#[repr(C)]` structs of integers and arrays of them, without implicit padding.
+pub(crate) unsafe trait Wire: Copy {}
+
+/// Reads a record from the front of `bytes`; `None` where it is cut short.
+pub(crate) fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
+    if bytes.len() < size_of::<T>() {
+        return None;
+    }
+    // SAFETY: there are enough bytes, any bytes make a `T` (see `Wire`), and the read needs no alignment.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+macro_rules! wire {
+    ($($(#[$doc:meta])* struct $name:ident = $c_name:literal { $($field:ident: $ty:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[repr(C)]
+            #[derive(Debug, Clone, Copy)]
+            pub(crate) struct $name { $(pub(crate) $field: $ty,)* }
+            // SAFETY: repr(C), integers only, padding explicit; the layout test compares it with the C side.
+            unsafe impl Wire for $name {}
+            // SAFETY: as above.
+            unsafe impl aya::Pod for $name {}
+            const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$ty>())*, "implicit padding");
+        )*
+        /// C name, size, and the fields with their offsets, of every struct here.
+        #[cfg(test)]
+        pub(crate) fn layouts() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+            vec![$((
+                $c_name,
+                size_of::<$name>(),
+                vec![$((stringify!($field), std::mem::offset_of!($name, $field)),)*],
+            ),)*]
+        }
+    };
+}
+
+wire! {
+    struct Process = "process" { start_ns: u64, tgid: u32, flags: u32, comm: [u8; 16], }
+    struct WireTuple = "tuple" {
+        local: [u8; 16], remote: [u8; 16], lport: u16, rport: u16, proto: u8, pad: [u8; 3],
+    }
+    struct Header = "ev_header" { t: u64, tgid: u32, tid: u32, kind: u16, pad: [u16; 3], }
+    struct EvProcess = "ev_process" { h: Header, process: Process, }
+    struct EvExec = "ev_exec" { h: Header, comm: [u8; 16], filename: [u8; 512], }
+    struct EvExit = "ev_exit" { h: Header, code: u32, pad: u32, }
+    struct EvSyscall = "ev_syscall" {
+        h: Header, args: [u64; 6], ret: i64, entered: u64, cookie: u64, nr: u32, captures_len: u16, returned: u8,
+        pad: u8,
+    }
+    struct TcpCounters = "tcp_counters" {
+        bytes_acked: u64, bytes_received: u64, bytes_sent: u64, bytes_retrans: u64, srtt_us: u32, rttvar_us: u32,
+        min_rtt_us: u32, snd_cwnd: u32, snd_ssthresh: u32, total_retrans: u32, segs_in: u32, segs_out: u32,
+        snd_una: u32, snd_nxt: u32, write_seq: u32, rcv_nxt: u32, copied_seq: u32, snd_wnd: u32, rcv_wnd: u32,
+        mss_cache: u32, lost: u32, reordering: u32, dsack_dups: u32, rcv_ooopack: u32, local_isn: u32,
+        remote_isn: u32, ca_state: u32, pad: u32,
+    }
+    struct WireTotals = "io_totals" { sent: u64, received: u64, turns: u32, pad: u32, }
+    struct EvSocket = "ev_socket" {
+        h: Header, cookie: u64, netns: u64, tuple: WireTuple, owner: Process, io: WireTotals, netns_inum: u32,
+        err: u32, retransmitted: u32, reason: u8, state: u8, old_state: u8, role: u8, has_tcp: u8, pad: [u8; 7],
+        tcp: TcpCounters,
+    }
+    struct EvIo = "ev_io" { h: Header, cookie: u64, io: WireTotals, bytes: u32, direction: u32, }
+    struct EvAccept = "ev_accept" { h: Header, cookie: u64, entered: u64, }
+    struct EvRetransmit = "ev_retransmit" {
+        h: Header, cookie: u64, netns: u64, tuple: WireTuple, owner: Process, seq: u32, len: u32, segments: u32,
+        cause: u32,
+    }
+    struct EvDrop = "ev_drop" {
+        h: Header, location: u64, netns: u64, cookie: u64, peer_cookie: u64, tuple: WireTuple, owner: Process,
+        netns_inum: u32, reason: u32, ifindex: u32, seq: u32, payload_len: u32, segments: u32, tcp_flags: u8,
+        direction: u8, pad: [u8; 6],
+    }
+    struct EvReset = "ev_reset" {
+        h: Header, cookie: u64, netns: u64, tuple: WireTuple, reason: u32, direction: u8, has_reason: u8,
+        pad: [u8; 2],
+    }
+    /// Value of `targets`.
+    struct Target = "target" { since_ns: u64, announced: u32, pad: u32, }
+    struct WireSpec = "capture_spec" { arg: u8, kind: u8, len: u16, }
+    /// Value of `syscall_plan`.
+    struct PlanEntry = "plan_entry" { mode: u8, flags: u8, fd_arg: i8, pad: u8, captures: [WireSpec; 3], }
+    /// Value of `netns_totals`.
+    struct NetnsCounters = "netns_counters" {
+        inum: u64, retransmitted_segments: u64, fast: u64, tail_loss_probe: u64, timeout: u64, syn: u64,
+        syn_ack: u64, other: u64, timeouts: u64, retransmits_unowned: u64, drops_owned: u64, drops_unowned: u64,
+        drops_netfilter: u64, drop_segments: u64, udp_rcvbuf_errors: u64, resets_sent: u64, resets_received: u64,
+        active_opens: u64, passive_opens: u64,
+    }
+}
+
+/// `enum event_kind`, with the names under which losses are told.
+pub(crate) mod kind {
+    pub(crate) const TARGET: u16 = 1;
+    pub(crate) const FORK: u16 = 2;
+    pub(crate) const EXEC: u16 = 3;
+    pub(crate) const EXIT: u16 = 4;
+    pub(crate) const SYSCALL: u16 = 5;
+    pub(crate) const SOCKET: u16 = 6;
+    pub(crate) const IO: u16 = 7;
+    pub(crate) const ACCEPT: u16 = 8;
+    pub(crate) const RETRANSMIT: u16 = 9;
+    pub(crate) const DROP: u16 = 10;
+    pub(crate) const RESET: u16 = 11;
+
+    /// Indexed by kind.
+    pub(crate) const NAMES: [&str; 12] = [
+        "unknown", "target", "fork", "exec", "exit", "syscall", "socket", "io", "accept", "retransmit", "drop",
+        "reset",
+    ];
+}
+
+/// `struct process.flags`.
+pub(crate) const PROCESS_TARGET: u32 = 1;
+
+/// `struct plan_entry.mode`.
+pub(crate) mod mode {
+    pub(crate) const OFF: u8 = 0;
+    pub(crate) const ALL: u8 = 1;
+    pub(crate) const SOCKETS: u8 = 2;
+}
+
+/// `struct plan_entry.flags`.
+pub(crate) mod call {
+    pub(crate) const ACCEPT: u8 = 1;
+    pub(crate) const BIND: u8 = 2;
+    pub(crate) const EXEC: u8 = 4;
+    pub(crate) const FORK: u8 = 8;
+    pub(crate) const NORETURN: u8 = 16;
+    pub(crate) const SENDS: u8 = 32;
+}

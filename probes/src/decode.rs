@@ -1,0 +1,338 @@
+//! Records into events.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use tracenet_core::event::{
+    Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SocketEvent, SocketIo,
+    SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
+};
+use tracenet_core::key::{
+    Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap,
+};
+use tracenet_core::time::MonoNs;
+
+use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind};
+use crate::symbols::{KernelTypes, Symbols};
+
+/// Names that are remembered before the memory of them starts over.
+const NAMES_MAX: usize = 4096;
+
+/// Turns records into events. Holds what names need: the kernel's enums and symbols, and strings seen before.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    types: KernelTypes,
+    symbols: Symbols,
+    comms: FxHashMap<[u8; 16], Arc<str>>,
+    locations: FxHashMap<u64, Arc<str>>,
+    /// Records that made no sense: cut short, or of an unknown kind.
+    pub(crate) malformed: u64,
+}
+
+impl Decoder {
+    pub(crate) fn new(types: KernelTypes, symbols: Symbols) -> Self {
+        Self { types, symbols, comms: FxHashMap::default(), locations: FxHashMap::default(), malformed: 0 }
+    }
+
+    /// Decodes one record of the ring buffer or of an iterator and appends what it says. Returns its kind.
+    pub(crate) fn decode(&mut self, record: &[u8], out: &mut Vec<Event>) -> Option<u16> {
+        let kind = abi::read::<abi::Header>(record).map(|h| h.kind);
+        if kind.is_none() || self.try_decode(record, out).is_none() {
+            self.malformed += 1;
+        }
+        kind
+    }
+
+    fn try_decode(&mut self, record: &[u8], out: &mut Vec<Event>) -> Option<()> {
+        let h: abi::Header = abi::read(record)?;
+        let task = Task { tgid: h.tgid, tid: h.tid };
+        let mut push = |kind| out.push(Event { t: MonoNs(h.t), kind });
+        match h.kind {
+            kind::TARGET => {
+                let e: abi::EvProcess = abi::read(record)?;
+                push(EventKind::Target(self.process(&e.process)?));
+            }
+            kind::FORK => {
+                let e: abi::EvProcess = abi::read(record)?;
+                let child = self.process(&e.process)?;
+                let followed = e.process.flags & abi::PROCESS_TARGET != 0;
+                push(EventKind::Fork { task, child: child.clone(), followed });
+                if followed {
+                    push(EventKind::Target(child));
+                }
+            }
+            kind::EXEC => {
+                let e: abi::EvExec = abi::read(record)?;
+                push(EventKind::Exec { task, comm: self.comm(&e.comm), filename: text(&e.filename).into() });
+            }
+            kind::EXIT => {
+                let e: abi::EvExit = abi::read(record)?;
+                push(EventKind::Exit { task, code: e.code });
+            }
+            kind::SYSCALL => push(EventKind::Syscall(Box::new(syscall(task, record)?))),
+            kind::SOCKET => {
+                let e: abi::EvSocket = abi::read(record)?;
+                push(EventKind::Socket(Box::new(self.socket(&e)?)));
+            }
+            kind::IO => {
+                let e: abi::EvIo = abi::read(record)?;
+                push(EventKind::SocketIo(SocketIo {
+                    task,
+                    cookie: SocketCookie(e.cookie),
+                    direction: direction(u8::try_from(e.direction).ok()?)?,
+                    bytes: e.bytes,
+                    totals: totals(&e.io),
+                }));
+            }
+            kind::ACCEPT => {
+                let e: abi::EvAccept = abi::read(record)?;
+                push(EventKind::Accept { task, cookie: SocketCookie(e.cookie), entered: MonoNs(e.entered) });
+            }
+            kind::RETRANSMIT => {
+                let e: abi::EvRetransmit = abi::read(record)?;
+                push(EventKind::Retransmit(Box::new(Retransmit {
+                    cookie: cookie(e.cookie),
+                    netns: NetnsCookie(e.netns),
+                    tuple: tuple(&e.tuple)?,
+                    owner: self.process(&e.owner),
+                    cause: cause(e.cause),
+                    seq: e.seq,
+                    len: e.len,
+                    segments: e.segments,
+                    // By the time of the tracepoint skb_mstamp_ns is the new transmission's (__tcp_transmit_skb).
+                    sent_at: None,
+                })));
+            }
+            kind::DROP => {
+                let e: abi::EvDrop = abi::read(record)?;
+                push(EventKind::Drop(Box::new(DropEvent {
+                    netns: NetnsCookie(e.netns),
+                    netns_inum: e.netns_inum,
+                    tuple: tuple(&e.tuple)?,
+                    direction: direction(e.direction)?,
+                    cookie: cookie(e.cookie),
+                    owner: self.process(&e.owner),
+                    peer_cookie: cookie(e.peer_cookie),
+                    reason: reason(&mut self.types.drop_reasons, e.reason),
+                    location: self.location(e.location),
+                    ifindex: e.ifindex,
+                    seq: e.seq,
+                    tcp_flags: e.tcp_flags,
+                    payload_len: e.payload_len,
+                    segments: e.segments,
+                })));
+            }
+            kind::RESET => {
+                let e: abi::EvReset = abi::read(record)?;
+                push(EventKind::Reset {
+                    cookie: cookie(e.cookie),
+                    netns: NetnsCookie(e.netns),
+                    tuple: tuple(&e.tuple)?,
+                    direction: direction(e.direction)?,
+                    reason: (e.has_reason != 0).then(|| reason(&mut self.types.reset_reasons, e.reason)),
+                });
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn comm(&mut self, comm: &[u8; 16]) -> Arc<str> {
+        if let Some(s) = self.comms.get(comm) {
+            return s.clone();
+        }
+        if self.comms.len() >= NAMES_MAX {
+            self.comms.clear();
+        }
+        let s: Arc<str> = text(comm).into();
+        self.comms.insert(*comm, s.clone());
+        s
+    }
+
+    fn location(&mut self, address: u64) -> Arc<str> {
+        if let Some(s) = self.locations.get(&address) {
+            return s.clone();
+        }
+        if self.locations.len() >= NAMES_MAX {
+            self.locations.clear();
+        }
+        let s: Arc<str> = self.symbols.name(address).map_or_else(|| format!("{address:#x}").into(), Arc::from);
+        self.locations.insert(address, s.clone());
+        s
+    }
+
+    /// `None` where nobody was recorded.
+    fn process(&mut self, p: &Process) -> Option<ProcessInfo> {
+        (p.tgid != 0).then(|| ProcessInfo {
+            key: ProcessKey { tgid: p.tgid, start_ns: p.start_ns },
+            comm: self.comm(&p.comm),
+        })
+    }
+
+    fn socket(&mut self, e: &abi::EvSocket) -> Option<SocketEvent> {
+        let reason = match e.reason {
+            0 => SocketReason::Existing,
+            1 => SocketReason::State,
+            2 => SocketReason::Flow,
+            3 => SocketReason::Owner,
+            4 => SocketReason::Destroy,
+            5 => SocketReason::Final,
+            _ => return None,
+        };
+        Some(SocketEvent {
+            reason,
+            cookie: cookie(e.cookie)?,
+            netns: NetnsCookie(e.netns),
+            netns_inum: e.netns_inum,
+            tuple: tuple(&e.tuple)?,
+            owner: self.process(&e.owner),
+            target: e.owner.flags & abi::PROCESS_TARGET != 0,
+            role: match e.role {
+                1 => Some(Role::Client),
+                2 => Some(Role::Server),
+                _ => None,
+            },
+            state: TcpState::from_kernel(e.state),
+            old_state: (reason == SocketReason::State).then(|| TcpState::from_kernel(e.old_state)),
+            err: e.err,
+            retransmitted_segments: e.retransmitted,
+            io: totals(&e.io),
+            tcp: (e.has_tcp != 0).then(|| tcp_info(&e.tcp)),
+        })
+    }
+}
+
+fn syscall(task: Task, record: &[u8]) -> Option<SyscallEvent> {
+    let e: EvSyscall = abi::read(record)?;
+    let start = size_of::<EvSyscall>();
+    // The ring buffer pads records; what counts is the length said.
+    let rest = record.get(start..start.checked_add(usize::from(e.captures_len))?)?;
+    Some(SyscallEvent {
+        task,
+        nr: e.nr,
+        args: e.args,
+        ret: (e.returned != 0).then_some(e.ret),
+        entered: MonoNs(e.entered),
+        cookie: cookie(e.cookie),
+        captures: captures(rest)?,
+    })
+}
+
+/// `{ u8 arg; u8 kind; u16 len; u32 full_len; u8 data[len]; }`, one behind the other. `None` where one is cut short.
+fn captures(mut rest: &[u8]) -> Option<Vec<Capture>> {
+    const HEAD: usize = 8;
+    let mut out = Vec::new();
+    while !rest.is_empty() {
+        let head: [u8; HEAD] = rest.get(..HEAD)?.try_into().ok()?;
+        let len = usize::from(u16::from_ne_bytes([head[2], head[3]]));
+        let data = rest.get(HEAD..HEAD + len)?;
+        out.push(Capture {
+            arg: head[0],
+            kind: head[1],
+            full_len: u32::from_ne_bytes([head[4], head[5], head[6], head[7]]),
+            data: data.to_vec(),
+        });
+        rest = rest.get(HEAD + len..)?;
+    }
+    Some(out)
+}
+
+/// Up to the NUL; the kernel promises no encoding.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+}
+
+fn cookie(n: u64) -> Option<SocketCookie> {
+    (n != 0).then_some(SocketCookie(n))
+}
+
+fn direction(n: u8) -> Option<Direction> {
+    match n {
+        1 => Some(Direction::In),
+        2 => Some(Direction::Out),
+        _ => None,
+    }
+}
+
+fn cause(n: u32) -> RetransmitCause {
+    match n {
+        0 => RetransmitCause::Fast,
+        1 => RetransmitCause::TailLossProbe,
+        2 => RetransmitCause::Timeout,
+        3 => RetransmitCause::Syn,
+        4 => RetransmitCause::SynAck,
+        _ => RetransmitCause::Other,
+    }
+}
+
+/// The kernel's name, or its number where this kernel's BTF has no name for it (reasons of subsystems).
+fn reason(names: &mut FxHashMap<u32, Arc<str>>, n: u32) -> Arc<str> {
+    if let Some(s) = names.get(&n) {
+        return s.clone();
+    }
+    let s: Arc<str> = format!("REASON_{n:#x}").into();
+    if names.len() < NAMES_MAX {
+        names.insert(n, s.clone());
+    }
+    s
+}
+
+fn tuple(t: &WireTuple) -> Option<Tuple> {
+    let end = |ip: [u8; 16], port| SocketAddr::new(unmap(IpAddr::V6(Ipv6Addr::from(ip))), port);
+    Some(Tuple {
+        transport: Transport::from_ip_proto(t.proto)?,
+        local: end(t.local, t.lport),
+        remote: end(t.remote, t.rport),
+    })
+}
+
+fn totals(t: &WireTotals) -> IoTotals {
+    IoTotals { sent: t.sent, received: t.received, turns: t.turns }
+}
+
+fn tcp_info(t: &abi::TcpCounters) -> TcpInfo {
+    TcpInfo {
+        srtt_us: t.srtt_us,
+        rttvar_us: t.rttvar_us,
+        // tcp_min_rtt() is ~0 before the first sample.
+        min_rtt_us: if t.min_rtt_us == u32::MAX { 0 } else { t.min_rtt_us },
+        snd_cwnd: t.snd_cwnd,
+        snd_ssthresh: t.snd_ssthresh,
+        total_retrans: t.total_retrans,
+        bytes_acked: t.bytes_acked,
+        bytes_received: t.bytes_received,
+        bytes_sent: t.bytes_sent,
+        bytes_retrans: t.bytes_retrans,
+        segs_in: t.segs_in,
+        segs_out: t.segs_out,
+        snd_una: t.snd_una,
+        snd_nxt: t.snd_nxt,
+        write_seq: t.write_seq,
+        rcv_nxt: t.rcv_nxt,
+        copied_seq: t.copied_seq,
+        snd_wnd: t.snd_wnd,
+        rcv_wnd: t.rcv_wnd,
+        mss_cache: t.mss_cache,
+        lost: t.lost,
+        reordering: t.reordering,
+        dsack_dups: t.dsack_dups,
+        rcv_ooopack: t.rcv_ooopack,
+        ca_state: u8::try_from(t.ca_state).unwrap_or(u8::MAX),
+        local_isn: t.local_isn,
+        remote_isn: t.remote_isn,
+    }
+}
+
+/// Bytes of a record of an iterator, by its header; `None` for a kind that iterators don't write.
+pub(crate) fn iterator_record_len(head: &[u8]) -> Option<usize> {
+    const fn size<T: Wire>() -> usize {
+        size_of::<T>()
+    }
+    match abi::read::<abi::Header>(head)?.kind {
+        kind::TARGET => Some(size::<abi::EvProcess>()),
+        kind::SOCKET => Some(size::<abi::EvSocket>()),
+        _ => None,
+    }
+}
