@@ -4,8 +4,11 @@
 //! input is a value too. See ARCHITECTURE.md for the invariants.
 #![forbid(unsafe_code)]
 
+mod conn;
+pub mod core;
 pub mod event;
 pub mod fact;
+mod flow;
 pub mod histogram;
 pub mod key;
 pub mod merge;
@@ -13,4 +16,6 @@ pub mod process;
 pub mod syscall;
 pub mod tcp;
 pub mod time;
+pub mod totals;
 pub mod trace_id;
+mod turn;

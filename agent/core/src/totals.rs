@@ -1,0 +1,76 @@
+//! What the core has counted over all connections.
+
+use crate::event::LossSource;
+use crate::fact::{DropTotals, RetransmitTotals, Who};
+
+/// Events lost, by where (INV 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "named as LossSource")]
+pub struct LostTotals {
+    pub ringbuf: u64,
+    pub capture: u64,
+    pub queue: u64,
+    pub export: u64,
+}
+
+impl LostTotals {
+    /// Counts `n` events lost at `source`.
+    pub fn add(&mut self, source: LossSource, n: u64) {
+        let at = match source {
+            LossSource::Ringbuf => &mut self.ringbuf,
+            LossSource::Capture => &mut self.capture,
+            LossSource::Queue => &mut self.queue,
+            LossSource::Export => &mut self.export,
+        };
+        *at = at.saturating_add(n);
+    }
+}
+
+/// Trouble of a target's sockets that belongs to no connection: a listener whose client never came through, a
+/// socket for which the connection table had no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoConnection {
+    /// The target.
+    pub owner: Who,
+    /// Segments sent again.
+    pub retransmits: RetransmitTotals,
+    /// Packets dropped.
+    pub drops: Vec<DropTotals>,
+}
+
+/// Sums over everything that was handled so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Events handled.
+    pub events: u64,
+    /// Syscalls of targets.
+    pub syscalls: u64,
+    /// Packets of targets' flows, each once for each interface that showed it.
+    pub packets: u64,
+    /// Packets that the kernel's filter let pass, but that belong to no connection of a target.
+    pub packets_of_others: u64,
+    /// Connections and UDP flows that came into view.
+    pub connections: u64,
+    /// Connections that are not among [`Core::summaries`](crate::core::Core::summaries): no room, or made room.
+    pub omitted: u64,
+    /// Processes that found no room in the process table.
+    pub processes_omitted: u64,
+    /// Turns that got an answer.
+    pub turns: u64,
+    /// Segments that targets' sockets sent again, [`no_connection`](Self::no_connection) included.
+    pub retransmits: RetransmitTotals,
+    /// Packets dropped that hurt targets' sockets, [`no_connection`](Self::no_connection) included.
+    pub drops: u64,
+    /// Segments inside these.
+    pub dropped_segments: u64,
+    /// Packets dropped that hurt the peer of a target's socket on this host.
+    pub peer_drops: u64,
+    /// Segments sent again of which no owner is known.
+    pub unattributed_retransmits: u64,
+    /// Packets dropped of which no owner is known.
+    pub unattributed_drops: u64,
+    /// What belongs to targets, but to none of their connections.
+    pub no_connection: Vec<NoConnection>,
+    /// Events lost.
+    pub lost: LostTotals,
+}
