@@ -1,0 +1,356 @@
+//! What spans a story of facts becomes.
+#![allow(missing_docs, reason = "tests")]
+
+mod common;
+
+use common::*;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use std::sync::Arc;
+use tracenet_core::event::{RetransmitCause, TcpState};
+use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner, TraceIdSource};
+use tracenet_core::key::{Direction, Role};
+use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
+use tracenet_otel::{MOST_EVENTS, MOST_TURNS, ProcessIdentity, Resources, SpanBuilder, SpanItem, Worth};
+
+/// Runs facts through a builder, as a running tracenet does.
+fn items(facts: &[Fact]) -> Vec<SpanItem> {
+    let options =
+        tracenet_otel::ExportOptions::from_flag_and_env(Some("http://h:4317"), |_| None).unwrap().unwrap();
+    let mut resources = Resources::new(&options, None);
+    let mut builder = SpanBuilder::new(1);
+    let mut out = Vec::new();
+    for fact in facts {
+        let resource = fact.who.as_ref().map(|who| resources.process(who.key, &identity));
+        out.extend(builder.on(fact, CLOCK, resource.as_ref()));
+    }
+    out.extend(builder.finish());
+    out
+}
+
+fn spans(facts: &[Fact]) -> Vec<Span> {
+    items(facts).into_iter().map(|item| item.span).collect()
+}
+
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    let mut all = spans.iter().filter(|s| s.name == name);
+    let first = all.next().unwrap_or_else(|| panic!("no `{name}`"));
+    assert!(all.next().is_none(), "several `{name}`");
+    first
+}
+
+fn ms(wall: u64) -> f64 {
+    (wall as i64 - CLOCK.wall_minus_mono_ns) as f64 / MS as f64
+}
+
+fn times(span: &Span) -> (f64, f64) {
+    (ms(span.start_time_unix_nano), ms(span.end_time_unix_nano))
+}
+
+fn retransmit() -> FactKind {
+    FactKind::Retransmit {
+        cause: RetransmitCause::Timeout,
+        seq: 1,
+        seq_end: 32,
+        segments: 1,
+        after: Some(DurationNs(208 * MS)),
+    }
+}
+
+fn dropped() -> FactKind {
+    FactKind::Dropped(Box::new(DropFact {
+        reason: "NETFILTER_DROP".into(),
+        location: "nft_do_chain".into(),
+        direction: Direction::In,
+        seq: 77,
+        payload_len: 31,
+        segments: 1,
+        ifindex: 3,
+        netns_inum: 9,
+        at_peer: Some(PeerOwner { pid: 12, comm: "postgres".into() }),
+    }))
+}
+
+fn closed(s: tracenet_core::fact::ConnSummary, tgid: u32) -> Fact {
+    fact(s.end.0 / MS, tgid, s.id.0, FactKind::Closed(Box::new(s)))
+}
+
+fn turned(t: tracenet_core::fact::Turn, tgid: u32, conn: u32) -> Fact {
+    fact(t.end.0 / MS, tgid, conn, FactKind::Turn(Box::new(t)))
+}
+
+#[test]
+fn a_client_connection_is_a_tree() {
+    let opened = FactKind::Opened { tuple: tuple(Role::Client), role: Role::Client, before: false };
+    let all = spans(&[
+        fact(100, 1, 7, opened),
+        fact(102, 1, 7, FactKind::State { from: TcpState::SynSent, to: TcpState::Established }),
+        turned(turn(Role::Client, 0, 200), 1, 7),
+        closed(summary(Role::Client, 7, 1), 1),
+    ]);
+    assert_eq!(all.len(), 3);
+    let (whole, connect, request) =
+        (named(&all, "TCP connection"), named(&all, "TCP connect"), named(&all, "tcp request"));
+    assert_eq!(whole.kind, SpanKind::Internal as i32, "its turns are the client's calls");
+    assert_eq!(connect.kind, SpanKind::Internal as i32);
+    assert_eq!(request.kind, SpanKind::Client as i32);
+    assert!(whole.parent_span_id.is_empty());
+    for child in [connect, request] {
+        assert_eq!(child.parent_span_id, whole.span_id);
+        assert_eq!(child.trace_id, vec![7; 16]);
+    }
+    assert_eq!(times(whole), (100.0, 900.0));
+    assert_eq!(times(connect), (100.0, 102.0));
+    assert_eq!(times(request), (200.0, 210.0));
+    assert!(whole.status.is_none() && connect.status.is_none() && request.status.is_none());
+    assert_eq!(whole.events[0].name, "tracenet.tcp.state");
+
+    let a = &whole.attributes;
+    assert_eq!(string(a, "network.transport"), Some("tcp"));
+    assert_eq!(string(a, "network.type"), Some("ipv4"));
+    assert_eq!(string(a, "network.local.address"), Some("10.0.0.1"));
+    assert_eq!(int(a, "network.local.port"), Some(53440));
+    assert_eq!(string(a, "network.peer.address"), Some("10.0.0.2"));
+    assert_eq!(string(a, "server.address"), Some("10.0.0.2"));
+    assert_eq!(int(a, "server.port"), Some(5432));
+    assert_eq!(string(a, "client.address"), None);
+    assert_eq!(string(a, "tracenet.connection.id"), Some("c7"));
+    assert_eq!(string(a, "tracenet.connection.close_reason"), Some("fin"));
+    assert_eq!(string(a, "tracenet.trace_id.source"), Some("isn_pair"));
+    assert_eq!(int(a, "tracenet.connection.bytes_sent"), Some(31));
+    assert_eq!(int(a, "tracenet.tcp.retransmits"), Some(1));
+    assert_eq!(int(a, "tracenet.tcp.retransmits.timeout"), Some(1));
+    assert_eq!(int(a, "tracenet.tcp.retransmits.fast"), None);
+    assert_eq!(double(a, "tracenet.tcp.rtt.p50"), Some(0.002));
+    assert_eq!(string(a, "error.type"), None);
+
+    // The parts sum to the whole (INV 8).
+    let a = &request.attributes;
+    let parts: Vec<f64> = ["request", "wait", "response"]
+        .map(|p| double(a, &format!("tracenet.turn.{p}.duration")).unwrap())
+        .into();
+    assert_eq!(parts, [0.001, 0.006, 0.003]);
+}
+
+#[test]
+fn a_server_connection_waits_in_the_accept_queue() {
+    let all = spans(&[turned(turn(Role::Server, 0, 200), 2, 1), closed(summary(Role::Server, 1, 2), 2)]);
+    let (whole, wait, request) =
+        (named(&all, "TCP connection"), named(&all, "TCP accept wait"), named(&all, "tcp request"));
+    assert_eq!(times(wait), (102.0, 107.0));
+    assert_eq!((wait.kind, request.kind), (SpanKind::Internal as i32, SpanKind::Server as i32));
+    // The client is not observed: no parent may be named that nobody sends.
+    assert_eq!(request.parent_span_id, whole.span_id);
+    assert_eq!(string(&whole.attributes, "server.address"), Some("10.0.0.2"));
+    assert_eq!(string(&whole.attributes, "client.address"), Some("10.0.0.1"));
+}
+
+#[test]
+fn without_turns_the_connection_is_the_call() {
+    assert_eq!(spans(&[closed(summary(Role::Client, 1, 1), 1)])[0].kind, SpanKind::Client as i32);
+    assert_eq!(spans(&[closed(summary(Role::Server, 1, 1), 1)])[0].kind, SpanKind::Server as i32);
+}
+
+#[test]
+fn both_ends_here_are_joined_whichever_half_comes_first() {
+    let client = turned(turn(Role::Client, 0, 200), 1, 1);
+    // The server's clock reads stick out by a little at both ends.
+    let mut half = turn(Role::Server, 0, 200);
+    half.start = MonoNs(200 * MS - 1000);
+    half.end = MonoNs(210 * MS + 1000);
+    let server = fact(210, 2, 2, FactKind::Turn(Box::new(half)));
+    let ends = [closed(summary(Role::Client, 1, 1), 1), closed(summary(Role::Server, 2, 2), 2)];
+    for first in [[client.clone(), server.clone()], [server, client]] {
+        let all = spans(&[&first[..], &ends[..]].concat());
+        let turns: Vec<&Span> = all.iter().filter(|s| s.name == "tcp request").collect();
+        let client = turns.iter().find(|s| s.kind == SpanKind::Client as i32).unwrap();
+        let server = turns.iter().find(|s| s.kind == SpanKind::Server as i32).unwrap();
+        assert_eq!(turns.len(), 2);
+        assert_eq!(server.parent_span_id, client.span_id);
+        assert_ne!(server.span_id, client.span_id);
+        assert!(server.start_time_unix_nano >= client.start_time_unix_nano);
+        assert!(server.end_time_unix_nano <= client.end_time_unix_nano);
+        assert_eq!(string(&server.attributes, "peer.service"), Some("exe1"));
+        for whole in all.iter().filter(|s| s.name == "TCP connection") {
+            let peer = string(&whole.attributes, "service.peer.name").unwrap();
+            let own = if string(&whole.attributes, "client.address").is_some() { "exe1" } else { "exe2" };
+            assert_eq!(peer, own);
+        }
+    }
+}
+
+#[test]
+fn turns_of_connections_that_were_there_before_are_not_joined() {
+    let before = |role| FactKind::Opened { tuple: tuple(role), role, before: true };
+    let all = spans(&[
+        fact(1, 1, 1, before(Role::Client)),
+        fact(1, 2, 2, before(Role::Server)),
+        turned(turn(Role::Client, 0, 200), 1, 1),
+        turned(turn(Role::Server, 0, 200), 2, 2),
+        closed(summary(Role::Client, 1, 1), 1),
+        closed(summary(Role::Server, 2, 2), 2),
+    ]);
+    let wholes: Vec<_> = all.iter().filter(|s| s.name == "TCP connection").map(|s| &s.span_id).collect();
+    for turn in all.iter().filter(|s| s.name == "tcp request") {
+        assert!(wholes.contains(&&turn.parent_span_id), "numbers of turns may differ between the ends");
+    }
+}
+
+#[test]
+fn a_servers_turn_does_not_wait_for_ever() {
+    let options =
+        tracenet_otel::ExportOptions::from_flag_and_env(Some("http://h:4317"), |_| None).unwrap().unwrap();
+    let mut resources = Resources::new(&options, None);
+    let mut builder = SpanBuilder::new(1);
+    let resource = resources.process(who(2).key, &identity);
+    assert_eq!(builder.on(&turned(turn(Role::Server, 0, 200), 2, 2), CLOCK, Some(&resource)).count(), 0);
+    let later = fact(1300, 2, 3, FactKind::Exited { code: 0 });
+    assert_eq!(builder.on(&later, CLOCK, Some(&resource)).count(), 1);
+}
+
+#[test]
+fn trouble_goes_to_the_turn_that_it_hit() {
+    let all = spans(&[
+        fact(150, 1, 7, retransmit()),
+        fact(205, 1, 7, dropped()),
+        turned(turn(Role::Client, 0, 200), 1, 7),
+        fact(
+            300,
+            1,
+            7,
+            FactKind::Reset { direction: Direction::In, reason: Some("TCP_RFC7323_PAWS".into()) },
+        ),
+        closed(summary(Role::Client, 7, 1), 1),
+    ]);
+    let names = |s: &Span| s.events.iter().map(|e| e.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(named(&all, "tcp request")), ["tracenet.drop"]);
+    assert_eq!(names(named(&all, "TCP connection")), ["tracenet.retransmit", "tracenet.reset"]);
+    let drop = &named(&all, "tcp request").events[0];
+    assert_eq!(ms(drop.time_unix_nano), 205.0);
+    assert_eq!(string(&drop.attributes, "reason"), Some("NETFILTER_DROP"));
+    assert_eq!(string(&drop.attributes, "layer"), Some("netfilter"));
+    assert_eq!(int(&drop.attributes, "peer.pid"), Some(12));
+    let sent_again = &named(&all, "TCP connection").events[0];
+    assert_eq!(string(&sent_again.attributes, "type"), Some("timeout"));
+    assert_eq!(double(&sent_again.attributes, "after"), Some(0.208));
+    assert!(named(&all, "TCP connection").status.is_none(), "what was repaired is no error");
+}
+
+#[test]
+fn events_and_turns_are_bounded_and_the_rest_is_counted() {
+    let mut facts: Vec<Fact> = (0..1000).map(|_| fact(205, 1, 7, retransmit())).collect();
+    facts.push(turned(turn(Role::Client, 0, 200), 1, 7));
+    facts.extend((1..MOST_TURNS + 10).map(|i| turned(turn(Role::Client, i, 300), 1, 7)));
+    facts.extend((0..100).map(|_| fact(800, 1, 7, retransmit())));
+    facts.push(closed(summary(Role::Client, 7, 1), 1));
+    let all = spans(&facts);
+    let turns: Vec<&Span> = all.iter().filter(|s| s.name == "tcp request").collect();
+    assert_eq!(turns.len(), MOST_TURNS as usize);
+    assert_eq!(
+        (turns[0].events.len(), turns[0].dropped_events_count),
+        (MOST_EVENTS, 1000 - MOST_EVENTS as u32)
+    );
+    let whole = named(&all, "TCP connection");
+    assert_eq!((whole.events.len(), whole.dropped_events_count), (MOST_EVENTS, 100 - MOST_EVENTS as u32));
+    assert_eq!(int(&whole.attributes, "tracenet.trace.spans_omitted"), Some(10));
+}
+
+#[test]
+fn a_refused_connection_is_an_error_with_its_connect() {
+    let mut s = summary(Role::Client, 1, 1);
+    (s.connect, s.established, s.close, s.err, s.turns) = (None, None, CloseReason::ResetReceived, 111, 0);
+    let all = items(&[closed(s, 1)]);
+    for item in &all {
+        assert_eq!(item.span.status.as_ref().unwrap().code, StatusCode::Error as i32);
+        assert_eq!(string(&item.span.attributes, "error.type"), Some("connection_refused"));
+        assert_eq!(item.worth, Worth::Error, "errors are the last to be shed");
+    }
+    let connect = all.iter().find(|i| i.span.name == "TCP connect").unwrap();
+    assert_eq!(times(&connect.span), (100.0, 900.0));
+}
+
+#[test]
+fn a_request_without_answer_fails_with_its_connection() {
+    for (close, error) in [(CloseReason::ResetReceived, Some("connection_reset")), (CloseReason::Fin, None)] {
+        let mut unanswered = turn(Role::Client, 0, 200);
+        (unanswered.response_bytes, unanswered.response_start) = (0, MonoNs(0));
+        let mut s = summary(Role::Client, 1, 1);
+        s.close = close;
+        let all = spans(&[turned(unanswered, 1, 1), closed(s, 1)]);
+        let request = named(&all, "tcp request");
+        assert_eq!(string(&request.attributes, "error.type"), error);
+        assert_eq!(request.status.is_some(), error.is_some());
+        assert_eq!(double(&request.attributes, "tracenet.turn.wait.duration"), Some(0.009));
+    }
+}
+
+#[test]
+fn odd_times_make_no_negative_duration_and_no_child_outside() {
+    let mut t = turn(Role::Client, 0, 50);
+    (t.request_end, t.response_start, t.end) = (MonoNs(0), MonoNs(u64::MAX), MonoNs(10));
+    let mut s = summary(Role::Client, 1, 1);
+    (s.end, s.connect) = (MonoNs(0), Some(DurationNs(u64::MAX)));
+    let all = spans(&[fact(50, 1, 1, FactKind::Turn(Box::new(t))), closed(s, 1)]);
+    let whole = named(&all, "TCP connection").clone();
+    for span in &all {
+        assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{span:?}");
+        assert!(whole.start_time_unix_nano <= span.start_time_unix_nano, "{span:?}");
+        assert!(span.end_time_unix_nano <= whole.end_time_unix_nano, "{span:?}");
+    }
+}
+
+#[test]
+fn a_step_of_the_wall_clock_does_not_tear_a_trace() {
+    let mut builder = SpanBuilder::new(1);
+    let resource = Arc::default();
+    let stepped = ClockOffset { wall_minus_mono_ns: CLOCK.wall_minus_mono_ns - 5_000_000_000 };
+    let mut all: Vec<SpanItem> =
+        builder.on(&turned(turn(Role::Client, 0, 200), 1, 1), CLOCK, Some(&resource)).collect();
+    all.extend(builder.on(&closed(summary(Role::Client, 1, 1), 1), stepped, Some(&resource)));
+    assert_eq!(times(&all[0].span), (200.0, 210.0));
+    assert_eq!(times(&all[1].span), (100.0, 900.0));
+}
+
+#[test]
+fn a_connection_without_trace_id_still_gets_a_valid_one() {
+    let mut s = summary(Role::Client, 1, 1);
+    (s.trace_id, s.trace_id_source) = ([0; 16], TraceIdSource::Local);
+    for span in spans(&[closed(s, 1)]) {
+        assert_ne!(span.trace_id, vec![0; 16]);
+        assert_eq!((span.trace_id.len(), span.span_id.len()), (16, 8));
+    }
+}
+
+#[test]
+fn the_resource_is_the_observed_process() {
+    let env = |name: &str| match name {
+        "OTEL_RESOURCE_ATTRIBUTES" => Some("deployment.environment.name=test".to_owned()),
+        _ => None,
+    };
+    let options =
+        tracenet_otel::ExportOptions::from_flag_and_env(Some("http://h:4317"), env).unwrap().unwrap();
+    let mut resources = Resources::new(&options, Some("node1".to_owned()));
+    let resource = resources.process(who(3).key, &|key| ProcessIdentity {
+        executable_path: Some("/usr/sbin/nginx".into()),
+        systemd_unit: Some("nginx.service".into()),
+        container_id: Some("c0ffee".into()),
+        ..identity(key)
+    });
+    let a = &resource.attributes;
+    for (key, value) in [
+        ("service.name", "nginx"),
+        ("process.executable.name", "exe3"),
+        ("process.executable.path", "/usr/sbin/nginx"),
+        ("container.id", "c0ffee"),
+        ("host.name", "node1"),
+        ("deployment.environment.name", "test"),
+    ] {
+        assert_eq!(string(a, key), Some(value));
+    }
+    assert_eq!(int(a, "process.pid"), Some(3));
+    assert!(value(a, "process.command_args").is_none(), "arguments may be secrets");
+    // The identity is asked once.
+    let again = resources.process(who(3).key, &|_| panic!("asked twice"));
+    assert!(Arc::ptr_eq(&resource, &again));
+}
