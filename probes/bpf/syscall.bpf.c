@@ -193,7 +193,7 @@ static __always_inline u32 capture(u32 off, const struct capture_spec *spec, con
 	case CAPTURE_BUFFER_BY_RET:
 		return moved ? capture_bytes(off, tag, addr, CLAMP32(moved), cfg_string_limit) : off;
 	case CAPTURE_SOCKADDR:
-		return capture_bytes(off, tag, addr, CLAMP32(len), 128);
+		return addr ? capture_bytes(off, tag, addr, CLAMP32(len), 128) : off;
 	case CAPTURE_SOCKADDR_BY_PTR:
 		return addr && len && ret >= 0 ? capture_bytes(off, tag, addr, user_u32(len), 128) : off;
 	case CAPTURE_IOVEC:

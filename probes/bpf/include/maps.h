@@ -90,6 +90,7 @@ struct sock_state {
 	u64 cookie; /* differs from the socket's own right after the kernel cloned a listener */
 	u64 netns;
 	struct process owner;
+	struct tuple tuple; /* when it was last installed: a closing socket loses its port before it is told */
 	u64 sent;
 	u64 received;
 	u32 turns;

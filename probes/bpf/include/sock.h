@@ -71,6 +71,7 @@ static __always_inline void remember_tuple(struct sock_state *st, const struct t
 
 	k.tuple = *t;
 	bpf_map_update_elem(&tuples, &k, &v, BPF_ANY);
+	st->tuple = *t;
 	st->flags |= SOCK_TUPLE;
 }
 
@@ -133,7 +134,10 @@ static __always_inline void fill_socket(struct ev_socket *e, struct sock *sk, st
 
 	e->cookie = st->cookie;
 	e->netns = st->netns;
-	tuple_of(&e->tuple, &sk->__sk_common, st->proto);
+	if ((st->flags & SOCK_TUPLE) && st->proto == IPPROTO_TCP)
+		e->tuple = st->tuple;
+	else
+		tuple_of(&e->tuple, &sk->__sk_common, st->proto);
 	e->owner = st->owner;
 	e->io.sent = st->sent;
 	e->io.received = st->received;
