@@ -4,6 +4,7 @@
 //! input is a value too. See ARCHITECTURE.md for the invariants.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod conn;
 pub mod core;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod histogram;
 pub mod key;
 pub mod merge;
 pub mod process;
+pub mod summary;
 pub mod syscall;
 pub mod tcp;
 pub mod time;
