@@ -40,6 +40,9 @@ const SLOT_MAX: i32 = 4_096;
 /// How long a block may wait for more packets.
 const BLOCK_MS: i32 = 4;
 
+/// libpcap knows the loopback interface by this name too.
+const LOOPBACK: &str = "lo";
+
 /// What to capture and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaptureOptions {
@@ -104,7 +107,8 @@ pub struct Batch {
 pub struct CaptureStats {
     /// Packets that passed the kernel filter, those dropped for want of room in the ring included.
     pub received: u64,
-    /// Packets dropped because the ring was full.
+    /// Packets dropped because the ring was full. On `any`, packets of lo pass twice, so that one lost may count
+    /// as two (unless the flow filter leaves out lo's outgoing ones).
     pub dropped: u64,
     /// Packets that the interface itself dropped, as its driver counts (never known for `any`).
     pub if_dropped: u64,
@@ -151,6 +155,9 @@ impl Capture {
         let handle = inactive.open().map_err(|e| CaptureError::open(name, &e))?;
         let mut handle = handle.setnonblock().map_err(|e| CaptureError::open(name, &e))?;
         shut_gate(handle.as_fd()).map_err(|e| CaptureError::Filter { interface: name.into(), source: e })?;
+        if name == LOOPBACK {
+            ignore_outgoing(handle.as_fd());
+        }
 
         let mut dlt = handle.get_datalink();
         // The second version of the cooked header tells the interface of each packet.
@@ -360,6 +367,26 @@ fn shut_gate(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     };
     Errno::result(rc).map(drop)
 }
+
+/// A packet on lo passes the socket twice, and libpcap throws the outgoing copy away: it need not take room in the
+/// ring, nor be counted when there is none.
+fn ignore_outgoing(fd: BorrowedFd<'_>) {
+    let one = 1 as libc::c_int;
+    // SAFETY: the option's value is an int that lives through the call.
+    unsafe {
+        // Before Linux 4.20 the option isn't there, and only the room is lost.
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            PACKET_IGNORE_OUTGOING,
+            (&raw const one).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
+/// include/uapi/linux/if_packet.h
+const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 
 /// Takes our one-instruction filter away, and leaves any other in place.
 fn open_gate(fd: BorrowedFd<'_>) -> Result<(), Errno> {

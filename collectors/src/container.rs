@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn the_innermost_of_nested_containers_is_meant() {
         check(
-            &format!("0::/docker/{OUTER}/kubelet.slice/kubelet-kubepods-pod{UID}.slice/cri-containerd-{ID}.scope\n"),
+            &format!(
+                "0::/docker/{OUTER}/kubelet.slice/kubelet-kubepods-pod{UID}.slice/cri-containerd-{ID}.scope\n"
+            ),
             Some(UID),
         );
     }
@@ -109,7 +111,9 @@ mod tests {
     #[test]
     fn one_of_many_v1_lines_is_enough() {
         check(
-            &format!("12:pids:/kubepods/pod{UID}/{ID}\n11:cpu,cpuacct:/kubepods/pod{UID}/{ID}\n1:name=systemd:/\n0::/\n"),
+            &format!(
+                "12:pids:/kubepods/pod{UID}/{ID}\n11:cpu,cpuacct:/kubepods/pod{UID}/{ID}\n1:name=systemd:/\n0::/\n"
+            ),
             Some(UID),
         );
         check(&format!("3:cpu:/\n2:memory:/docker/{ID}\n"), None);

@@ -134,7 +134,9 @@ impl Proc {
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
         for entry in entries.flatten() {
-            let Some(child) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+            let Some(child) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else {
+                continue;
+            };
             let Ok(stat) = self.stat(child) else { continue };
             if matches!(stat.state, 'Z' | 'X') {
                 continue;
@@ -166,7 +168,8 @@ impl Proc {
 
     /// `/proc/TID` exists for every thread, though it isn't listed.
     fn leader(&self, pid: u32) -> Result<u32, ProcessError> {
-        let status = fs::read(self.root.join(pid.to_string()).join("status")).map_err(|e| io_error(pid, &e))?;
+        let status =
+            fs::read(self.root.join(pid.to_string()).join("status")).map_err(|e| io_error(pid, &e))?;
         // Read as bytes: the name in the first line may be anything.
         let tgid = status
             .split(|b| *b == b'\n')
@@ -180,7 +183,9 @@ fn sockets(dir: &Path) -> Option<u32> {
     let count = fs::read_dir(dir.join("fd"))
         .ok()?
         .flatten()
-        .filter(|e| fs::read_link(e.path()).is_ok_and(|t| t.as_os_str().as_encoded_bytes().starts_with(b"socket:[")))
+        .filter(|e| {
+            fs::read_link(e.path()).is_ok_and(|t| t.as_os_str().as_encoded_bytes().starts_with(b"socket:["))
+        })
         .count();
     u32::try_from(count).ok()
 }

@@ -35,7 +35,9 @@ pub enum CaptureError {
         message: String,
     },
     /// The link type can't be decoded.
-    #[error("interface {interface} has link type {dlt}, which tracenet can't decode (try the interface 'any')")]
+    #[error(
+        "interface {interface} has link type {dlt}, which tracenet can't decode (try the interface 'any')"
+    )]
     LinkType {
         /// Interface asked for.
         interface: String,

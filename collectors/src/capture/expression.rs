@@ -25,7 +25,8 @@ impl Expression {
         let wrong = |message: String| CaptureError::Expression { expression: text.to_owned(), message };
         // Not compiled on the live handle: that would make use of metadata which only the kernel has (VLAN
         // tags), while libpcap puts the tags back into the frames it hands out.
-        let compiler = pcap::Capture::dead_with_precision(link, Precision::Nano).map_err(|e| wrong(message(&e)))?;
+        let compiler =
+            pcap::Capture::dead_with_precision(link, Precision::Nano).map_err(|e| wrong(message(&e)))?;
         let program = compiler.compile(text, true).map_err(|e| wrong(message(&e)))?;
         let this = Self { text: text.to_owned(), program };
         if this.wants_metadata() {
@@ -47,7 +48,9 @@ impl Expression {
         // SAFETY: libpcap compiled and owns the instructions, which end in a return; the interpreter checks every
         // load against the captured length. (The binding's own `filter` takes the captured length for the wire
         // length, which is wrong for 'greater 1000' on a cut frame.)
-        unsafe { bpf_filter(self.program.get_instructions().as_ptr().cast(), captured.as_ptr(), wire_len, len) != 0 }
+        unsafe {
+            bpf_filter(self.program.get_instructions().as_ptr().cast(), captured.as_ptr(), wire_len, len) != 0
+        }
     }
 
     fn wants_metadata(&self) -> bool {
@@ -72,5 +75,10 @@ struct Instruction {
 
 #[link(name = "pcap")]
 unsafe extern "C" {
-    fn bpf_filter(program: *const Instruction, packet: *const u8, wire_len: c_uint, captured: c_uint) -> c_uint;
+    fn bpf_filter(
+        program: *const Instruction,
+        packet: *const u8,
+        wire_len: c_uint,
+        captured: c_uint,
+    ) -> c_uint;
 }

@@ -22,7 +22,8 @@ fn kind(name: &str) -> Kind {
 pub(super) fn pairs(text: &str, s: &mut Snapshot) {
     let mut lines = text.lines();
     while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-        let (Some((prefix, names)), Some((_, values))) = (names.split_once(':'), values.split_once(':')) else {
+        let (Some((prefix, names)), Some((_, values))) = (names.split_once(':'), values.split_once(':'))
+        else {
             continue;
         };
         for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {

@@ -128,6 +128,10 @@ const ETHER_IPV6: u16 = 0x86dd;
 const ETHER_VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 /// RFC 2516, session stage.
 const ETHER_PPPOE: u16 = 0x8864;
+/// RFC 3032: unicast and multicast.
+const ETHER_MPLS: [u16; 2] = [0x8847, 0x8848];
+/// The bit of a label stack entry that says it is the last.
+const MPLS_BOTTOM: u8 = 1;
 /// Below this it is the length of an IEEE 802.3 frame.
 const ETHER_TYPE_MIN: u16 = 0x0600;
 /// LLC header of a SNAP frame with an Ethernet type (RFC 1042).
@@ -147,6 +151,13 @@ fn by_ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Stripped<'_>, Undecod
         ETHER_IPV4 => Ok(plain(Network::Ipv4, rest)),
         ETHER_IPV6 => Ok(plain(Network::Ipv6, rest)),
         ETHER_PPPOE => ppp(from(rest, 6)?),
+        other if ETHER_MPLS.contains(&other) => {
+            // What follows the labels is agreed between the routers and not told: IP shows by its version.
+            while be16(rest, 2)?.to_be_bytes()[0] & MPLS_BOTTOM == 0 {
+                rest = from(rest, 4)?;
+            }
+            by_version(from(rest, 4)?)
+        }
         other => Err(Undecoded::NotIp(other)),
     }
 }

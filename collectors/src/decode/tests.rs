@@ -109,7 +109,7 @@ fn link_types_lead_to_the_same_packet() {
         |kind: u8, protocol: [u8; 2]| [&protocol[..], &[0, 0, 0, 0, 0, 7, 3, 4, kind, 6], &[0; 8]].concat();
     let mut vlan_after_sll2 = sll2(0, [0x81, 0]);
     vlan_after_sll2.extend_from_slice(&[0, 5, 8, 0]);
-    let cases: Vec<(LinkType, Vec<u8>, Option<u32>, Option<Direction>)> = vec![
+    let cases = vec![
         (LinkType::Ethernet, before(&[&mac[..], &[0x81, 0, 0, 5, 8, 0]].concat()), None, None),
         (
             LinkType::Ethernet,
@@ -126,6 +126,12 @@ fn link_types_lead_to_the_same_packet() {
         (
             LinkType::Ethernet,
             before(&[&mac[..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 50, 0, 0x21]].concat()),
+            None,
+            None,
+        ),
+        (
+            LinkType::Ethernet,
+            before(&[&mac[..], &[0x88, 0x47, 0, 1, 0xd0, 0xff, 0, 1, 0xd1, 0xff]].concat()),
             None,
             None,
         ),
@@ -257,11 +263,8 @@ fn lengths_that_contradict_are_damage() {
 }
 
 fn links() -> impl Strategy<Value = LinkType> {
-    prop_oneof![
-        prop::sample::select(vec![0u16, 1, 9, 101, 108, 113, 228, 229, 276]),
-        any::<u16>(),
-    ]
-    .prop_map(LinkType::from_number)
+    prop_oneof![prop::sample::select(vec![0u16, 1, 9, 101, 108, 113, 228, 229, 276]), any::<u16>(),]
+        .prop_map(LinkType::from_number)
 }
 
 proptest! {

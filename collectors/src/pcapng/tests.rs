@@ -138,8 +138,6 @@ fn statistics_tell_what_was_dropped() {
     sample(&path);
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(kinds(&bytes), [0x0a0d_0d0a, 1, 1, 6, 6, 6, 5, 5]);
-    let Ok(out) = Command::new("capinfos").arg("-h").output() else { return };
-    assert!(out.status.success());
     // isb_ifdrop 2, isb_osdrop 4 and isb_usrdeliv 1 of the first capture.
     for (code, n) in [(4u16, 12u64), (5, 2), (7, 4), (8, 1)] {
         let mut option = Vec::new();
@@ -169,7 +167,8 @@ fn a_full_disk_is_told_at_once_where_the_header_finds_no_room() {
 #[test]
 fn a_disk_that_fills_up_is_told_once_and_leaves_a_readable_file() {
     let dir = tempfile::tempdir().unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(dir.path()).output();
+    let mount =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(dir.path()).output();
     if !mount.is_ok_and(|o| o.status.success()) {
         eprintln!("skipped: needs root to mount a tmpfs");
         return;

@@ -16,21 +16,21 @@ fn this_process_is_told_fully() {
 
 #[test]
 fn a_thread_s_id_leads_to_its_process() {
-    let tid = std::thread::spawn(|| nix::unistd::gettid().as_raw().unsigned_abs()).join().unwrap();
-    // The thread is gone by now, unless the kernel is slow; a living one is this one.
-    let here = nix::unistd::gettid().as_raw().unsigned_abs();
-    assert_ne!(tid, here);
-    assert_eq!(Proc::default().process(here).unwrap().pid, std::process::id());
+    let (tid, found) = std::thread::spawn(|| {
+        let tid = nix::unistd::gettid().as_raw().unsigned_abs();
+        (tid, Proc::default().process(tid).unwrap().pid)
+    })
+    .join()
+    .unwrap();
+    assert_ne!(tid, std::process::id());
+    assert_eq!(found, std::process::id());
 }
 
 #[test]
 fn children_are_found_and_zombies_are_not() {
     let proc = Proc::default();
-    let mut shell = Command::new("sh")
-        .args(["-c", "sleep 60 & echo; wait"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut shell =
+        Command::new("sh").args(["-c", "sleep 60 & echo; wait"]).stdout(Stdio::piped()).spawn().unwrap();
     // The line says that the grandchild was started.
     let mut byte = [0];
     io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut byte).unwrap();
