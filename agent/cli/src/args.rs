@@ -1,0 +1,144 @@
+//! The command line. Flags that people know from strace and tcpdump mean the same here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Joins a process's syscalls, sockets, packets, drops and counters into one story.
+#[derive(Debug, Parser)]
+#[command(name = "tracenet", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trace live processes until Ctrl-C, --duration, or their end.
+    Attach(AttachArgs),
+    /// Trace a command from its first instruction; its exit status is passed on.
+    Run(RunArgs),
+    /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
+    Doctor {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a configuration file, or print the example or the JSON schema.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+/// `tracenet config ...`
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Read a file and say whether it is valid (exit 0) or where it is wrong (exit 2).
+    Check {
+        /// The YAML file.
+        file: PathBuf,
+    },
+    /// Print the JSON schema of the file.
+    Schema,
+    /// Print the commented example with every default.
+    Example,
+}
+
+/// `tracenet attach`
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// Process to trace; repeatable, also as a comma-separated list.
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+    #[command(flatten)]
+    pub trace: TraceArgs,
+    /// tcpdump expression that narrows the packets further, e.g. 'port 443'.
+    #[arg(value_name = "BPF FILTER")]
+    pub filter: Vec<String>,
+}
+
+/// `tracenet run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub trace: TraceArgs,
+    /// tcpdump expression that narrows the packets further, before the `--`.
+    #[arg(value_name = "BPF FILTER")]
+    pub filter: Vec<String>,
+    /// The command and its arguments, after `--`.
+    #[arg(last = true, value_name = "CMD", required = true)]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// What `attach` and `run` share.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Follow child processes, those that exist and those to come (threads are always followed).
+    #[arg(short = 'f', long = "follow-forks")]
+    pub follow: bool,
+    /// Which syscalls to show, in strace's words: trace=connect,%network,!close ... or trace=none.
+    #[arg(short = 'e', value_name = "EXPR")]
+    pub expressions: Vec<String>,
+    /// Longest string to print, in bytes [default: 32].
+    #[arg(short = 's', long = "string-limit", value_name = "N")]
+    pub string_limit: Option<u32>,
+    /// Show the time spent in each syscall.
+    #[arg(short = 'T')]
+    pub durations: bool,
+    /// Interface to capture on, `any` for all, `none` for no packets [default: any].
+    #[arg(short = 'i', long = "interface", value_name = "IFACE")]
+    pub interface: Option<String>,
+    /// Write the packets as pcapng, with process and connection on each.
+    #[arg(short = 'w', value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Export spans and metrics: http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or file:PATH.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// One JSON object a line, the summary last.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the story here instead of to standard output.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Stop after this long, e.g. 10s, 500ms, 2m.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<std::time::Duration>,
+    /// Leave the packet lines out of the story (they are still analysed and written).
+    #[arg(long)]
+    pub no_packets: bool,
+    /// Only the summary.
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+    /// When to use colour.
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub color: Option<Color>,
+    /// Configuration file; flags win over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `--color`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Color> for tracenet_config::Color {
+    fn from(c: Color) -> Self {
+        match c {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    tracenet_config::parse_duration(text).map_err(|e| e.to_string())
+}

@@ -1,0 +1,241 @@
+//! The beginning and the end of a story: who is traced, and what it came to.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use tracenet_collectors::capture::CaptureStats;
+use tracenet_collectors::counters::{self, Delta};
+use tracenet_collectors::process::Proc;
+use tracenet_collectors::{clock, pcapng};
+use tracenet_config::Config;
+use tracenet_core::audit::{self, AuditRow, Counted};
+use tracenet_core::key::NetnsCookie;
+use tracenet_core::merge::SourceId;
+use tracenet_core::summary::{self, Summary, Unattributed};
+use tracenet_core::time::MonoNs;
+use tracenet_probes::NetnsTotals;
+
+use crate::engine::Engine;
+use crate::namespace::{NamespaceEnd, NamespaceThread};
+use crate::paint::Ink;
+use crate::report;
+use crate::sinks::{self, Sinks};
+use crate::sources::RingEnd;
+use crate::targets::Target;
+use crate::units::{Count, Time};
+
+/// Says who is attached to: on standard error for people, as events in JSON.
+pub fn greet(targets: &[Target], namespaces: &[NamespaceThread], sinks: &mut Sinks, now: MonoNs) {
+    for t in targets {
+        let mut line = "attached to ".to_owned();
+        t.describe(&mut line);
+        line.push_str(". Ctrl-C for the summary.");
+        eprintln!("{line}");
+        if sinks.is_json() {
+            let cookie = namespaces.iter().find(|n| n.ready.inum == t.netns).map(|n| n.ready.netns.0);
+            let event = serde_json::json!({
+                "schema": summary::EVENT_SCHEMA,
+                "kind": "attached",
+                "t_ns": sinks.clock().wall(now).0,
+                "pid": t.pid,
+                "comm": t.comm,
+                "threads": t.threads,
+                "sockets": t.sockets,
+                "netns": t.netns,
+                "netns_cookie": cookie,
+            });
+            sinks.say(&event.to_string());
+        }
+    }
+}
+
+/// A namespace at the end.
+pub struct Namespace {
+    /// Its capture.
+    pub source: SourceId,
+    /// Identity.
+    pub netns: NetnsCookie,
+    /// Inode number.
+    pub inum: u32,
+    /// What its thread found.
+    pub end: NamespaceEnd,
+}
+
+/// Everything that the summary is made of.
+pub struct Closing<'a> {
+    /// Settings.
+    pub config: &'a Config,
+    /// The processes of the beginning.
+    pub targets: &'a [Target],
+    /// When it began.
+    pub began: MonoNs,
+    /// In-kernel totals at the beginning.
+    pub before: &'a BTreeMap<NetnsCookie, NetnsTotals>,
+    /// What the ring thread found.
+    pub ring: RingEnd,
+    /// What the namespaces' threads found.
+    pub namespaces: Vec<Namespace>,
+}
+
+impl Closing<'_> {
+    /// Closes every sink and prints the summary. Returns the exit code.
+    pub fn finish(self, engine: &mut Engine, mut sinks: Sinks) -> u8 {
+        let now = clock::mono_now();
+        if let Some(problem) = &self.ring.problem {
+            sinks::warn(&format!("the end of the ring buffer: {problem}; the totals may be low"));
+        }
+        for n in &self.namespaces {
+            if let Some(stats) = n.end.stats {
+                sinks.finish_capture(n.source.0, &self.file_totals(stats, &sinks, now));
+            }
+        }
+        let export = sinks.finish_export(self.config.export.otlp.shutdown_timeout.0);
+        let mut lost = engine.core().totals().lost;
+        lost.queue += sinks.lost_lines() + sinks.unwritten_packets();
+        lost.export += export.as_ref().map_or(0, |e| e.losses.spans() + e.losses.failed_points);
+        let summary = Summary::new(
+            engine.core(),
+            summary::Closing {
+                duration: now.since(self.began),
+                lost,
+                unattributed: self.unattributed(),
+                audit: self.audit(),
+            },
+        );
+        let mut text = String::new();
+        if sinks.is_json() {
+            summary.write_json(&mut text);
+            text.push('\n');
+        } else {
+            self.text(engine, &summary, &sinks, &mut text);
+        }
+        if let Some(report) = export.filter(|r| r.losses.spans() + r.losses.failed_points > 0) {
+            sinks::warn(&format!(
+                "{} and {} could not be exported: is the collector up, and is it the right URL?",
+                Count(report.losses.spans(), "span"),
+                Count(report.losses.failed_points, "metric point")
+            ));
+        }
+        if sinks.finish(&text) { 0 } else { 1 }
+    }
+
+    fn file_totals(&self, stats: CaptureStats, sinks: &Sinks, now: MonoNs) -> pcapng::Totals {
+        pcapng::Totals { start: sinks.clock().wall(self.began), end: sinks.clock().wall(now), capture: stats }
+    }
+
+    /// What grew in the namespaces of the targets, by the in-kernel totals.
+    fn grown(&self, netns: NetnsCookie, f: fn(&NetnsTotals) -> u64) -> u64 {
+        let after = self.ring.totals.iter().find(|(n, _)| *n == netns).map_or(0, |(_, t)| f(t));
+        after.saturating_sub(self.before.get(&netns).map_or(0, f))
+    }
+
+    fn unattributed(&self) -> Unattributed {
+        let sum = |f| self.namespaces.iter().map(|n| self.grown(n.netns, f)).sum();
+        Unattributed { retransmits: sum(|t| t.retransmits_unowned), drops: sum(|t| t.drops_unowned) }
+    }
+
+    /// What the kernel counted in each namespace beside what the probes saw there.
+    fn audit(&self) -> Vec<AuditRow> {
+        let deltas: BTreeMap<NetnsCookie, Delta> =
+            self.namespaces.iter().map(|n| (n.netns, counters::delta(&n.end.before, &n.end.after))).collect();
+        let counted: Vec<Counted> = self
+            .namespaces
+            .iter()
+            .map(|n| Counted {
+                netns: n.netns,
+                netns_inum: n.inum,
+                counters: COMPARED.iter().map(|(name, f)| (*name, self.grown(n.netns, *f))).collect(),
+            })
+            .collect();
+        let kernel = |netns: NetnsCookie, name: &str| {
+            let delta = deltas.get(&netns)?;
+            let change = delta.get(name).or_else(|| delta.get(&format!("TcpExt{name}")))?;
+            Some(u64::try_from(change).unwrap_or(0))
+        };
+        audit::compare(&kernel, &counted)
+    }
+
+    fn text(&self, engine: &Engine, summary: &Summary, sinks: &Sinks, out: &mut String) {
+        let paint = sinks.paint();
+        out.push('\n');
+        for c in engine.core().summaries() {
+            report::connection(&c, paint, out);
+        }
+        let totals = engine.core().totals();
+        if totals.omitted > 0 {
+            let _ = writeln!(out, "{} not listed: the table was full", Count(totals.omitted, "connection"));
+        }
+        let _ = writeln!(
+            out,
+            "{} in {}: {}, {}, {} retransmitted, {} ({} at a peer)",
+            Count(totals.connections, "connection"),
+            Time(summary.duration_ns),
+            Count(totals.turns, "turn"),
+            Count(totals.packets, "packet"),
+            Count(totals.retransmits.total, "segment"),
+            Count(totals.drops, "drop"),
+            totals.peer_drops,
+        );
+        self.counters(sinks, out);
+        out.push_str("audit:");
+        for (i, row) in summary.audit.iter().enumerate() {
+            let difference = row.difference();
+            let same = difference == Some(0);
+            out.push_str(if i == 0 { " " } else { ", " });
+            paint.start(out, if same { Ink::Faint } else { Ink::Bad });
+            let _ = match row.kernel {
+                Some(kernel) => write!(out, "{} kernel {kernel}, tracenet {}", row.counter, row.tracenet),
+                None => write!(out, "{} kernel ?, tracenet {}", row.counter, row.tracenet),
+            };
+            if self.namespaces.len() > 1 {
+                let _ = write!(out, " (netns {})", row.netns);
+            }
+            if let Some(d) = difference.filter(|d| *d != 0) {
+                let _ = write!(out, " DIFFER by {d:+}");
+            }
+            paint.end(out);
+        }
+        let lost = &summary.lost;
+        let _ = writeln!(
+            out,
+            "\nlost: ring buffer {}, capture {}, queues {}, export {}.   unattributed: retransmits {}, drops {}.",
+            lost.ringbuf,
+            lost.capture,
+            lost.queue,
+            lost.export,
+            summary.unattributed.retransmits,
+            summary.unattributed.drops
+        );
+    }
+
+    fn counters(&self, sinks: &Sinks, out: &mut String) {
+        let paint = sinks.paint();
+        let changes = |d: &Delta| d.changed().map(|(n, c)| (n.to_owned(), c.change)).collect::<Vec<_>>();
+        for n in &self.namespaces {
+            let rows = changes(&counters::delta(&n.end.before, &n.end.after));
+            let title = format!("kernel counters of netns {}", n.inum);
+            report::counters(&title, rows.iter().map(|(n, c)| (n.as_str(), *c)), paint, out);
+        }
+        let proc = Proc::default();
+        for t in self.targets {
+            let (Some(before), Some(after)) = (&t.before, counters::process(&proc, t.pid)) else { continue };
+            let rows = changes(&counters::delta(before, &after));
+            let title = format!("{}[{}]", t.comm, t.pid);
+            report::counters(&title, rows.iter().map(|(n, c)| (n.as_str(), *c)), paint, out);
+        }
+    }
+}
+
+/// A counter as people know it, and the probes' counterpart.
+type Compared = (&'static str, fn(&NetnsTotals) -> u64);
+
+/// Counters that both sides have.
+const COMPARED: [Compared; 7] = [
+    ("TcpRetransSegs", |t| t.retransmitted_segments),
+    ("TCPSynRetrans", |t| t.syn + t.syn_ack),
+    ("TCPTimeouts", |t| t.timeouts),
+    ("TCPLossProbes", |t| t.tail_loss_probe),
+    ("TcpActiveOpens", |t| t.active_opens),
+    ("TcpPassiveOpens", |t| t.passive_opens),
+    ("UdpRcvbufErrors", |t| t.udp_rcvbuf_errors),
+];

@@ -1,0 +1,6 @@
+//! One file per subcommand.
+
+pub mod attach;
+pub mod config;
+pub mod doctor;
+pub mod run;

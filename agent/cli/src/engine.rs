@@ -1,0 +1,223 @@
+//! One thread that eats events and tells the story: merge ▶ core ▶ sinks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tracenet_core::core::Core;
+use tracenet_core::event::Event;
+use tracenet_core::fact::Fact;
+use tracenet_core::merge::{Merger, SourceId};
+use tracenet_core::time::MonoNs;
+
+use crate::sinks::Sinks;
+use crate::sources::Progress;
+use tracenet_collectors::clock::mono_now;
+
+/// What reaches the core's thread.
+pub enum Message {
+    /// A batch of one source, in its order.
+    Events {
+        /// Which.
+        source: SourceId,
+        /// The events.
+        events: Vec<Event>,
+    },
+    /// The user or the system wants an end.
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// Ctrl-C at the terminal: every process of the foreground group got it, the command of `run` too.
+        from_terminal: bool,
+    },
+    /// The command of `run` ended with this status.
+    Ended(u8),
+    /// A source can't go on, and why.
+    Trouble(String),
+}
+
+/// Why the engine stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Ctrl-C, SIGTERM or SIGHUP.
+    Signal,
+    /// `--duration` is over.
+    Duration,
+    /// No target is left.
+    Targets,
+    /// The output can't be written any more.
+    Output,
+}
+
+/// How long a run goes on after its last target is gone, for the kernel to finish closing its connections.
+const AFTERMATH_NS: u64 = 1_000_000_000;
+
+/// Longest sleep between two looks at the clock while events wait for their turn.
+const PENDING: Duration = Duration::from_millis(5);
+
+/// Longest sleep while nothing waits.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The core, its merger and its sources.
+pub struct Engine {
+    core: Core,
+    merger: Merger,
+    sources: Vec<(SourceId, Arc<Progress>)>,
+    inbox: Receiver<Message>,
+    facts: Vec<Fact>,
+    /// The command of `run`, to which signals are passed on instead of ending the trace.
+    command: Option<Pid>,
+    /// Its status, once it ended.
+    status: Option<u8>,
+    targets_gone: Option<MonoNs>,
+}
+
+impl Engine {
+    /// An engine with sources still to come.
+    pub fn new(core: Core, inbox: Receiver<Message>) -> Self {
+        Self {
+            core,
+            merger: Merger::new(),
+            sources: Vec::new(),
+            inbox,
+            facts: Vec::new(),
+            command: None,
+            status: None,
+            targets_gone: None,
+        }
+    }
+
+    /// Registers a source, so that the merger waits for it.
+    pub fn add_source(&mut self, id: SourceId, progress: Arc<Progress>) {
+        self.merger.add_source(id);
+        self.sources.push((id, progress));
+    }
+
+    /// From now on signals go to the command of `run`; its end ends the trace.
+    pub fn set_command(&mut self, pid: Pid) {
+        self.command = Some(pid);
+    }
+
+    /// Status of the command, once it ended.
+    pub fn status(&self) -> Option<u8> {
+        self.status
+    }
+
+    /// Goes on until something ends it.
+    pub fn run(&mut self, sinks: &mut Sinks, until: Option<MonoNs>) -> Ended {
+        loop {
+            if let Some(ended) = self.step(sinks, until) {
+                return ended;
+            }
+        }
+    }
+
+    fn step(&mut self, sinks: &mut Sinks, until: Option<MonoNs>) -> Option<Ended> {
+        let now = mono_now();
+        let mut timeout = if self.merger.is_empty() { IDLE } else { PENDING };
+        for deadline in [until, self.core.poll_at(), self.targets_gone.map(|t| t.after(AFTERMATH_NS))] {
+            if let Some(t) = deadline {
+                timeout = timeout.min(Duration::from_nanos(t.since(now).0).max(Duration::from_millis(1)));
+            }
+        }
+        let first = match self.inbox.recv_timeout(timeout) {
+            Ok(m) => Some(m),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Some(Ended::Targets),
+        };
+        let ended = self.take(first, sinks);
+        if ended.is_some() {
+            return ended;
+        }
+        let now = mono_now();
+        if until.is_some_and(|t| t <= now) {
+            return Some(Ended::Duration);
+        }
+        if sinks.is_broken() {
+            return Some(Ended::Output);
+        }
+        if self.core.live_targets() > 0 {
+            self.targets_gone = None;
+            return None;
+        }
+        let since = *self.targets_gone.get_or_insert(now);
+        let over = self.core.open_connections() == 0 && self.merger.is_empty();
+        (over || now.since(since).0 >= AFTERMATH_NS).then_some(Ended::Targets)
+    }
+
+    /// Takes what waits in the inbox and tells what is ripe.
+    fn take(&mut self, first: Option<Message>, sinks: &mut Sinks) -> Option<Ended> {
+        let mut ended = None;
+        // The watermarks first: what they promise was sent before, so it is in the inbox by now.
+        let now = mono_now();
+        let marks: Vec<(SourceId, MonoNs)> =
+            self.sources.iter().map(|(id, p)| (*id, p.watermark(now))).collect();
+        for message in first.into_iter().chain(self.inbox.try_iter()) {
+            match message {
+                Message::Events { source, events } => {
+                    for event in events {
+                        self.merger.push(source, event);
+                    }
+                }
+                Message::Signal { signal, from_terminal } => match self.command {
+                    // It may be gone already: then its end is on its way here.
+                    Some(pid) if !from_terminal => drop(kill(pid, signal)),
+                    Some(_) => {}
+                    None => ended = Some(Ended::Signal),
+                },
+                Message::Ended(status) => self.status = Some(status),
+                Message::Trouble(text) => sinks.warn(&text),
+            }
+        }
+        for (id, t) in marks {
+            self.merger.watermark(id, t);
+        }
+        let now = mono_now();
+        while let Some(event) = self.merger.pop(now) {
+            self.core.handle(event, &mut self.facts);
+            sinks.tell(&mut self.facts);
+        }
+        self.core.tick(now, &mut self.facts);
+        sinks.tell(&mut self.facts);
+        sinks.flush(now);
+        ended
+    }
+
+    /// Takes what the sources still send until `done` says that they have ended, then everything that waits.
+    pub fn drain(&mut self, sinks: &mut Sinks, mut done: impl FnMut() -> bool) {
+        loop {
+            let last = done();
+            let first = self.inbox.recv_timeout(Duration::from_millis(if last { 0 } else { 5 })).ok();
+            self.take(first, sinks);
+            if last && self.inbox.is_empty() {
+                break;
+            }
+        }
+        while let Some(event) = self.merger.finish() {
+            self.core.handle(event, &mut self.facts);
+            sinks.tell(&mut self.facts);
+        }
+        self.core.finish(mono_now(), &mut self.facts);
+        sinks.tell(&mut self.facts);
+        sinks.flush(mono_now());
+    }
+
+    /// Waits for the command of `run` to end.
+    pub fn wait_for_command(&mut self) -> Option<u8> {
+        while let (Some(_), None) = (self.command, self.status) {
+            match self.inbox.recv() {
+                Ok(Message::Ended(status)) => self.status = Some(status),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        self.status
+    }
+
+    /// The core, for its totals and summaries.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+}

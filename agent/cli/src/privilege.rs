@@ -1,0 +1,71 @@
+//! Capabilities of this process (capabilities(7)), and what goes with each.
+
+use std::fs;
+
+/// A capability that some feature needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    /// Bit number (`linux/capability.h`).
+    pub bit: u8,
+    /// Name.
+    pub name: &'static str,
+    /// What is lost without it.
+    pub feature: &'static str,
+}
+
+/// What tracenet can make use of.
+pub const WANTED: [Capability; 6] = [
+    Capability { bit: 39, name: "CAP_BPF", feature: "every eBPF probe" },
+    Capability { bit: 38, name: "CAP_PERFMON", feature: "every eBPF probe on a tracepoint" },
+    Capability { bit: 13, name: "CAP_NET_RAW", feature: "the packet view and -w" },
+    Capability {
+        bit: 21,
+        name: "CAP_SYS_ADMIN",
+        feature: "packets and counters of other network namespaces (setns)",
+    },
+    Capability {
+        bit: 19,
+        name: "CAP_SYS_PTRACE",
+        feature: "/proc of other users' processes: descriptors, namespaces",
+    },
+    Capability { bit: 2, name: "CAP_DAC_READ_SEARCH", feature: "/proc files that only their owner may read" },
+];
+
+/// The effective set of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Effective(u64);
+
+impl Effective {
+    /// From `CapEff` of /proc/self/status; empty where that can't be read.
+    pub fn read() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let set = status
+            .lines()
+            .find_map(|l| l.strip_prefix("CapEff:"))
+            .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+        Self(set.unwrap_or(0))
+    }
+
+    /// True where capability number `bit` is in the set.
+    pub fn has(self, bit: u8) -> bool {
+        self.0 >> bit & 1 == 1
+    }
+
+    /// The name of a capability without which no probe loads, if one is missing. CAP_SYS_ADMIN stands for both
+    /// of the newer ones (kernel/bpf/syscall.c, bpf_capable and perfmon_capable).
+    pub fn missing_for_bpf(self) -> Option<&'static str> {
+        if self.has(21) {
+            return None;
+        }
+        WANTED[..2].iter().find(|c| !self.has(c.bit)).map(|c| c.name)
+    }
+}
+
+/// One line that says how to get what is missing.
+pub fn remedy(name: &str) -> String {
+    let lower = name.to_lowercase();
+    format!(
+        "run as root, or give the binary the capability: setcap {lower}+ep (with cap_bpf, cap_perfmon, cap_net_raw, \
+         cap_sys_ptrace, cap_sys_admin for everything)"
+    )
+}

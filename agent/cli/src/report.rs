@@ -1,0 +1,143 @@
+//! The closing summary as a person reads it.
+
+use std::fmt::Write as _;
+
+use tracenet_core::fact::{ConnSummary, DropTotals, RetransmitTotals};
+use tracenet_core::key::{Direction, Role};
+
+use crate::paint::{Ink, Paint, push_safe};
+use crate::units::{Bytes, Count, Time};
+
+/// One line: who, with whom, how much, how well, how it ended.
+pub fn connection(c: &ConnSummary, paint: Paint, out: &mut String) {
+    paint.start(out, Ink::Conn);
+    let _ = write!(out, "{}", c.id);
+    paint.end(out);
+    out.push(' ');
+    match &c.owner {
+        Some(who) => {
+            push_safe(out, &who.comm);
+            let _ = write!(out, "[{}]", who.key.tgid);
+        }
+        None => out.push_str("?[?]"),
+    }
+    let (side, arrow) = match c.role {
+        Role::Client => ("client", "->"),
+        Role::Server => ("server", "<-"),
+    };
+    let _ =
+        write!(out, " {} {side} {} {arrow} {}", c.tuple.transport.as_str(), c.tuple.local, c.tuple.remote);
+    if c.opened_before {
+        out.push_str(" (opened before)");
+    }
+    let _ = write!(
+        out,
+        ": sent {}, received {}, {}",
+        Bytes(c.bytes_sent),
+        Bytes(c.bytes_received),
+        Count(c.turns, "turn")
+    );
+    if let Some(t) = c.connect {
+        let _ = write!(out, ", connect {}", Time(t));
+    }
+    if let Some(t) = c.accept_wait {
+        let _ = write!(out, ", accept wait {}", Time(t));
+    }
+    if let Some(rtt) = &c.rtt {
+        let _ = write!(out, ", rtt {} / {} / {}", Time(rtt.min), Time(rtt.p50), Time(rtt.max));
+    }
+    retransmits(&c.retransmits, paint, out);
+    drops("drops", &c.drops, paint, out);
+    drops("drops at the peer", &c.peer_drops, paint, out);
+    if c.zero_window_stalls > 0 {
+        let _ = write!(out, ", {}", Count(c.zero_window_stalls, "zero-window stall"));
+    }
+    out.push_str(match c.close {
+        tracenet_core::fact::CloseReason::Fin => ", closed by FIN",
+        tracenet_core::fact::CloseReason::ResetSent => ", reset sent",
+        tracenet_core::fact::CloseReason::ResetReceived => ", reset received",
+        tracenet_core::fact::CloseReason::Timeout => ", timed out",
+        tracenet_core::fact::CloseReason::Open => ", still open",
+    });
+    if c.err != 0
+        && let Ok(errno) = i32::try_from(c.err)
+        && let Some(name) = tracenet_core::syscall::errno_name(errno)
+    {
+        let _ = write!(out, " ({name})");
+    }
+    if c.incomplete {
+        out.push_str(", incomplete: events were lost meanwhile");
+    }
+    out.push('\n');
+}
+
+fn retransmits(r: &RetransmitTotals, paint: Paint, out: &mut String) {
+    if r.total == 0 {
+        return;
+    }
+    paint.start(out, Ink::Warn);
+    let _ = write!(out, ", retransmits {} (", r.total);
+    let causes = [
+        ("fast", r.fast),
+        ("tail loss probe", r.tail_loss_probe),
+        ("timeout", r.timeout),
+        ("SYN", r.syn),
+        ("SYN/ACK", r.syn_ack),
+        ("other", r.other),
+    ];
+    let mut sep = "";
+    for (name, n) in causes.into_iter().filter(|(_, n)| *n > 0) {
+        let _ = write!(out, "{sep}{name} {n}");
+        sep = ", ";
+    }
+    out.push(')');
+    paint.end(out);
+}
+
+fn drops(title: &str, drops: &[DropTotals], paint: Paint, out: &mut String) {
+    if drops.is_empty() {
+        return;
+    }
+    paint.start(out, Ink::Bad);
+    let total: u64 = drops.iter().map(|d| d.packets).sum();
+    let _ = write!(out, ", {title} {total} (");
+    let mut sep = "";
+    for d in drops {
+        let direction = match d.direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        };
+        let _ = write!(out, "{sep}{} {} at {} {direction}", d.packets, d.reason, d.location);
+        if d.segments > d.packets {
+            let _ = write!(out, ", {} segments", d.segments);
+        }
+        sep = "; ";
+    }
+    out.push(')');
+    paint.end(out);
+}
+
+/// Counters that moved, a few to a line.
+pub fn counters<'a>(title: &str, rows: impl Iterator<Item = (&'a str, i64)>, paint: Paint, out: &mut String) {
+    let rows: Vec<_> = rows.filter(|(_, n)| *n != 0).collect();
+    if rows.is_empty() {
+        return;
+    }
+    paint.start(out, Ink::Strong);
+    push_safe(out, title);
+    paint.end(out);
+    out.push('\n');
+    const WIDTH: usize = 100;
+    let mut used = 0;
+    for (name, n) in rows {
+        let item = format!("{name} {n:+}");
+        if used > 0 && used + item.len() + 2 > WIDTH {
+            out.push('\n');
+            used = 0;
+        }
+        out.push_str("  ");
+        out.push_str(&item);
+        used += item.len() + 2;
+    }
+    out.push('\n');
+}

@@ -1,0 +1,104 @@
+//! Defaults, then the file, then the flags: one [`Config`] that everything else reads.
+
+use std::time::Duration;
+
+use tracenet_config::{Config, Format, Time};
+use tracenet_core::syscall::Selection;
+
+use crate::args::TraceArgs;
+use crate::failure::Failure;
+
+/// Lays the flags over the file.
+pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
+    let mut c = match &args.config {
+        Some(path) => Config::load(path).map_err(|e| Failure::Usage(e.to_string()))?,
+        None => Config::default(),
+    };
+    c.targets.follow |= args.follow;
+    if !args.expressions.is_empty() {
+        c.syscalls.trace = trace_expressions(&args.expressions)?;
+    }
+    if let Some(n) = args.string_limit {
+        if n > 4096 {
+            return Err(Failure::Usage(format!(
+                "-s {n} is too long: at most 4096 bytes of a string are read"
+            )));
+        }
+        c.syscalls.string_limit = n;
+    }
+    c.syscalls.durations |= args.durations;
+    match args.interface.as_deref() {
+        Some("none") => c.capture.enabled = false,
+        Some(name) => {
+            c.capture.enabled = true;
+            c.capture.interface = name.to_owned();
+        }
+        None => {}
+    }
+    if !filter.is_empty() {
+        c.capture.filter = Some(filter.join(" "));
+    }
+    if args.write.is_some() {
+        c.capture.write = args.write;
+    }
+    if args.otlp.is_some() {
+        c.export.otlp.endpoint.clone_from(&args.otlp);
+    }
+    if args.json {
+        c.output.format = Format::Json;
+    }
+    if args.output.is_some() {
+        c.output.file = args.output;
+    }
+    if let Some(d) = args.duration {
+        c.duration = Some(Time(d));
+    }
+    c.output.packets &= !args.no_packets;
+    c.output.quiet |= args.quiet;
+    if let Some(color) = args.color {
+        c.output.color = color.into();
+    }
+    if c.capture.write.is_some() && !c.capture.enabled {
+        return Err(Failure::Usage(
+            "-w needs packets, but capture is off (-i none): leave one of them out".into(),
+        ));
+    }
+    if c.duration.is_some_and(|t| t.0 == Duration::ZERO) {
+        return Err(Failure::Usage("--duration must be longer than 0".into()));
+    }
+    Ok(c)
+}
+
+/// The trace sets among strace's `-e` expressions: `trace=SET`, or a bare `SET`.
+fn trace_expressions(expressions: &[String]) -> Result<Vec<String>, Failure> {
+    expressions
+        .iter()
+        .map(|e| match e.split_once('=') {
+            None => Ok(e.clone()),
+            Some(("trace" | "t", set)) => Ok(set.to_owned()),
+            Some((other, _)) => Err(Failure::Usage(format!(
+                "-e {other}= is not supported: -e takes trace=SET, e.g. -e trace=%network,!close"
+            ))),
+        })
+        .collect()
+}
+
+/// Which syscalls the settings ask for: several sets add up.
+pub fn selection(c: &Config) -> Result<Selection, Failure> {
+    match c.syscalls.trace.as_slice() {
+        [] => Ok(Selection::default_story()),
+        sets => Selection::parse(&sets.join(",")).map_err(|e| Failure::Usage(format!("-e trace: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e_takes_trace_sets_only() {
+        let sets = |e: &[&str]| trace_expressions(&e.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        assert_eq!(sets(&["trace=connect,%net", "read"]).unwrap(), ["connect,%net", "read"]);
+        assert_eq!(sets(&["signal=none"]).unwrap_err().code(), 2);
+    }
+}

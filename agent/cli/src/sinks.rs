@@ -1,0 +1,315 @@
+//! Everything that facts go to: the story, the capture file, OpenTelemetry.
+
+use std::path::Path;
+
+use tracenet_collectors::pcapng::{self, Record};
+use tracenet_collectors::{capture::Link, clock};
+use tracenet_config::{Config, Format};
+use tracenet_core::fact::{Fact, FactKind, PacketFact};
+use tracenet_core::summary;
+use tracenet_core::syscall::RenderOptions;
+use tracenet_core::time::{ClockOffset, MonoNs};
+use tracenet_otel::{ExportOptions, ExportReport, Exporter, Telemetry};
+
+use crate::failure::Failure;
+use crate::identity::Identities;
+use crate::output::{Output, OutputError};
+use crate::paint::Paint;
+use crate::story::{Story, StoryOptions};
+
+/// Text handed to the writer at a time.
+const CHUNK: usize = 64 << 10;
+
+/// How often the clocks' distance is measured for the stamps.
+const RESAMPLE_NS: u64 = 1_000_000_000;
+
+/// The sinks of a run.
+pub struct Sinks {
+    output: Output,
+    paint: Paint,
+    text: String,
+    lines: u64,
+    json: bool,
+    packets: bool,
+    quiet: bool,
+    story: Story,
+    clock: ClockOffset,
+    clock_at: MonoNs,
+    file: Option<pcapng::Writer>,
+    comment: String,
+    export: Option<(Exporter, Telemetry)>,
+    identities: Identities,
+    failed: bool,
+    closed: bool,
+}
+
+impl Sinks {
+    /// Opens what the settings ask for. Everything that can't be written is an error here, before anything is
+    /// attached.
+    pub fn open(c: &Config) -> Result<Self, Failure> {
+        let file = c.capture.write.as_deref().map(open_capture_file).transpose()?;
+        let export = open_export(c)?;
+        let output = Output::open(c.output.file.as_deref()).map_err(|e| failure_of(&e))?;
+        let paint = Paint::choose(c.output.color, output.is_terminal());
+        let clock = clock::sample_offset().offset;
+        let mut story = Story::new(StoryOptions {
+            packets: c.output.packets,
+            syscalls: RenderOptions {
+                string_limit: c.syscalls.string_limit,
+                durations: c.syscalls.durations,
+                ..RenderOptions::default()
+            },
+            paint,
+        });
+        story.set_clock(clock);
+        Ok(Self {
+            output,
+            paint,
+            text: String::with_capacity(CHUNK),
+            lines: 0,
+            json: c.output.format == Format::Json,
+            packets: c.output.packets,
+            quiet: c.output.quiet,
+            story,
+            clock,
+            clock_at: clock::mono_now(),
+            file,
+            comment: String::new(),
+            export,
+            identities: Identities::default(),
+            failed: false,
+            closed: false,
+        })
+    }
+
+    /// True where the output is JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// How the summary is painted.
+    pub fn paint(&self) -> Paint {
+        self.paint
+    }
+
+    /// The distance of the clocks, as last measured.
+    pub fn clock(&self) -> ClockOffset {
+        self.clock
+    }
+
+    /// Describes a capture in the file.
+    pub fn add_link(&mut self, link: &Link) {
+        if let Some(file) = &mut self.file
+            && let Err(e) = file.add_interface(link)
+        {
+            self.fail(&with_remedy(&e));
+        }
+    }
+
+    /// A line on standard error, now.
+    pub fn warn(&self, text: &str) {
+        warn(text);
+    }
+
+    /// Appends a line that is no fact.
+    pub fn say(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+        self.lines += 1;
+    }
+
+    /// Tells facts to every sink and empties the vector.
+    pub fn tell(&mut self, facts: &mut Vec<Fact>) {
+        for fact in facts.drain(..) {
+            self.tell_one(&fact);
+        }
+        if self.text.len() >= CHUNK {
+            self.push();
+        }
+    }
+
+    fn tell_one(&mut self, fact: &Fact) {
+        if self.export.is_some() {
+            self.learn(fact);
+        }
+        if let FactKind::Packet(packet) = &fact.kind {
+            self.write_packet(fact, packet);
+        }
+        if let Some((_, telemetry)) = &mut self.export {
+            telemetry.on(fact, self.clock, &|key| self.identities.of(key));
+        }
+        if !self.quiet {
+            let told = match &fact.kind {
+                FactKind::Packet(_) if !self.packets => false,
+                _ if self.json => summary::event_line(fact, self.clock, &mut self.text),
+                _ => self.story.line(fact, &mut self.text),
+            };
+            self.lines += u64::from(told);
+        }
+        if let (FactKind::Closed(_), Some(conn)) = (&fact.kind, fact.conn) {
+            self.story.forget(conn);
+        }
+    }
+
+    fn learn(&self, fact: &Fact) {
+        match (&fact.kind, &fact.who) {
+            (FactKind::Executed { .. }, Some(who)) => self.identities.relearn(who.key, &who.comm),
+            (FactKind::Forked { child, comm, followed: true }, _) => self.identities.learn(*child, comm),
+            (_, Some(who)) => self.identities.learn(who.key, &who.comm),
+            _ => {}
+        }
+    }
+
+    fn write_packet(&mut self, fact: &Fact, packet: &PacketFact) {
+        use std::fmt::Write as _;
+        let (Some(file), Some(frame)) = (&mut self.file, &packet.packet.frame) else { return };
+        self.comment.clear();
+        if let Some(who) = &fact.who {
+            let _ = write!(self.comment, "pid={} comm=", who.key.tgid);
+            crate::paint::push_safe(&mut self.comment, &who.comm);
+            self.comment.push(' ');
+        }
+        if let Some(conn) = fact.conn {
+            let _ = write!(self.comment, "conn={conn}");
+        }
+        let result = file.packet(&Record {
+            source: frame.source,
+            wall: packet.packet.wall,
+            wire_len: packet.packet.wire_len,
+            data: &frame.data,
+            comment: self.comment.trim_end(),
+            direction: Some(packet.direction),
+        });
+        if let Err(e) = result {
+            self.fail(&with_remedy(&e));
+        }
+    }
+
+    /// Hands what was told to the writers. Call it after every batch.
+    pub fn flush(&mut self, now: MonoNs) {
+        if now.since(self.clock_at).0 >= RESAMPLE_NS {
+            self.clock = clock::sample_offset().offset;
+            self.clock_at = now;
+            self.story.set_clock(self.clock);
+            if let Some(file) = &mut self.file
+                && let Err(e) = file.flush()
+            {
+                self.fail(&with_remedy(&e));
+            }
+        }
+        if let Some((_, telemetry)) = &mut self.export {
+            telemetry.tick(now, self.clock);
+        }
+        self.push();
+        if let Some(error) = self.output.take_error() {
+            self.output_error(&error);
+        }
+    }
+
+    fn push(&mut self) {
+        let mut bytes = std::mem::take(&mut self.text).into_bytes();
+        self.output.push(&mut bytes, self.lines);
+        self.lines = 0;
+        // A buffer that was not handed over is used again.
+        bytes.clear();
+        self.text = String::from_utf8(bytes).unwrap_or_default();
+    }
+
+    fn output_error(&mut self, error: &OutputError) {
+        match error {
+            OutputError::Closed => self.closed = true,
+            OutputError::Failed { .. } => {
+                self.closed = true;
+                self.fail(&failure_of(error).to_string());
+            }
+        }
+    }
+
+    /// Says a failure at once and keeps it in mind for the exit code.
+    fn fail(&mut self, text: &str) {
+        warn(text);
+        self.failed = true;
+    }
+
+    /// True where nobody can read the story any more.
+    pub fn is_broken(&self) -> bool {
+        self.closed
+    }
+
+    /// Lines of the story that were lost.
+    pub fn lost_lines(&self) -> u64 {
+        self.output.lost_lines()
+    }
+
+    /// Writes the capture file's statistics.
+    pub fn finish_capture(&mut self, source: u16, totals: &pcapng::Totals) {
+        if let Some(file) = &mut self.file
+            && let Err(e) = file.statistics(source, totals).and_then(|()| file.flush())
+        {
+            self.fail(&with_remedy(&e));
+        }
+    }
+
+    /// Packets that the capture file could not take.
+    pub fn unwritten_packets(&self) -> u64 {
+        self.file.as_ref().map_or(0, pcapng::Writer::unwritten)
+    }
+
+    /// Sends what is left to the collector, for as long as the settings say.
+    pub fn finish_export(&mut self, deadline: std::time::Duration) -> Option<ExportReport> {
+        let (exporter, mut telemetry) = self.export.take()?;
+        telemetry.finish(clock::mono_now(), self.clock);
+        drop(telemetry);
+        Some(exporter.shutdown(deadline))
+    }
+
+    /// Writes the last words. False where any sink failed; what failed was said when it did.
+    pub fn finish(mut self, last: &str) -> bool {
+        self.text.push_str(last);
+        let text = std::mem::take(&mut self.text).into_bytes();
+        if self.closed {
+            return !self.failed;
+        }
+        match self.output.finish(text) {
+            Ok(()) | Err(OutputError::Closed) => !self.failed,
+            Err(e) => {
+                warn(&failure_of(&e).to_string());
+                false
+            }
+        }
+    }
+}
+
+/// A line on standard error, in the tool's name.
+pub fn warn(text: &str) {
+    eprintln!("tracenet: {}", text.replace('\n', " "));
+}
+
+fn open_capture_file(path: &Path) -> Result<pcapng::Writer, Failure> {
+    pcapng::Writer::create(path).map_err(|e| Failure::Runtime(with_remedy(&e)))
+}
+
+fn with_remedy(e: &pcapng::WriteError) -> String {
+    format!("{e}; the capture file ends there: free space or choose another path with -w")
+}
+
+fn open_export(c: &Config) -> Result<Option<(Exporter, Telemetry)>, Failure> {
+    let env = |name: &str| std::env::var(name).ok().or_else(|| c.export.otel_variable(name));
+    let options = ExportOptions::from_flag_and_env(c.export.otlp.endpoint.as_deref(), env)
+        .map_err(|e| Failure::Usage(e.to_string()))?;
+    let Some(mut options) = options else { return Ok(None) };
+    options.queue_bytes = usize::try_from(c.export.otlp.queue_bytes.0).unwrap_or(usize::MAX);
+    let exporter = Exporter::start(&options).map_err(|e| Failure::Runtime(e.to_string()))?;
+    let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
+    let telemetry = Telemetry::new(exporter.sink(), &options, host, clock::mono_now());
+    Ok(Some((exporter, telemetry)))
+}
+
+fn failure_of(e: &OutputError) -> Failure {
+    match e {
+        OutputError::Closed => Failure::Runtime("the output was closed".into()),
+        OutputError::Failed { path, error } => Failure::Runtime(format!(
+            "cannot write {path}: {error}; free space or choose another path with -o"
+        )),
+    }
+}

@@ -1,0 +1,236 @@
+//! The threads that feed the core: one drains the ring buffer, one lives in each network namespace.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Sender;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use tracenet_core::event::Event;
+use tracenet_core::key::NetnsCookie;
+use tracenet_core::merge::SourceId;
+use tracenet_core::time::MonoNs;
+use tracenet_probes::{NetnsTotals, Session};
+
+use crate::engine::Message;
+use crate::failure::Failure;
+
+/// Events of one batch at most.
+const BATCH: usize = 8_192;
+
+/// A record is stamped a little before it can be seen in the ring or on the packet socket (an interrupt may
+/// come in between): watermarks stay this far behind.
+const SLACK_NS: u64 = 2_000_000;
+
+/// A sleeping source wakes within this time of its next event.
+const WAKE_NS: u64 = 5_000_000;
+
+/// Pause between two looks at a busy source: a wake-up per event would cost the traced process more than the
+/// event itself.
+const BUSY_PAUSE_MS: u16 = 1;
+
+/// Looks without an event before a source goes to sleep.
+const IDLE_LOOKS: u32 = 20;
+
+/// How far a source has got, readable without asking it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    watermark: AtomicU64,
+    asleep: AtomicBool,
+    /// Nanoseconds that an event may lie in the source before it can be read.
+    delay_ns: u64,
+}
+
+impl Progress {
+    /// Of a source in which an event may lie for `delay_ns` before it can be read.
+    pub fn new(delay_ns: u64) -> Self {
+        Self { delay_ns, ..Self::default() }
+    }
+
+    /// Everything before this was handed over. Read it *before* the channel is emptied.
+    pub fn watermark(&self, now: MonoNs) -> MonoNs {
+        if self.asleep.load(Ordering::Acquire) {
+            now.before(WAKE_NS + self.delay_ns)
+        } else {
+            MonoNs(self.watermark.load(Ordering::Acquire))
+        }
+    }
+
+    fn reached(&self, t: MonoNs) {
+        self.watermark.store(t.before(self.delay_ns).0, Ordering::Release);
+    }
+
+    /// The source has ended: nobody needs to wait for it.
+    pub fn ended(&self) {
+        self.watermark.store(u64::MAX, Ordering::Release);
+        self.asleep.store(false, Ordering::Release);
+    }
+}
+
+/// Says stop to a source that may be asleep.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    event: Arc<EventFd>,
+}
+
+impl Stop {
+    /// A new one, not stopped.
+    pub fn new() -> Result<Self, Failure> {
+        EventFd::new()
+            .map(|e| Self { event: Arc::new(e) })
+            .map_err(|e| Failure::Runtime(format!("cannot create an eventfd: {e}")))
+    }
+
+    /// Waits for the stop.
+    pub fn wait(&self) {
+        let mut fds = [PollFd::new(self.event.as_fd(), PollFlags::POLLIN)];
+        while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+    }
+
+    /// Stops.
+    pub fn stop(&self) {
+        // The counter can't overflow from the few writes there are; EAGAIN would mean it is set already.
+        let _ = self.event.write(1);
+    }
+}
+
+/// Waits for `source` or for the stop; true means stop. `None` waits without end.
+fn wait(source: BorrowedFd<'_>, stop: &Stop, timeout_ms: Option<u16>) -> bool {
+    let timeout = timeout_ms.map_or(PollTimeout::NONE, PollTimeout::from);
+    // A busy source is not polled: it would be readable at once, and the pause is the point.
+    let watched = if timeout_ms.is_some() { 1 } else { 2 };
+    let mut fds =
+        [PollFd::new(stop.event.as_fd(), PollFlags::POLLIN), PollFd::new(source, PollFlags::POLLIN)];
+    match poll(&mut fds[..watched], timeout) {
+        Ok(_) | Err(Errno::EINTR) => fds[0].any().unwrap_or(false),
+        Err(_) => true,
+    }
+}
+
+/// Runs `read` until `stop`, sleeping while there is nothing, and hands batches over. `read` appends events
+/// and says whether it emptied its source.
+pub fn pump(
+    source: SourceId,
+    fd: BorrowedFd<'_>,
+    progress: &Progress,
+    stop: &Stop,
+    to: &Sender<Message>,
+    mut read: impl FnMut(usize, &mut Vec<Event>) -> Result<bool, String>,
+) -> Result<(), String> {
+    let mut quiet = 0;
+    loop {
+        let began = tracenet_collectors::clock::mono_now();
+        let mut events = Vec::new();
+        let emptied = read(BATCH, &mut events)?;
+        let any = !events.is_empty();
+        if any && to.send(Message::Events { source, events }).is_err() {
+            return Ok(());
+        }
+        if !emptied {
+            continue;
+        }
+        progress.reached(began.before(SLACK_NS));
+        quiet = if any { 0 } else { quiet + 1 };
+        let stopped = if quiet > IDLE_LOOKS {
+            progress.asleep.store(true, Ordering::Release);
+            let stopped = wait(fd, stop, None);
+            // Not past what may have come meanwhile.
+            progress.reached(tracenet_collectors::clock::mono_now().before(WAKE_NS));
+            progress.asleep.store(false, Ordering::Release);
+            stopped
+        } else {
+            wait(fd, stop, Some(BUSY_PAUSE_MS))
+        };
+        if stopped {
+            return Ok(());
+        }
+    }
+}
+
+/// What the ring thread knows at its end.
+pub struct RingEnd {
+    /// In-kernel totals by namespace.
+    pub totals: Vec<(NetnsCookie, NetnsTotals)>,
+    /// What could not be read, in one line.
+    pub problem: Option<String>,
+}
+
+/// The thread that drains the ring buffer.
+pub struct RingThread {
+    handle: JoinHandle<RingEnd>,
+    stop: Stop,
+    /// How far it has got.
+    pub progress: Arc<Progress>,
+}
+
+impl RingThread {
+    /// Takes the session over.
+    pub fn start(mut session: Session, source: SourceId, to: Sender<Message>) -> Result<Self, Failure> {
+        let stop = Stop::new()?;
+        let progress = Arc::new(Progress::default());
+        let (their_stop, their_progress) = (stop.clone(), Arc::clone(&progress));
+        let handle = std::thread::Builder::new()
+            .name("tracenet-ring".into())
+            .spawn(move || drain(&mut session, source, &their_progress, &their_stop, &to))
+            .map_err(|e| Failure::Runtime(format!("cannot start the ring thread: {e}")))?;
+        Ok(Self { handle, stop, progress })
+    }
+
+    /// Drains what is left, takes the last word of every live socket, and detaches the probes.
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// Waits for the end. The channel must be read meanwhile.
+    pub fn join(self) -> RingEnd {
+        self.handle.join().unwrap_or_else(|_| RingEnd {
+            totals: Vec::new(),
+            problem: Some("the ring thread panicked".into()),
+        })
+    }
+
+    /// True once the thread has handed everything over.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+}
+
+fn drain(
+    session: &mut Session,
+    source: SourceId,
+    progress: &Progress,
+    stop: &Stop,
+    to: &Sender<Message>,
+) -> RingEnd {
+    let mut problem = None;
+    let ended = match session.fd().try_clone_to_owned() {
+        Ok(fd) => {
+            pump(source, fd.as_fd(), progress, stop, to, |max, out| Ok(session.drain(max, out).emptied))
+        }
+        Err(e) => Err(format!("cannot watch the ring buffer: {e}")),
+    };
+    if let Err(e) = ended {
+        problem = Some(e);
+    }
+    loop {
+        let mut events = Vec::new();
+        let emptied = session.drain(BATCH, &mut events).emptied;
+        if to.send(Message::Events { source, events }).is_err() || emptied {
+            break;
+        }
+    }
+    let mut last = Vec::new();
+    if let Err(e) = session.flush(&mut last) {
+        problem = Some(e.to_string());
+    }
+    let _ = to.send(Message::Events { source, events: last });
+    let totals = session.netns_totals().unwrap_or_else(|e| {
+        problem = Some(e.to_string());
+        Vec::new()
+    });
+    progress.ended();
+    RingEnd { totals, problem }
+}
