@@ -3,18 +3,23 @@
 //! Three users: the BPF loader asks [`plan`] what to read of a call's memory, the command line asks
 //! [`Selection`] which calls to record, and the printer asks [`render`] for the line.
 
+mod args;
 mod errno;
+mod flags;
 mod plan;
 mod render;
 mod select;
+mod sockaddr;
+mod sockopt;
 mod table;
 #[cfg(target_arch = "aarch64")]
 mod table_aarch64;
 #[cfg(target_arch = "x86_64")]
 mod table_x86_64;
+mod text;
 
 pub use errno::{errno_name, errno_text};
 pub use plan::{CaptureKind, CaptureSpec, MAX_NR, Plan, plan};
-pub use render::{RenderOptions, render};
+pub use render::{RenderOptions, render, render_timed};
 pub use select::{Selection, SelectionError};
 pub use table::{name, number};

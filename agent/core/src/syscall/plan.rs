@@ -130,7 +130,9 @@ fn special(name: &str) -> Option<&'static [CaptureSpec]> {
     Some(match name {
         "read" | "pread64" => const { &[spec(1, K::BufferByRet, 0)] },
         "write" | "pwrite64" => const { &[spec(1, K::BufferByArg, 2)] },
-        "recvfrom" => const { &[spec(1, K::BufferByRet, 0), spec(4, K::SockaddrByPtr, 5), spec(5, K::Fixed, 4)] },
+        "recvfrom" => {
+            const { &[spec(1, K::BufferByRet, 0), spec(4, K::SockaddrByPtr, 5), spec(5, K::Fixed, 4)] }
+        }
         "sendto" => const { &[spec(1, K::BufferByArg, 2), spec(4, K::Sockaddr, 5)] },
         "readv" | "writev" | "preadv" | "pwritev" | "preadv2" | "pwritev2" | "vmsplice" => {
             const { &[spec(1, K::Iovec, 2)] }
@@ -148,9 +150,11 @@ fn special(name: &str) -> Option<&'static [CaptureSpec]> {
         "fcntl" => const { &[spec(2, K::Fixed, 32)] },
         "poll" => const { &[spec(0, K::Pollfds, 1)] },
         "ppoll" => const { &[spec(0, K::Pollfds, 1), spec(2, K::Fixed, 16)] },
-        "select" => const { &[spec(4, K::Fixed, 16)] },
-        "pselect6" => const { &[spec(4, K::Fixed, 16)] },
-        "epoll_ctl" => const { &[spec(3, K::Fixed, 12)] },
+        // struct fd_set of 1024 descriptors: what is asked for beyond them is rare.
+        "select" | "pselect6" => {
+            const { &[spec(1, K::Fixed, 128), spec(2, K::Fixed, 128), spec(3, K::Fixed, 128)] }
+        }
+        "epoll_ctl" => const { &[spec(3, K::Fixed, if cfg!(target_arch = "x86_64") { 12 } else { 16 })] },
         "epoll_wait" | "epoll_pwait" => const { &[spec(1, K::EpollEvents, 0)] },
         "epoll_pwait2" => const { &[spec(1, K::EpollEvents, 0), spec(3, K::Fixed, 16)] },
         "sendfile" => const { &[spec(2, K::Fixed, 8)] },
@@ -158,6 +162,7 @@ fn special(name: &str) -> Option<&'static [CaptureSpec]> {
         "execve" => const { &[spec(0, K::CString, 0), spec(1, K::StringArray, 0)] },
         "execveat" => const { &[spec(1, K::CString, 0), spec(2, K::StringArray, 0)] },
         "wait4" => const { &[spec(1, K::Fixed, 4)] },
+        "clone" => const { &[spec(2, K::Fixed, 4)] },
         "clone3" => const { &[spec(0, K::Fixed, 88)] },
         "nanosleep" => const { &[spec(0, K::Fixed, 16)] },
         "clock_nanosleep" => const { &[spec(2, K::Fixed, 16)] },

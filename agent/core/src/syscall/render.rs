@@ -1,25 +1,83 @@
 //! A recorded syscall as strace would print it.
 
-use super::table;
+use std::fmt::Write;
+
+use super::args::Call;
+use super::{errno, table, text};
 use crate::event::SyscallEvent;
+use crate::time::MonoNs;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenderOptions {
-    /// Bytes of a string to print at most (`-s`).
+    /// Bytes of a string to print at most (`-s`). Paths are printed as far as they were read.
     pub string_limit: u32,
-    /// Append the time spent in the call, `<seconds.microseconds>` (`-T`).
+    /// Append the time spent in the call (`-T`): see [`render_timed`].
     pub durations: bool,
+    /// Print strings with bytes outside ASCII wholly in hexadecimal (`-x`).
+    pub hex_strings: bool,
 }
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        Self { string_limit: 32, durations: false }
+        Self { string_limit: 32, durations: false, hex_strings: false }
     }
 }
 
-/// Appends the line (without a newline) of `ev` to `out`.
+/// Appends `ev` to `out` as strace 6.1 prints it, without column padding and newline.
+///
+/// What the event didn't capture is printed as its address; what strace reads at the entry of a call (the length before
+/// `=>`, the time to wait that the kernel overwrites) is left out, because captures are of the exit. Whatever the bytes
+/// are, nothing but printable ASCII is written, and nothing is allocated beyond `out`.
 pub fn render(ev: &SyscallEvent, opts: &RenderOptions, out: &mut String) {
-    let _ = opts;
-    out.push_str(table::name(ev.nr).unwrap_or("syscall"));
+    let Some((_, name, signature)) = table::row(ev.nr) else {
+        let _ = write!(out, "syscall_{:#x}(", ev.nr);
+        for (i, arg) in ev.args.iter().enumerate() {
+            out.push_str(if i == 0 { "" } else { ", " });
+            text::hex(out, *arg);
+        }
+        out.push(')');
+        result(ev, "", out);
+        return;
+    };
+    let call = Call::new(ev, name, signature, opts);
+    out.push_str(name);
+    out.push('(');
+    call.args(out);
+    out.push(')');
+    result(ev, name, out);
+    call.tail(out);
+}
+
+/// As [`render`], and where the options ask for durations, the time from the entry to `returned` behind it:
+/// ` <0.000037>`, in seconds.
+pub fn render_timed(ev: &SyscallEvent, returned: MonoNs, opts: &RenderOptions, out: &mut String) {
+    render(ev, opts, out);
+    if opts.durations && ev.ret.is_some() {
+        let took = returned.since(ev.entered).0;
+        let _ = write!(out, " <{}.{:06}>", took / 1_000_000_000, took % 1_000_000_000 / 1000);
+    }
+}
+
+/// ` = 3`, ` = -1 EAGAIN (Resource temporarily unavailable)`, ` = ?`.
+fn result(ev: &SyscallEvent, name: &str, out: &mut String) {
+    let Some(ret) = ev.ret else {
+        out.push_str(" = ?");
+        return;
+    };
+    let _ = match ret {
+        -4095..=-1 => {
+            let n = (-ret) as i32;
+            match (errno::errno_name(n), errno::errno_text(n), errno::restart(n)) {
+                (Some(name), Some(text), _) => write!(out, " = -1 {name} ({text})"),
+                (_, _, Some((name, text))) => write!(out, " = ? {name} ({text})"),
+                _ => write!(out, " = -1 (errno {n})"),
+            }
+        }
+        _ => match name {
+            "mmap" | "brk" | "mremap" | "shmat" => write!(out, " = {ret:#x}"),
+            "fcntl" if ret != 0 && matches!(ev.args[1], 1 | 3 | 1025) => write!(out, " = {ret:#x}"),
+            _ => write!(out, " = {ret}"),
+        },
+    };
 }
