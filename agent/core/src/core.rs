@@ -16,6 +16,7 @@ use crate::fact::{ConnSummary, Fact, FactKind, Who};
 use crate::flow::{FlowKey, LocalIndex};
 use crate::key::{ConnId, SocketCookie};
 use crate::process::{ProcessTable, TargetStatus};
+use crate::syscall;
 use crate::time::MonoNs;
 use crate::totals::Totals;
 
@@ -71,6 +72,44 @@ const MAX_EARLY: usize = 256;
 /// Listening sockets held at once.
 const MAX_LISTENERS: usize = 16_384;
 
+/// The last sockets whose connections were told or left out: late words on them open nothing.
+#[derive(Debug)]
+struct Done {
+    cookies: FxHashSet<SocketCookie>,
+    order: VecDeque<SocketCookie>,
+    max: usize,
+}
+
+impl Done {
+    fn new(max: usize) -> Self {
+        Self { cookies: FxHashSet::default(), order: VecDeque::new(), max: max.max(1) }
+    }
+
+    fn contains(&self, cookie: SocketCookie) -> bool {
+        self.cookies.contains(&cookie)
+    }
+
+    /// True where it is news.
+    fn insert(&mut self, cookie: SocketCookie) -> bool {
+        let new = self.cookies.insert(cookie);
+        if new {
+            self.order.push_back(cookie);
+            if self.order.len() > self.max
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.cookies.remove(&oldest);
+            }
+        }
+        new
+    }
+
+    fn remove(&mut self, cookie: SocketCookie) {
+        if self.cookies.remove(&cookie) {
+            self.order.retain(|c| *c != cookie);
+        }
+    }
+}
+
 /// One core: eats events in time order, says facts.
 #[derive(Debug)]
 pub struct Core {
@@ -82,8 +121,14 @@ pub struct Core {
     early: VecDeque<(MonoNs, Early)>,
     /// Summaries of connections that are over, in the order of their end.
     retained: VecDeque<ConnSummary>,
-    /// Cookies of these, and of sockets that found no room: late words on them open nothing.
-    done: FxHashSet<SocketCookie>,
+    /// Sockets of which nothing more is to be heard.
+    done: Done,
+    /// Names given to sockets that a syscall is about to open.
+    promised: VecDeque<(SocketCookie, ConnId)>,
+    /// Numbers of the calls that open connections.
+    opening: [Option<u32>; 4],
+    /// Until then the full table isn't searched again for what could make room.
+    no_room_until: MonoNs,
     /// Grows with every loss: whoever has seen two values of it may be incomplete.
     loss_epoch: u64,
     totals: Totals,
@@ -93,6 +138,7 @@ impl Core {
     /// Knows nothing yet.
     pub fn new(settings: Settings) -> Self {
         let processes = ProcessTable::new(settings.max_processes);
+        let max_connections = settings.max_connections;
         Self {
             settings,
             processes,
@@ -101,7 +147,10 @@ impl Core {
             listening: LocalIndex::default(),
             early: VecDeque::new(),
             retained: VecDeque::new(),
-            done: FxHashSet::default(),
+            done: Done::new(max_connections),
+            promised: VecDeque::new(),
+            opening: ["connect", "sendto", "sendmsg", "sendmmsg"].map(syscall::number),
+            no_room_until: MonoNs::default(),
             loss_epoch: 0,
             totals: Totals::default(),
         }
@@ -151,6 +200,11 @@ impl Core {
     /// Says what is known by the passing of time: connections that have closed and waited long enough.
     pub fn tick(&mut self, now: MonoNs, out: &mut Vec<Fact>) {
         while let Some(slot) = self.table.expired(now) {
+            if let Some(c) = self.table.get_mut(slot)
+                && c.is_embryonic()
+            {
+                c.closed.get_or_insert(c.last);
+            }
             self.retire(slot, out);
         }
     }
@@ -216,8 +270,27 @@ impl Core {
     fn syscall(&mut self, t: MonoNs, s: Box<SyscallEvent>, out: &mut Vec<Fact>) {
         self.totals.syscalls += 1;
         let who = self.processes.who(s.task);
-        let conn = s.cookie.and_then(|c| self.conn_of(c));
+        let conn = s.cookie.and_then(|cookie| match self.conn_of(cookie) {
+            None if self.opening.contains(&Some(s.nr)) => self.promise(cookie),
+            known => known,
+        });
         out.push(Fact { t, who: Some(who), conn, kind: FactKind::Syscall(s) });
+    }
+
+    /// A call that opens a connection comes before the connection, and is told under its name.
+    fn promise(&mut self, cookie: SocketCookie) -> Option<ConnId> {
+        if self.done.contains(cookie) {
+            return None;
+        }
+        if let Some((_, id)) = self.promised.iter().find(|(c, _)| *c == cookie) {
+            return Some(*id);
+        }
+        let id = self.table.new_name();
+        if self.promised.len() >= MAX_EARLY {
+            self.promised.pop_front();
+        }
+        self.promised.push_back((cookie, id));
+        Some(id)
     }
 
     fn lost(&mut self, t: MonoNs, source: LossSource, what: Arc<str>, count: u64, out: &mut Vec<Fact>) {

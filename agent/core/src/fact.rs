@@ -174,17 +174,18 @@ pub struct Turn {
     pub start: MonoNs,
     /// Last request byte written or read.
     pub request_end: MonoNs,
-    /// First response byte read (client) or written (server).
+    /// First response byte read (client) or written (server); [`end`](Self::end) where there was none.
     pub response_start: MonoNs,
-    /// Last response byte read or written.
+    /// Last response byte read or written, or the last request byte where there was no response.
     pub end: MonoNs,
     /// Request bytes.
     pub request_bytes: u64,
     /// Response bytes; 0 where the connection ended without an answer.
     pub response_bytes: u64,
-    /// Retransmitted segments between start and end.
+    /// Retransmitted segments from its start to the start of the next turn: what a server wrote is sent again after
+    /// the write.
     pub retransmits: u32,
-    /// Drops between start and end.
+    /// Drops from its start to the start of the next turn.
     pub drops: u32,
     /// Lost events touched it.
     pub incomplete: bool,

@@ -73,6 +73,9 @@ impl Core {
             analysis = c.wire.packet(t, p, direction, c.role);
             if p.tcp.is_some_and(|s| s.flags & tcp_flags::RST != 0) {
                 c.reset(direction);
+                if c.is_embryonic() {
+                    c.closed.get_or_insert(t);
+                }
             }
             if c.is_embryonic() {
                 self.table.set_deadline(slot, t.after(HALF_OPEN_NS));

@@ -10,7 +10,7 @@ use crate::conn::Conn;
 use crate::event::SocketEvent;
 use crate::fact::{Fact, FactKind};
 use crate::flow::{FlowKey, LocalIndex};
-use crate::key::{ConnId, SocketCookie};
+use crate::key::{ConnId, SocketCookie, Transport};
 use crate::time::MonoNs;
 
 /// Place of a connection in the table.
@@ -20,6 +20,12 @@ pub(super) struct Slot(u32);
 /// How long a half-open connection is kept after its last sign of life. A SYN/ACK is sent again after 1, 2, 4, 8 and
 /// 16 s and given up after 32 more (tcp_synack_retries, tcp(7)).
 pub(super) const HALF_OPEN_NS: u64 = 64_000_000_000;
+
+/// A UDP socket that was silent for this long may make room for another connection.
+const SILENT_NS: u64 = 30_000_000_000;
+
+/// Of the table, the share that silent UDP sockets make free at a time.
+const SILENT_SHARE: usize = 16;
 
 /// Flows of one UDP socket that are found by the whole flow; beyond it by the local end.
 const MAX_FLOWS: usize = 16;
@@ -132,16 +138,25 @@ impl Table {
         self.by_flow.remove(key);
     }
 
-    /// The short name, given at first need.
-    pub(super) fn name(&mut self, slot: Slot) -> ConnId {
-        let next = ConnId(self.last_id.saturating_add(1));
-        match self.get_mut(slot) {
-            Some(c) if c.id.0 == 0 => c.id = next,
-            Some(c) => return c.id,
-            None => return ConnId(0),
-        }
-        self.last_id = next.0;
-        next
+    /// The next short name.
+    pub(super) fn new_name(&mut self) -> ConnId {
+        self.last_id = self.last_id.saturating_add(1);
+        ConnId(self.last_id)
+    }
+
+    /// UDP sockets that have been silent since `t`, the longest silent first, at most `max`. The kernel doesn't tell
+    /// when one is closed.
+    fn silent_datagram_sockets(&self, t: MonoNs, max: usize) -> Vec<Slot> {
+        let mut silent: Vec<(MonoNs, Slot)> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(i, c)| Some((c.as_deref()?, Slot(i as u32))))
+            .filter(|(c, _)| c.tuple.transport == Transport::Udp && c.last <= t)
+            .map(|(c, slot)| (c.last, slot))
+            .collect();
+        silent.sort_unstable();
+        silent.into_iter().take(max).map(|(_, slot)| slot).collect()
     }
 
     /// The table lets it go at `t`, unless told otherwise by then.
@@ -202,10 +217,9 @@ impl Core {
     /// Finds room for a connection and gives it. `None` where all the room is taken by open connections.
     fn add(&mut self, conn: Conn, out: &mut Vec<Fact>) -> Option<Slot> {
         if self.table.len() >= self.settings.max_connections {
-            let waiting = self.table.expired(MonoNs(u64::MAX)).or_else(|| self.table.oldest_half_open());
-            match waiting {
-                Some(slot) => self.retire(slot, out),
-                None => return None,
+            self.make_room(conn.start, out);
+            if self.table.len() >= self.settings.max_connections {
+                return None;
             }
         }
         let slot = self.table.insert(conn);
@@ -213,11 +227,50 @@ impl Core {
         Some(slot)
     }
 
+    /// Lets those go that wait for nothing but trailing packets, else silent UDP sockets, many at a time, since
+    /// finding them takes a look at all.
+    fn make_room(&mut self, now: MonoNs, out: &mut Vec<Fact>) {
+        if let Some(slot) = self.table.expired(MonoNs(u64::MAX)) {
+            self.retire(slot, out);
+            return;
+        }
+        // Nothing to be found again so soon.
+        if now < self.no_room_until {
+            return;
+        }
+        let share = (self.settings.max_connections / SILENT_SHARE).max(1);
+        let silent = self.table.silent_datagram_sockets(now.before(SILENT_NS), share);
+        if silent.is_empty() {
+            self.no_room_until = now.after(SILENT_NS / 10);
+        }
+        for slot in silent {
+            self.retire(slot, out);
+        }
+    }
+
+    /// The short name, given at first need.
+    pub(super) fn name(&mut self, slot: Slot) -> ConnId {
+        let Some(c) = self.table.get(slot) else { return ConnId(0) };
+        if c.id.0 != 0 {
+            return c.id;
+        }
+        let cookie = c.cookie;
+        let promised = self.promised.iter().position(|(c, _)| Some(*c) == cookie);
+        let id = match promised.and_then(|i| self.promised.remove(i)) {
+            Some((_, id)) => id,
+            None => self.table.new_name(),
+        };
+        if let Some(c) = self.table.get_mut(slot) {
+            c.id = id;
+        }
+        id
+    }
+
     /// A connection for a socket that wasn't known.
     pub(super) fn open(&mut self, mut conn: Conn, s: &SocketEvent, out: &mut Vec<Fact>) -> Option<Slot> {
         conn.cookie = Some(s.cookie);
         let Some(slot) = self.add(conn, out) else {
-            if self.done.len() < 2 * self.settings.max_connections && self.done.insert(s.cookie) {
+            if self.done.insert(s.cookie) {
                 self.totals.omitted += 1;
             }
             return None;
@@ -243,7 +296,7 @@ impl Core {
         let slot = self.add(conn, out)?;
         self.table.half_open_count += 1;
         self.table.link(slot, key);
-        let id = self.table.name(slot);
+        let id = self.name(slot);
         if self.table.half_open.len() > 2 * self.settings.max_half_open {
             let Table { half_open, slots, .. } = &mut self.table;
             half_open.retain(|(slot, id)| {
@@ -268,7 +321,7 @@ impl Core {
 
     /// Says that a connection is in view, once.
     pub(super) fn announce(&mut self, slot: Slot, t: MonoNs, out: &mut Vec<Fact>) {
-        self.table.name(slot);
+        self.name(slot);
         if let Some(c) = self.table.get_mut(slot)
             && !c.announced
         {
@@ -311,14 +364,14 @@ impl Core {
     /// A connection leaves the table and is told.
     pub(super) fn retire(&mut self, slot: Slot, out: &mut Vec<Fact>) {
         if self.table.get(slot).is_some_and(Conn::is_worth_telling) {
-            self.table.name(slot);
+            self.name(slot);
         }
         let Some(mut c) = self.table.remove(slot) else { return };
-        if let Some(cookie) = c.cookie {
-            self.done.insert(cookie);
-        }
         if !c.is_worth_telling() {
             return;
+        }
+        if let Some(cookie) = c.cookie {
+            self.done.insert(cookie);
         }
         if let Some(span) = c.turns.end() {
             self.tell_turn(&mut c, &span, out);
@@ -334,10 +387,7 @@ impl Core {
     fn trim(&mut self) {
         while self.retained.len() + self.table.len() > self.settings.max_connections {
             match self.retained.pop_front() {
-                Some(s) => {
-                    self.done.remove(&SocketCookie(s.cookie));
-                    self.totals.omitted += 1;
-                }
+                Some(_) => self.totals.omitted += 1,
                 None => break,
             }
         }

@@ -29,12 +29,12 @@ impl Core {
         // A socket whose connection is over may connect again (connect(2) after a refusal, or AF_UNSPEC).
         let again = s.reason == SocketReason::State && s.state == TcpState::SynSent;
         if again {
-            self.done.remove(&s.cookie);
+            self.done.remove(s.cookie);
             if let Some(slot) = known
                 && self.table.get(slot).is_some_and(|c| c.closed.is_some())
             {
                 self.retire(slot, out);
-                self.done.remove(&s.cookie);
+                self.done.remove(s.cookie);
                 known = None;
             }
         }
@@ -76,7 +76,7 @@ impl Core {
     /// Opens a connection for a socket that isn't known, where there is one to open.
     fn new_connection(&mut self, t: MonoNs, s: &SocketEvent, out: &mut Vec<Fact>) -> Option<Slot> {
         use TcpState::{Close, NewSynRecv, TimeWait};
-        if !s.target || self.done.contains(&s.cookie) {
+        if !s.target || self.done.contains(s.cookie) {
             return None;
         }
         let last_word = matches!(s.reason, SocketReason::Destroy | SocketReason::Final);
@@ -285,7 +285,7 @@ impl Core {
     }
 
     fn wait_for_socket(&mut self, t: MonoNs, cookie: SocketCookie, early: Early) {
-        if self.done.contains(&cookie) {
+        if self.done.contains(cookie) {
             return;
         }
         if self.early.len() >= MAX_EARLY {
