@@ -4,6 +4,10 @@ use std::fmt::Write;
 
 use super::flags as f;
 use super::text::{self, i32_at, i64_at, u16_at, u32_at, u64_at};
+use super::values::{
+    EPOLL_EVENT, clone_flag_names, epoll_event, fcntl_result, fd_set, fds, flock, ioctl_request, open_flags,
+    signal, socket_type, timespec, wait_status,
+};
 use super::{CaptureKind, RenderOptions, sockaddr, sockopt};
 use crate::event::{Capture, SyscallEvent};
 
@@ -12,9 +16,6 @@ const ARRAY_MAX: usize = 32;
 /// `struct iovec`, `struct pollfd`.
 const IOVEC: usize = 16;
 const POLLFD: usize = 8;
-/// `struct epoll_event` is packed on x86-64 alone (`EPOLL_PACKED`).
-const EPOLL_EVENT: usize = if cfg!(target_arch = "x86_64") { 12 } else { 16 };
-const EPOLL_DATA: usize = EPOLL_EVENT - 8;
 
 const AT_FDCWD: i32 = -100;
 const O_CREAT: u64 = 0x40;
@@ -72,6 +73,10 @@ impl<'a> Call<'a> {
         }
         let mut separator = "";
         for (i, letter) in self.signature.bytes().enumerate().take(self.count()) {
+            if i == 4 && matches!(self.name, "preadv2" | "pwritev2") {
+                // The upper half of the offset, always 0 where a register holds all of it.
+                continue;
+            }
             out.push_str(separator);
             separator = ", ";
             if !self.decoded(i, out) {
@@ -137,7 +142,6 @@ impl<'a> Call<'a> {
             ("readv" | "preadv" | "preadv2", 1) => self.iovec(i, false, out),
             ("writev" | "pwritev" | "pwritev2" | "vmsplice", 1) => self.iovec(i, true, out),
             ("preadv2" | "pwritev2", 3) => _ = write!(out, "{}", v as i64),
-            // The upper half of the offset is empty on 64-bit machines: strace prints the offset as one.
             ("preadv2" | "pwritev2", 5) => text::flags(out, low, f::RWF, "RWF_???"),
             ("poll" | "ppoll", 0) => self.pollfds(out, false),
             ("epoll_wait" | "epoll_pwait" | "epoll_pwait2", 1) => self.epoll_events(i, out),
@@ -606,161 +610,5 @@ impl<'a> Call<'a> {
             text::address(out, field(7));
         }
         out.push('}');
-    }
-}
-
-fn open_flags(out: &mut String, v: u64) {
-    text::one_of(out, v & 3, f::ACCMODE, "O_???");
-    let rest = text::known_flags(out, v & !3, f::OPEN, "|");
-    if rest != 0 {
-        let _ = write!(out, "|{rest:#x}");
-    }
-}
-
-fn socket_type(out: &mut String, v: u64) {
-    text::one_of(out, v & 0xf, f::SOCK_TYPE, "SOCK_???");
-    let rest = text::known_flags(out, v & !0xf, f::SOCK_FLAGS, "|");
-    if rest != 0 {
-        let _ = write!(out, "|{rest:#x}");
-    }
-}
-
-fn signal(out: &mut String, v: u64) {
-    match f::SIGNAL.iter().find(|s| s.0 == v) {
-        Some((_, name)) => out.push_str(name),
-        None => _ = write!(out, "{}", v as i32),
-    }
-}
-
-fn clone_flag_names(out: &mut String, clone_flags: u64, exit_signal: u64) {
-    let rest = text::known_flags(out, clone_flags, f::CLONE, "");
-    let mut separator = if rest == clone_flags { "" } else { "|" };
-    if rest != 0 {
-        let _ = write!(out, "{separator}{rest:#x}");
-        separator = "|";
-    }
-    if exit_signal != 0 || separator.is_empty() {
-        out.push_str(separator);
-        signal(out, exit_signal);
-    }
-}
-
-fn epoll_event(out: &mut String, event: &[u8]) -> bool {
-    let (Some(events), Some(low), Some(data)) =
-        (u32_at(event, 0), u32_at(event, EPOLL_DATA), u64_at(event, EPOLL_DATA))
-    else {
-        return false;
-    };
-    out.push_str("{events=");
-    text::flags(out, events.into(), f::EPOLL, "EPOLL???");
-    let _ = write!(out, ", data={{u32={low}, u64={data}}}}}");
-    true
-}
-
-fn timespec(out: &mut String, data: &[u8]) -> bool {
-    let (Some(sec), Some(nsec)) = (i64_at(data, 0), i64_at(data, 8)) else { return false };
-    let _ = write!(out, "{{tv_sec={sec}, tv_nsec={nsec}}}");
-    true
-}
-
-/// The descriptors in an `fd_set`, below `nfds`.
-fn fds(data: &[u8], nfds: i32) -> impl Iterator<Item = usize> + '_ {
-    let bits = data.len().saturating_mul(8).min(usize::try_from(nfds).unwrap_or(0));
-    // Bits count from the low end of machine words; both architectures are little-endian.
-    (0..bits).filter(|n| data.get(n / 8).is_some_and(|byte| byte >> (n % 8) & 1 == 1))
-}
-
-fn fd_set(out: &mut String, data: &[u8], nfds: i32) {
-    out.push('[');
-    for (i, fd) in fds(data, nfds).enumerate() {
-        let _ = write!(out, "{}{fd}", if i == 0 { "" } else { " " });
-    }
-    out.push(']');
-}
-
-/// `struct flock` (`asm-generic/fcntl.h`).
-fn flock(out: &mut String, data: &[u8], with_pid: bool) -> bool {
-    let (Some(kind), Some(whence), Some(start), Some(len), Some(pid)) =
-        (u16_at(data, 0), u16_at(data, 2), i64_at(data, 8), i64_at(data, 16), i32_at(data, 24))
-    else {
-        return false;
-    };
-    out.push_str("{l_type=");
-    text::one_of(out, kind.into(), f::LOCK_TYPE, "F_???");
-    out.push_str(", l_whence=");
-    text::one_of(out, whence.into(), f::WHENCE, "SEEK_???");
-    let _ = write!(out, ", l_start={start}, l_len={len}");
-    if with_pid {
-        let _ = write!(out, ", l_pid={pid}");
-    }
-    out.push('}');
-    true
-}
-
-fn fcntl_result(out: &mut String, command: u64, ret: i64) {
-    let flags = ret as u64;
-    match command {
-        // strace turns these results to hexadecimal.
-        1 if ret != 0 => {
-            out.push_str(" (flags ");
-            text::flags(out, flags, f::FD_FLAGS, "FD_???");
-            out.push(')');
-        }
-        3 => {
-            out.push_str(" (flags ");
-            open_flags(out, flags);
-            out.push(')');
-        }
-        11 if ret != 0 => {
-            out.push_str(" (");
-            signal(out, flags);
-            out.push(')');
-        }
-        1025 => {
-            out.push_str(" (");
-            text::one_of(out, flags, f::LOCK_TYPE, "F_???");
-            out.push(')');
-        }
-        _ => {}
-    }
-}
-
-fn ioctl_request(out: &mut String, v: u64) {
-    if let Some((_, name)) = f::IOCTL.iter().find(|n| n.0 == v) {
-        out.push_str(name);
-        return;
-    }
-    // asm-generic/ioctl.h: direction, size, type, number.
-    out.push_str(match v >> 30 & 3 {
-        0 => "_IOC(_IOC_NONE, ",
-        1 => "_IOC(_IOC_WRITE, ",
-        2 => "_IOC(_IOC_READ, ",
-        _ => "_IOC(_IOC_READ|_IOC_WRITE, ",
-    });
-    text::hex(out, v >> 8 & 0xff);
-    out.push_str(", ");
-    text::hex(out, v & 0xff);
-    out.push_str(", ");
-    text::hex(out, v >> 16 & 0x3fff);
-    out.push(')');
-}
-
-/// A status as wait(2) reports it.
-fn wait_status(out: &mut String, status: u32) {
-    let signal_number = u64::from(status & 0x7f);
-    let high = u64::from(status >> 8 & 0xff);
-    match signal_number {
-        _ if status == 0xffff => out.push_str("[{WIFCONTINUED(s)}]"),
-        0 => _ = write!(out, "[{{WIFEXITED(s) && WEXITSTATUS(s) == {high}}}]"),
-        0x7f => {
-            out.push_str("[{WIFSTOPPED(s) && WSTOPSIG(s) == ");
-            signal(out, high);
-            out.push_str("}]");
-        }
-        _ => {
-            out.push_str("[{WIFSIGNALED(s) && WTERMSIG(s) == ");
-            signal(out, signal_number);
-            out.push_str(if status & 0x80 != 0 { " && WCOREDUMP(s)}]" } else { "}]" });
-        }
     }
 }

@@ -16,7 +16,10 @@ mod table;
 mod table_aarch64;
 #[cfg(target_arch = "x86_64")]
 mod table_x86_64;
+#[cfg(test)]
+mod tests;
 mod text;
+mod values;
 
 pub use errno::{errno_name, errno_text};
 pub use plan::{CaptureKind, CaptureSpec, MAX_NR, Plan, plan};

@@ -1,6 +1,7 @@
 //! What user memory to read of each syscall: the contract with the BPF program.
 
 use super::table;
+use super::values::EPOLL_EVENT;
 
 /// One more than the highest syscall number that is recorded; every table here and in BPF has this size.
 pub const MAX_NR: u32 = 512;
@@ -154,7 +155,7 @@ fn special(name: &str) -> Option<&'static [CaptureSpec]> {
         "select" | "pselect6" => {
             const { &[spec(1, K::Fixed, 128), spec(2, K::Fixed, 128), spec(3, K::Fixed, 128)] }
         }
-        "epoll_ctl" => const { &[spec(3, K::Fixed, if cfg!(target_arch = "x86_64") { 12 } else { 16 })] },
+        "epoll_ctl" => const { &[spec(3, K::Fixed, EPOLL_EVENT as u16)] },
         "epoll_wait" | "epoll_pwait" => const { &[spec(1, K::EpollEvents, 0)] },
         "epoll_pwait2" => const { &[spec(1, K::EpollEvents, 0), spec(3, K::Fixed, 16)] },
         "sendfile" => const { &[spec(2, K::Fixed, 8)] },

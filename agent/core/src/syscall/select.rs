@@ -301,6 +301,16 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn classes_name_known_calls_only() {
+        let lists =
+            [NETWORK, PROCESS, SIGNAL, IPC, MEMORY, CREDS, CLOCK, FILE, NOT_FILE, DESC, STORY, ON_SOCKETS];
+        for name in lists.into_iter().flatten() {
+            assert!(table::number(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn lists_classes_and_their_inversion() {
         let s = Selection::parse("read,?nosuchcall,%net").unwrap();
         assert!(has(&s, "read") && has(&s, "connect") && !has(&s, "write"));

@@ -182,7 +182,7 @@ pub(super) fn value(
     limit: u32,
 ) -> bool {
     let int = |out: &mut String| i32_at(data, 0).map(|v| write!(out, "[{v}]"));
-    let done = match shape(level, option) {
+    match shape(level, option) {
         // What getsockopt returns of an option may be shorter than its int: then it is bytes.
         Shape::Int if set || full >= 4 => int(out).is_some(),
         Shape::Default if full == 4 => int(out).is_some(),
@@ -200,8 +200,7 @@ pub(super) fn value(
         Shape::Membership => membership(out, data).is_some(),
         Shape::Membership6 => membership6(out, data).is_some(),
         Shape::Linger | Shape::Credentials => false,
-    };
-    done
+    }
 }
 
 /// `{a=1, b=2}`, as many `int`s as there are.
