@@ -111,6 +111,9 @@ int on_retransmit_synack(u64 *ctx)
 	c = counters_of(st->netns, netns_inum_of(sk));
 	COUNT(c, retransmitted_segments, 1);
 	COUNT(c, syn_ack, 1);
+	/* Not pending: its own timer sends it (tcp_syn_ack_timeout() counts that), not a repeated SYN. */
+	if (!BPF_CORE_READ(req, rsk_timer.entry.pprev))
+		COUNT(c, timeouts, 1);
 	if (!st->owner.tgid)
 		COUNT(c, retransmits_unowned, 1);
 	if (!(st->flags & SOCK_TARGET))

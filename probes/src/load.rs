@@ -8,17 +8,17 @@ use aya::programs::{BtfTracePoint, Iter, ProgramError, SocketFilter};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use crate::session::{Error, Result};
-use crate::spec::{HookStatus, Hook, Options, SPECS, Spec};
+use crate::spec::{Hook, HookStatus, Options, SPECS, Spec};
 use crate::symbols::{KernelTypes, Symbols, VMLINUX_BTF, parse_btf};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracenet.bpf.o"));
+pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracenet.bpf.o"));
 
 const REASONS_MAX: usize = 256;
 const QUIET_MAX: usize = 16;
 
 /// Drop reasons that tell of no loss: duplicates, packets that were dealt with, copies for packet sockets, queues of
 /// sockets that are being torn down.
-const QUIET_REASONS: [&str; 16] = [
+const QUIET_REASONS: [&str; 17] = [
     "NOT_DROPPED_YET",
     "CONSUMED",
     "QUEUE_PURGE",
@@ -28,6 +28,7 @@ const QUIET_REASONS: [&str; 16] = [
     "TCP_OFOMERGE",
     "TCP_RFC7323_PAWS_ACK",
     "TCP_RESET",
+    "TCP_INVALID_SYN",
     "PACKET_SOCK_ERROR",
     "OTHERHOST",
     "UNHANDLED_PROTO",

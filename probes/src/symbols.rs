@@ -38,65 +38,84 @@ fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(data.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// Reads BTF (Documentation/bpf/btf.rst). `None` where it is not BTF or is cut short.
-pub(crate) fn parse_btf(data: &[u8]) -> Option<KernelTypes> {
+/// A type of BTF: its name, kind, number of members, size or referenced type, and the members' bytes.
+struct BtfType<'a> {
+    name: &'a str,
+    kind: u32,
+    vlen: u32,
+    size_or_type: u32,
+    members: &'a [u8],
+}
+
+/// A NUL-terminated name of BTF's string section.
+fn name_at(strings: &[u8], off: u32) -> Option<&str> {
+    let s = strings.get(off as usize..)?;
+    std::str::from_utf8(s.get(..s.iter().position(|b| *b == 0)?)?).ok()
+}
+
+/// Hands every type, numbered from 1, and the string section to `f`. `None` where it is not BTF or is cut short.
+fn each_type<'a>(data: &'a [u8], mut f: impl FnMut(BtfType<'a>, &'a [u8]) -> Option<()>) -> Option<()> {
     if data.get(..2)? != 0xeb9f_u16.to_ne_bytes() {
         return None;
     }
     let header = u32_at(data, 4)? as usize;
     let (type_off, type_len) = (u32_at(data, 8)? as usize, u32_at(data, 12)? as usize);
     let (str_off, str_len) = (u32_at(data, 16)? as usize, u32_at(data, 20)? as usize);
-    let types = data.get(header.checked_add(type_off)?..)?.get(..type_len)?;
+    let mut types = data.get(header.checked_add(type_off)?..)?.get(..type_len)?;
     let strings = data.get(header.checked_add(str_off)?..)?.get(..str_len)?;
-    let name = |off: u32| {
-        let s = strings.get(off as usize..)?;
-        std::str::from_utf8(s.get(..s.iter().position(|b| *b == 0)?)?).ok()
-    };
+    while !types.is_empty() {
+        let info = u32_at(types, 4)?;
+        let (kind, vlen) = (info >> 24 & 0x1f, info & 0xffff);
+        let each = match kind {
+            KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => 12,
+            KIND_ENUM | KIND_FUNC_PROTO => 8,
+            _ => 0,
+        };
+        let fixed = match kind {
+            KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
+            KIND_ARRAY => 12,
+            _ => 0,
+        };
+        let members = types.get(12..12 + each * vlen as usize + fixed)?;
+        let name = name_at(strings, u32_at(types, 0)?)?;
+        f(BtfType { name, kind, vlen, size_or_type: u32_at(types, 8)?, members }, strings)?;
+        types = types.get(12 + members.len()..)?;
+    }
+    Some(())
+}
 
+/// Reads vmlinux's BTF (Documentation/bpf/btf.rst).
+pub(crate) fn parse_btf(data: &[u8]) -> Option<KernelTypes> {
     let mut out = KernelTypes::default();
     // (kind, referenced type or number of parameters), to follow typedef -> pointer -> prototype.
     let mut kinds: Vec<(u32, u32)> = vec![(0, 0)];
     let mut traces: Vec<(bool, u32)> = Vec::new();
-    let mut at = 0;
-    while at < types.len() {
-        let (name_off, info, size_or_type) = (u32_at(types, at)?, u32_at(types, at + 4)?, u32_at(types, at + 8)?);
-        let (kind, vlen) = (info >> 24 & 0x1f, info & 0xffff);
-        at += 12;
-        match kind {
+    each_type(data, |t, strings| {
+        match t.kind {
             KIND_ENUM => {
-                let table = match name(name_off)? {
+                let table = match t.name {
                     "skb_drop_reason" => Some((&mut out.drop_reasons, ["SKB_DROP_REASON_", "SKB_"])),
                     "sk_rst_reason" => Some((&mut out.reset_reasons, ["SK_RST_REASON_", "SK_"])),
                     _ => None,
                 };
                 if let Some((table, prefixes)) = table {
-                    for i in 0..vlen as usize {
-                        let (n, value) = (name(u32_at(types, at + i * 8)?)?, u32_at(types, at + i * 8 + 4)?);
-                        let n = prefixes.iter().find_map(|p| n.strip_prefix(p)).unwrap_or(n);
-                        table.insert(value, n.into());
+                    for member in t.members.chunks_exact(8) {
+                        let (name, value) = (name_at(strings, u32_at(member, 0)?)?, u32_at(member, 4)?);
+                        let name = prefixes.iter().find_map(|p| name.strip_prefix(p)).unwrap_or(name);
+                        table.insert(value, name.into());
                     }
                 }
             }
-            KIND_TYPEDEF => match name(name_off)? {
-                "btf_trace_kfree_skb" => traces.push((true, size_or_type)),
-                "btf_trace_tcp_send_reset" => traces.push((false, size_or_type)),
+            KIND_TYPEDEF => match t.name {
+                "btf_trace_kfree_skb" => traces.push((true, t.size_or_type)),
+                "btf_trace_tcp_send_reset" => traces.push((false, t.size_or_type)),
                 _ => {}
             },
             _ => {}
         }
-        kinds.push((kind, if kind == KIND_FUNC_PROTO { vlen } else { size_or_type }));
-        at += vlen as usize
-            * match kind {
-                KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => 12,
-                KIND_ENUM | KIND_FUNC_PROTO => 8,
-                _ => 0,
-            };
-        at += match kind {
-            KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
-            KIND_ARRAY => 12,
-            _ => 0,
-        };
-    }
+        kinds.push((t.kind, if t.kind == KIND_FUNC_PROTO { t.vlen } else { t.size_or_type }));
+        Some(())
+    })?;
     for (is_kfree, pointer) in traces {
         let Some((KIND_PTR, proto)) = kinds.get(pointer as usize).copied() else { continue };
         let Some((KIND_FUNC_PROTO, params)) = kinds.get(proto as usize).copied() else { continue };
@@ -196,6 +215,41 @@ mod tests {
         let types = parse_btf(&data).expect("valid BTF");
         assert!(types.drop_reasons.values().any(|n| &**n == "NETFILTER_DROP"), "{types:?}");
         assert!(types.kfree_skb_params >= 3, "{types:?}");
+    }
+
+    /// A struct's size, and its fields' offsets in bytes.
+    type Layout = (usize, Vec<(String, usize)>);
+
+    fn layouts_of(btf: &[u8]) -> FxHashMap<String, Layout> {
+        let mut out = FxHashMap::default();
+        each_type(btf, |t, strings| {
+            if t.kind == KIND_STRUCT {
+                let fields = t
+                    .members
+                    .chunks_exact(12)
+                    .map(|m| {
+                        let bits = u32_at(m, 8).unwrap() & 0xff_ffff;
+                        (name_at(strings, u32_at(m, 0).unwrap()).unwrap().to_owned(), bits as usize / 8)
+                    })
+                    .collect();
+                out.insert(t.name.to_owned(), (t.size_or_type as usize, fields));
+            }
+            Some(())
+        })
+        .unwrap();
+        out
+    }
+
+    #[test]
+    fn both_sides_lay_out_every_record_alike() {
+        let object = aya_obj::Object::parse(crate::load::OBJECT).unwrap();
+        let c = layouts_of(&object.btf.unwrap().to_bytes());
+        for (name, size, fields) in crate::abi::layouts() {
+            let (c_size, c_fields) = c.get(name).unwrap_or_else(|| panic!("no struct {name} in the object"));
+            assert_eq!(*c_size, size, "size of {name}");
+            let fields: Vec<_> = fields.into_iter().map(|(f, at)| (f.to_owned(), at)).collect();
+            assert_eq!(*c_fields, fields, "fields of {name}");
+        }
     }
 
     #[test]

@@ -210,8 +210,17 @@ struct tcp_sock {
 	u32 rcv_ooopack;
 };
 
+struct hlist_node {
+	struct hlist_node **pprev;
+};
+
+struct timer_list {
+	struct hlist_node entry;
+};
+
 struct request_sock {
 	struct sock_common __req_common;
+	struct timer_list rsk_timer;
 };
 
 struct net_device {

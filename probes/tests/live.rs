@@ -1,0 +1,361 @@
+//! The probes on the running kernel. Each test needs root (BPF); without it, it says so and passes.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::{Child, ChildStdin, Command, Stdio, exit};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracenet_core::event::{Event, EventKind, SocketEvent, SocketIo, SocketReason};
+use tracenet_core::key::{Role, SocketCookie, Transport};
+use tracenet_probes::{Error, Options, Session, SyscallFilter};
+
+const ROLE: &str = "TRACENET_PROBES_TEST_ROLE";
+const ADDRESSES: &str = "TRACENET_PROBES_TEST_ADDRESSES";
+const DEADLINE: Duration = Duration::from_secs(20);
+const EXIT_CODE: i32 = 7;
+const REQUEST: usize = 100;
+const RESPONSE: usize = 250;
+
+/// Not a test: what the other tests start as the process under observation.
+#[test]
+fn observed_process() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let addresses = std::env::var(ADDRESSES).unwrap_or_default();
+    let addresses: Vec<SocketAddr> = addresses.split_whitespace().map(|a| a.parse().unwrap()).collect();
+    match role.as_str() {
+        "client" => client(&addresses),
+        "server" => server(),
+        "forker" => forker(&addresses),
+        other => panic!("role {other}"),
+    }
+    exit(EXIT_CODE);
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "@{line}").unwrap();
+    out.flush().unwrap();
+}
+
+fn wait_for_go() {
+    std::io::stdin().lock().read_line(&mut String::new()).unwrap();
+}
+
+fn turns(mut stream: &TcpStream, n: usize) {
+    let mut response = [0; RESPONSE];
+    for _ in 0..n {
+        stream.write_all(&[b'q'; REQUEST]).unwrap();
+        stream.read_exact(&mut response).unwrap();
+    }
+}
+
+/// One connection before the attach, then IPv4, IPv6 and UDP.
+fn client(to: &[SocketAddr]) {
+    let before = TcpStream::connect(to[0]).unwrap();
+    turns(&before, 1);
+    say("ready");
+    wait_for_go();
+    turns(&before, 2);
+    turns(&TcpStream::connect(to[0]).unwrap(), 3);
+    turns(&TcpStream::connect(to[1]).unwrap(), 4);
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut answer = [0; 512];
+    for _ in 0..5 {
+        udp.send_to(&[b'q'; REQUEST], to[2]).unwrap();
+        udp.recv(&mut answer).unwrap();
+    }
+}
+
+fn server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    say(&format!("ready {}", listener.local_addr().unwrap()));
+    for _ in 0..3 {
+        answer(listener.accept().unwrap().0);
+    }
+}
+
+/// The child is forked after the attach and does its work at once.
+fn forker(to: &[SocketAddr]) {
+    say("ready");
+    wait_for_go();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "observed_process", "--nocapture"])
+        .env(ROLE, "client")
+        .env(ADDRESSES, to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(EXIT_CODE));
+}
+
+fn answer(mut stream: TcpStream) {
+    let mut request = [0; REQUEST];
+    while stream.read_exact(&mut request).is_ok() {
+        stream.write_all(&[b'r'; RESPONSE]).unwrap();
+    }
+}
+
+/// Servers in this process, which is not observed: IPv4, IPv6 and UDP.
+fn start_servers() -> Vec<SocketAddr> {
+    let mut out = Vec::new();
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(address).unwrap();
+        out.push(listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                thread::spawn(|| answer(stream.unwrap()));
+            }
+        });
+    }
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    out.push(udp.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((_, from)) = udp.recv_from(&mut buffer) {
+            udp.send_to(&[b'r'; RESPONSE], from).unwrap();
+        }
+    });
+    out
+}
+
+struct Observed {
+    child: Child,
+    stdin: ChildStdin,
+    said: String,
+}
+
+impl Observed {
+    fn start(role: &str, addresses: &[SocketAddr]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "observed_process", "--nocapture"])
+            .env(ROLE, role)
+            .env(ADDRESSES, addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let said = lines.find_map(|l| l.split_once('@').map(|(_, said)| said.to_owned())).unwrap();
+        // The harness of the child writes on; its pipe must not fill.
+        thread::spawn(move || lines.count());
+        Self { child, stdin, said }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn go(&mut self) {
+        writeln!(self.stdin, "go").unwrap();
+    }
+}
+
+fn open(options: &Options) -> Option<Session> {
+    match Session::open(options) {
+        Ok(session) => Some(session),
+        Err(Error::NotPermitted { .. } | Error::NoBtf { .. }) => {
+            eprintln!("skipped: needs root/BPF");
+            None
+        }
+        Err(e) => panic!("{e}"),
+    }
+}
+
+/// Everything up to the exit of `pid`, and the last words.
+fn until_exit(session: &mut Session, pid: u32) -> Vec<Event> {
+    let (mut out, start) = (Vec::new(), Instant::now());
+    while !out.iter().any(|e: &Event| matches!(e.kind, EventKind::Exit { task, .. } if task.tgid == pid)) {
+        assert!(start.elapsed() < DEADLINE, "{pid} didn't exit; seen: {out:#?}");
+        let mut fd = libc::pollfd { fd: session.fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd.
+        unsafe { libc::poll(&raw mut fd, 1, 1000) };
+        session.drain(usize::MAX, &mut out);
+    }
+    session.flush(&mut out).unwrap();
+    for e in &out {
+        assert!(!matches!(e.kind, EventKind::Lost { .. }), "{e:?}");
+    }
+    out
+}
+
+fn sockets(events: &[Event]) -> impl Iterator<Item = &SocketEvent> {
+    events.iter().filter_map(|e| match &e.kind {
+        EventKind::Socket(s) => Some(&**s),
+        _ => None,
+    })
+}
+
+fn ios(events: &[Event]) -> impl Iterator<Item = &SocketIo> {
+    events.iter().filter_map(|e| match &e.kind {
+        EventKind::SocketIo(io) => Some(io),
+        _ => None,
+    })
+}
+
+/// The last SocketEvent of each socket that spoke to `remote`.
+fn last_words(events: &[Event], remote: SocketAddr) -> Vec<&SocketEvent> {
+    let mut last: HashMap<SocketCookie, &SocketEvent> = HashMap::new();
+    for s in sockets(events).filter(|s| s.tuple.remote == remote) {
+        last.insert(s.cookie, s);
+    }
+    last.into_values().collect()
+}
+
+fn network_syscalls() -> SyscallFilter {
+    let mut filter = SyscallFilter::none();
+    for nr in [libc::SYS_connect, libc::SYS_accept4, libc::SYS_sendto, libc::SYS_exit_group] {
+        filter.insert(u32::try_from(nr).unwrap());
+    }
+    filter.insert_socket_only(u32::try_from(libc::SYS_write).unwrap());
+    filter
+}
+
+#[test]
+fn a_client_is_told_with_its_owner_bytes_and_turns() {
+    let servers = start_servers();
+    let mut client = Observed::start("client", &servers);
+    let pid = client.pid();
+    let options = Options { targets: vec![pid], syscalls: network_syscalls(), ..Options::default() };
+    let Some(mut session) = open(&options) else {
+        client.child.kill().unwrap();
+        return;
+    };
+    client.go();
+    let events = until_exit(&mut session, pid);
+
+    let target = events.iter().find_map(|e| match &e.kind {
+        EventKind::Target(p) if p.key.tgid == pid => Some(p.clone()),
+        _ => None,
+    });
+    let target = target.expect("the target is announced");
+    assert!(target.key.start_ns > 0);
+    // The servers of this process are nobody's business.
+    for s in sockets(&events) {
+        assert_eq!(s.owner.as_ref().map(|o| o.key), Some(target.key), "{s:?}");
+    }
+
+    let v4 = last_words(&events, servers[0]);
+    let mut counted: Vec<_> = v4.iter().map(|s| (s.io.turns, s.io.sent, s.io.received)).collect();
+    counted.sort_unstable();
+    assert_eq!(counted, [(2, 200, 500), (3, 300, 750)], "{v4:#?}");
+    let before = v4.iter().find(|s| s.io.turns == 2).unwrap();
+    assert!(sockets(&events).any(|s| s.cookie == before.cookie && s.reason == SocketReason::Existing));
+    // What came before the attach is in the kernel's counters: one response more, and the FIN, which they count.
+    let tcp = before.tcp.unwrap();
+    assert_eq!((tcp.bytes_received, tcp.total_retrans), (3 * RESPONSE as u64 + 1, 0));
+    for s in &v4 {
+        assert_eq!((s.role, s.reason), (Some(Role::Client), SocketReason::Destroy));
+        assert_ne!(s.tuple.local.port(), 0, "a closed socket keeps the port it had");
+    }
+
+    let v6 = last_words(&events, servers[1]);
+    assert_eq!(v6.len(), 1, "{v6:#?}");
+    assert!(v6[0].tuple.local.is_ipv6());
+    assert_eq!((v6[0].io.turns, v6[0].io.sent, v6[0].io.received), (4, 400, 1000));
+
+    let udp = sockets(&events).find(|s| s.tuple.transport == Transport::Udp && s.tuple.remote == servers[2]);
+    let udp = udp.expect("the datagram flow is told");
+    assert_eq!((udp.reason, udp.role), (SocketReason::Flow, Some(Role::Client)));
+    let last = ios(&events).filter(|io| io.cookie == udp.cookie).last().unwrap().totals;
+    assert_eq!((last.turns, last.sent, last.received), (5, 500, 1250));
+
+    let connects: Vec<_> = events
+        .iter()
+        .filter_map(|e| match &e.kind {
+            EventKind::Syscall(s) if i64::from(s.nr) == libc::SYS_connect => Some((e.t, &**s)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(connects.len(), 2);
+    for (t, s) in connects {
+        assert_eq!(s.ret, Some(0));
+        assert!(s.entered < t);
+        assert!(s.cookie.is_some_and(|c| sockets(&events).any(|e| e.cookie == c)), "{s:?}");
+        assert_eq!(s.captures.len(), 1, "{s:?}");
+        assert_eq!(s.captures[0].full_len as usize, s.captures[0].data.len());
+    }
+    assert!(events.iter().any(|e| matches!(&e.kind, EventKind::Syscall(s) if s.ret.is_none())), "exit_group");
+    assert!(events.iter().any(|e| matches!(e.kind, EventKind::Exit { code, .. } if code == (EXIT_CODE as u32) << 8)));
+}
+
+#[test]
+fn a_server_is_told_of_each_connection_it_accepts() {
+    let server = Observed::start("server", &[]);
+    let pid = server.pid();
+    let options = Options { targets: vec![pid], syscalls: network_syscalls(), ..Options::default() };
+    let Some(mut session) = open(&options) else {
+        let mut server = server;
+        server.child.kill().unwrap();
+        return;
+    };
+    let address: SocketAddr = server.said.trim_start_matches("ready ").parse().unwrap();
+    let mut locals = Vec::new();
+    for n in 1..=3 {
+        let stream = TcpStream::connect(address).unwrap();
+        locals.push(stream.local_addr().unwrap());
+        turns(&stream, n);
+    }
+    let events = until_exit(&mut session, pid);
+
+    let accepted: Vec<SocketCookie> = events
+        .iter()
+        .filter_map(|e| match &e.kind {
+            EventKind::Accept { task, cookie, .. } if task.tgid == pid => Some(*cookie),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(accepted.len(), 3);
+    for (n, (cookie, local)) in (1..).zip(accepted.iter().zip(&locals)) {
+        let told: Vec<_> = sockets(&events).filter(|s| s.cookie == *cookie).collect();
+        let last = told.last().unwrap();
+        assert_eq!(last.tuple.remote, *local);
+        assert_eq!(last.role, Some(Role::Server));
+        assert_eq!(last.owner.as_ref().map(|o| o.key.tgid), Some(pid));
+        assert_eq!((last.io.turns, last.io.received), (n, u64::from(n) * REQUEST as u64));
+        // A passive side's sequence numbers: everything between the SYN and the end is payload, and a FIN.
+        let tcp = last.tcp.unwrap();
+        let payload = tcp.rcv_nxt.wrapping_sub(tcp.remote_isn).wrapping_sub(1);
+        assert!((n * REQUEST as u32..=n * REQUEST as u32 + 1).contains(&payload), "{tcp:?}");
+    }
+}
+
+#[test]
+fn a_forked_child_is_followed_from_its_first_call() {
+    let servers = start_servers();
+    let mut forker = Observed::start("forker", &servers);
+    let pid = forker.pid();
+    let options = Options { targets: vec![pid], follow: true, syscalls: network_syscalls(), ..Options::default() };
+    let Some(mut session) = open(&options) else {
+        forker.child.kill().unwrap();
+        return;
+    };
+    forker.go();
+    let events = until_exit(&mut session, pid);
+
+    let child = events.iter().find_map(|e| match &e.kind {
+        EventKind::Fork { task, child, followed: true } if task.tgid == pid => Some(child.key),
+        _ => None,
+    });
+    let child = child.expect("the fork is told");
+    assert!(events.iter().any(|e| matches!(&e.kind, EventKind::Exec { task, .. } if task.tgid == child.tgid)));
+    let owned: Vec<_> = last_words(&events, servers[0]);
+    assert_eq!(owned.len(), 2, "both connections of the child: {owned:#?}");
+    for s in owned {
+        assert_eq!(s.owner.as_ref().map(|o| o.key), Some(child));
+    }
+    assert!(
+        events.iter().any(|e| matches!(e.kind, EventKind::Exit { task, code } if task.tgid == child.tgid
+            && code == (EXIT_CODE as u32) << 8))
+    );
+}
+
+#[test]
+fn a_process_that_is_not_there_is_named() {
+    let options = Options { targets: vec![u32::MAX - 1], ..Options::default() };
+    assert!(matches!(Session::open(&options), Err(Error::NoProcess(n)) if n == u32::MAX - 1));
+}
