@@ -113,7 +113,8 @@ impl Analyser {
             fwd.isn = Some(seq);
             verdicts.insert(Verdicts::REUSED_PORTS);
         }
-        fwd.isn.get_or_insert(seq);
+        // A first segment that is no SYN follows an unseen one.
+        fwd.isn.get_or_insert(if s.has(tcp_flags::SYN) { seq } else { seq.minus(1) });
 
         let mut out = Analysis::default();
         verdicts.insert(window_verdicts(fwd, rev, &s));
@@ -124,10 +125,9 @@ impl Analyser {
                 verdicts.insert(Verdicts::DUPLICATE_ACK);
                 out.dup_ack_num = Some(fwd.dup_acks);
             }
-            if s.has(tcp_flags::ACK) && rev.acknowledgeable.is_some_and(|max| s.ack.gt(max)) {
+            if s.has(tcp_flags::ACK) && rev.is_beyond(s.ack) {
                 verdicts.insert(Verdicts::ACK_LOST_SEGMENT);
-                // Not again for the same gap.
-                rev.acknowledgeable = rev.next.filter(|next| s.ack.le(*next));
+                rev.acknowledged_unseen();
             }
             if !verdicts.intersects(Verdicts::KEEP_ALIVE) {
                 let again = sent_again(fwd, rev, &s, out_of_order_ns);
@@ -190,7 +190,7 @@ fn window_verdicts(fwd: &Half, rev: &Half, s: &Seen) -> Verdicts {
         return v;
     };
     let at_next = s.seq == next;
-    if s.len == 1 && at_next && rev.window == 0 && rev.last_ack.is_some() {
+    if s.len == 1 && at_next && rev.window == 0 && rev.next.is_some() {
         return Verdicts::ZERO_WINDOW_PROBE;
     }
     if s.window() == 0 && !s.is_control() {
@@ -205,15 +205,12 @@ fn window_verdicts(fwd: &Half, rev: &Half, s: &Seen) -> Verdicts {
     if s.len <= 1 && s.seq == next.minus(1) {
         v.insert(Verdicts::KEEP_ALIVE);
     }
-    let repeats_ack = s.len == 0 && at_next && fwd.last_ack == Some(s.ack);
+    let repeats_ack = s.len == 0 && at_next && fwd.last_ack == s.ack;
     let same_window = s.window() == fwd.window;
     if repeats_ack && s.window() != 0 && !same_window {
         v.insert(Verdicts::WINDOW_UPDATE);
     }
-    if s.len > 0
-        && let (Some(window), Some(acked)) = (rev.window_bytes(), rev.last_ack)
-        && s.end == acked.plus(window)
-    {
+    if s.len > 0 && rev.window_bytes().is_some_and(|window| s.end == rev.last_ack.plus(window)) {
         v.insert(Verdicts::WINDOW_FULL);
     }
     if repeats_ack && same_window {
@@ -233,20 +230,20 @@ fn is_duplicate_ack(fwd: &Half, s: &Seen) -> bool {
         && s.window() != 0
         && s.window() == fwd.window
         && fwd.next == Some(s.seq)
-        && fwd.last_ack == Some(s.ack)
+        && fwd.last_ack == s.ack
 }
 
 /// Tells retransmissions of every kind from late segments.
 fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdicts {
     let Some(next) = fwd.next else { return Verdicts::NONE };
+    if s.len > 0 && rev.last_ack.0 != 0 && s.end.le(rev.last_ack) {
+        return Verdicts::RETRANSMISSION | Verdicts::SPURIOUS_RETRANSMISSION;
+    }
     if !s.seq.lt(next) || (s.len == 0 && !s.has(tcp_flags::SYN | tcp_flags::FIN)) {
         return Verdicts::NONE;
     }
-    if s.len > 0 && rev.last_ack.is_some_and(|acked| s.end.le(acked)) {
-        return Verdicts::RETRANSMISSION | Verdicts::SPURIOUS_RETRANSMISSION;
-    }
     if rev.dup_acks >= FAST_RETRANSMISSION_DUP_ACKS
-        && rev.last_ack == Some(s.seq)
+        && rev.last_ack == s.seq
         && s.t_ns.wrapping_sub(rev.last_ack_t_ns) < FAST_RETRANSMISSION_NS
     {
         return Verdicts::RETRANSMISSION | Verdicts::FAST_RETRANSMISSION;
@@ -260,37 +257,23 @@ fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdict
 /// Moves the state on by the segment.
 fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
     let gap = verdicts.intersects(Verdicts::LOST_SEGMENT);
-    if gap {
-        fwd.acknowledgeable = fwd.acknowledgeable.or(fwd.next);
-        fwd.flight_unknown = true;
+    fwd.flight_unknown |= gap;
+    let before = fwd.next;
+    let probe = verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE);
+    if before.is_none_or(|next| s.end.gt(next) && !probe) {
+        // Zero is what a RST has that answers a SYN (RFC 9293, section 3.10.7.1): no number at all.
+        fwd.next = Some(s.end).filter(|end| end.0 != 0);
+        fwd.next_t_ns = s.t_ns;
     }
-    if s.has(tcp_flags::RST) && s.end == SeqNum(0) {
-        // A RST that answers a SYN has no number of its own (RFC 9293, section 3.10.7.1).
-        fwd.next = None;
-        fwd.acknowledgeable = None;
-    } else {
-        let probe = verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE);
-        if fwd.next.is_none_or(|next| s.end.gt(next) && !probe) {
-            fwd.next = Some(s.end);
-            fwd.next_t_ns = s.t_ns;
-        }
-        match fwd.acknowledgeable {
-            None if fwd.next == Some(s.end) => fwd.acknowledgeable = fwd.next,
-            Some(max) if !gap && s.seq == max => fwd.acknowledgeable = fwd.next,
-            _ => {}
-        }
+    fwd.sent(s.seq, before, gap, s.ack != fwd.last_ack);
+    if s.end != s.seq && !fwd.unacked.has(s.seq, s.end) {
+        fwd.unacked.push(s.seq, s.end, s.t_ns);
     }
-    if s.end != s.seq {
-        if !fwd.unacked.has(s.seq, s.end) {
-            fwd.unacked.push(s.seq, s.end, s.t_ns);
-        }
-    }
-    // The field of a segment without ACK counts too; zero, as in a SYN, is none.
-    let ack = Some(s.ack).filter(|ack| ack.0 != 0);
-    if fwd.last_ack != ack {
+    // The field counts even without ACK (the guide: "always updated for each packet").
+    if fwd.last_ack != s.ack {
         fwd.dup_acks = 0;
     }
-    fwd.last_ack = ack;
+    fwd.last_ack = s.ack;
     fwd.last_ack_t_ns = s.t_ns;
     fwd.sack = s.seg.options.sack;
     fwd.window = s.window();

@@ -26,9 +26,12 @@ pub(super) struct Half {
     /// Stamp of the segment that moved `next` on.
     pub next_t_ns: u64,
     /// Highest number that the peer can acknowledge if all was captured.
-    pub acknowledgeable: Option<SeqNum>,
-    /// Acknowledgement number of the last segment with ACK.
-    pub last_ack: Option<SeqNum>,
+    acknowledgeable: Option<SeqNum>,
+    /// The peer acknowledged more than was captured: what it can acknowledge is unknown until this end shows
+    /// where it is.
+    overtaken: bool,
+    /// Acknowledgement number of the last segment, 0 before there was one.
+    pub last_ack: SeqNum,
     /// Stamp of that segment.
     pub last_ack_t_ns: u64,
     /// SACK blocks of that segment, `(0, 0)` where unused.
@@ -48,6 +51,35 @@ pub(super) struct Half {
 }
 
 impl Half {
+    /// An acknowledgement of `ack` covers what was not captured.
+    pub fn is_beyond(&self, ack: SeqNum) -> bool {
+        self.acknowledgeable.is_some_and(|max| ack.gt(max))
+    }
+
+    /// Such an acknowledgement came: it isn't to be told again for the same gap.
+    pub fn acknowledged_unseen(&mut self) {
+        self.overtaken |= self.acknowledgeable == self.next;
+        self.acknowledgeable = if self.overtaken { None } else { self.next };
+    }
+
+    /// A segment was sent from `seq`, when `before` was the next number expected: `gap` if it left some out,
+    /// `new_ack` if it acknowledges something else than the one before. `next` is up to date.
+    pub fn sent(&mut self, seq: SeqNum, before: Option<SeqNum>, gap: bool, new_ack: bool) {
+        if before.is_none() {
+            self.acknowledgeable = self.next;
+            return;
+        }
+        if gap {
+            self.acknowledgeable = self.acknowledgeable.or(before);
+        } else if self.acknowledgeable == Some(seq) {
+            self.acknowledgeable = self.next;
+        }
+        if self.overtaken && new_ack {
+            self.overtaken = false;
+            self.acknowledgeable = self.acknowledgeable.or(self.next);
+        }
+    }
+
     /// Receive window in bytes, `None` while its scaling is unknown.
     pub fn window_bytes(&self) -> Option<u32> {
         match self.scale {

@@ -87,7 +87,8 @@ impl Streams {
         if reused {
             *stream = open();
         }
-        stream.first_seq[at].get_or_insert(seg.seq);
+        let syn = seg.flags & tcp_flags::SYN != 0;
+        stream.first_seq[at].get_or_insert(if syn { seg.seq } else { seg.seq.wrapping_sub(1) });
         (stream, at, reused)
     }
 
