@@ -13,7 +13,8 @@ pub enum CaptureKind {
     /// Nothing: an unused slot.
     #[default]
     None = 0,
-    /// NUL-terminated string.
+    /// NUL-terminated string; the captured length doesn't count the NUL, and is greater than the data where its end
+    /// wasn't reached.
     CString = 1,
     /// Buffer of `args[len]` bytes.
     BufferByArg = 2,

@@ -289,7 +289,7 @@ mod tests {
     fn default_story_tells_reads_on_sockets_only() {
         let s = Selection::default_story();
         let socket_only = Selection { all: s.socket_only, ..Selection::NONE };
-        for name in ["connect", "accept4", "sendto", "epoll_wait", "execve", "exit_group", "clone"] {
+        for name in ["connect", "accept4", "sendto", "epoll_pwait", "execve", "exit_group", "clone"] {
             assert!(has(&s, name) && !has(&socket_only, name), "{name}");
         }
         for name in ["read", "writev", "close", "sendfile"] {
@@ -326,7 +326,7 @@ mod tests {
         let s = Selection::parse("%file").unwrap();
         assert!(has(&s, "openat") && has(&s, "execve") && !has(&s, "read") && !has(&s, "memfd_create"));
         let s = Selection::parse("%desc").unwrap();
-        assert!(has(&s, "read") && has(&s, "epoll_wait") && has(&s, "openat") && !has(&s, "connect"));
+        assert!(has(&s, "read") && has(&s, "epoll_pwait") && has(&s, "openat") && !has(&s, "connect"));
 
         assert_eq!(Selection::parse("none").unwrap(), Selection::NONE);
         assert_eq!(Selection::parse("!all").unwrap(), Selection::NONE);

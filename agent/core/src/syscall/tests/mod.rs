@@ -51,6 +51,10 @@ fn line(ev: &SyscallEvent) -> String {
 
 #[track_caller]
 fn check(name: &str, args: &[u64], ret: i64, captures: Vec<Capture>, expected: &str) {
+    // AArch64 has no poll(2) and the like.
+    if cfg!(target_arch = "aarch64") && number(name).is_none() {
+        return;
+    }
     assert_eq!(line(&event(name, args, Some(ret), captures)), expected);
 }
 
