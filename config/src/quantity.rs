@@ -5,7 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::checked;
 
 /// What is wrong with a size or a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,36 +119,13 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Bytes;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a size such as 64MiB")
-            }
-            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Bytes, E> {
-                Ok(Bytes(n))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
-                parse_bytes(text).map(Bytes).map_err(E::custom)
-            }
-        }
-        from.deserialize_any(Visitor)
+        checked::bytes::<D, 0, { u64::MAX }>(from)
     }
 }
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Time;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a time with its unit, such as 500ms or 10s")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-                parse_duration(text).map(Time).map_err(E::custom)
-            }
-        }
-        from.deserialize_any(Visitor)
+        checked::time::<D, 0, { u64::MAX }>(from)
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
+use crate::checked::{bytes, headers, pids, ranged, ring_bytes, strings, time};
 use crate::quantity::{Bytes, Time};
 
 /// The whole file.
@@ -46,6 +47,7 @@ pub struct Targets {
 #[serde(deny_unknown_fields, default)]
 pub struct Syscalls {
     /// Which syscalls are shown, in strace's words (`-e trace=`): names, `%network`, `!close`, `none`, `all`.
+    #[serde(deserialize_with = "strings")]
     pub trace: Vec<String>,
     /// Longest string printed, in bytes (`-s`).
     #[serde(deserialize_with = "ranged::<_, 0, 4096>")]
@@ -160,6 +162,7 @@ pub struct Otlp {
     /// `grpc` or `http/protobuf`; without it, by the port.
     pub protocol: Option<Protocol>,
     /// Headers (gRPC: metadata) of every request. They may hold secrets: mind who can read the file.
+    #[serde(deserialize_with = "headers")]
     pub headers: BTreeMap<String, String>,
     /// How long a request may take, 1ms to 1h.
     #[serde(deserialize_with = "time::<_, 1, 3600000>")]
@@ -304,53 +307,4 @@ fn percent_encoded(text: &str) -> String {
         }
     }
     out
-}
-
-/// A whole number from `MIN` to `MAX`, checked here so that the message has a line and a column.
-fn ranged<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(from: D) -> Result<u32, D::Error> {
-    let n = u64::deserialize(from)?;
-    match u32::try_from(n) {
-        Ok(n) if (MIN..=MAX).contains(&n) => Ok(n),
-        _ => Err(de::Error::custom(format!("{n} is out of range: use {MIN} to {MAX}"))),
-    }
-}
-
-fn bytes<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(from: D) -> Result<Bytes, D::Error> {
-    let n = Bytes::deserialize(from)?;
-    if (MIN..=MAX).contains(&n.0) {
-        Ok(n)
-    } else {
-        Err(de::Error::custom(format!("{n} is out of range: use {} to {}", Bytes(MIN), Bytes(MAX))))
-    }
-}
-
-fn ring_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
-    let n = bytes::<_, 65_536, 1_073_741_824>(from)?;
-    // BPF_MAP_TYPE_RINGBUF takes powers of two only (kernel/bpf/ringbuf.c, ringbuf_map_alloc).
-    if n.0.is_power_of_two() {
-        Ok(n)
-    } else {
-        Err(de::Error::custom(format!("{n} is not a power of two: use {}", Bytes(n.0.next_power_of_two()))))
-    }
-}
-
-/// A time between `MIN` and `MAX` milliseconds.
-fn time<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(from: D) -> Result<Time, D::Error> {
-    let t = Time::deserialize(from)?;
-    let (min, max) = (Duration::from_millis(MIN), Duration::from_millis(MAX));
-    if (min..=max).contains(&t.0) {
-        Ok(t)
-    } else {
-        Err(de::Error::custom(format!("{t} is out of range: use {} to {}", Time(min), Time(max))))
-    }
-}
-
-fn pids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
-    /// PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.h).
-    const MOST: u32 = 4 << 20;
-    let pids = Vec::<u32>::deserialize(from)?;
-    match pids.iter().find(|pid| !(1..=MOST).contains(*pid)) {
-        None => Ok(pids),
-        Some(pid) => Err(de::Error::custom(format!("{pid} is no PID: use 1 to {MOST}"))),
-    }
 }
