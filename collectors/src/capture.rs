@@ -34,11 +34,15 @@ pub const BUFFER_BYTES: i32 = 64 << 20;
 
 /// Up to this snapshot length the ring has a slot per packet and each packet can be read at once (TPACKET_V2).
 /// Above, such a ring would hold a few hundred packets: there, packets are packed into blocks (TPACKET_V3) that
-/// become readable when full or after [`BLOCK_MS`].
+/// become readable when full or after a while.
 const SLOT_MAX: i32 = 4_096;
 
-/// How long a block may wait for more packets.
-const BLOCK_MS: i32 = 4;
+/// Period of the timer that closes blocks which are not full.
+const BLOCK_MS: i32 = 2;
+
+/// Age at which a block is readable for sure. The kernel's timer closes a block that it has seen open before, so after
+/// up to two periods, and rounds periods up to its tick, which is 10 ms where it is slowest.
+const BLOCK_DELAY: Duration = Duration::from_millis(20);
 
 /// libpcap knows the loopback interface by this name too.
 const LOOPBACK: &str = "lo";
@@ -222,12 +226,7 @@ impl Capture {
     /// How long a packet may lie in the ring before it can be read. A source that has been emptied at time `t`
     /// has given everything up to `t - max_delay()`.
     pub fn max_delay(&self) -> Duration {
-        if self.options.snaplen <= SLOT_MAX {
-            Duration::ZERO
-        } else {
-            // The kernel's timer closes a block that is as old as one period when it fires: up to two periods.
-            Duration::from_millis(2 * u64::from(BLOCK_MS.unsigned_abs()))
-        }
+        if self.options.snaplen <= SLOT_MAX { Duration::ZERO } else { BLOCK_DELAY }
     }
 
     /// Takes up to `max` frames from the ring, never waiting, and appends their events to `out`, stamped with

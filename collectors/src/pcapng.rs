@@ -355,6 +355,13 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // For ways out on which nobody flushed: whoever wants to know of errors calls `flush`.
+        let _ = self.flush();
+    }
+}
+
 fn halves(t: WallNs) -> [u8; 8] {
     // The high half is the upper 32 bits and the low half the lower ones, so nothing is lost in either.
     let high = ((t.0 >> 32) as u32).to_ne_bytes();

@@ -88,7 +88,7 @@ impl CaptureError {
         let interface_known = interface == "any" || interfaces::index(interface).is_some();
         let interface = interface.to_owned();
         let low = message.to_ascii_lowercase();
-        if low.contains("permission") || low.contains("not permitted") {
+        if ["permission", "not permitted", "cap_net_raw"].iter().any(|w| low.contains(w)) {
             Self::Privilege { interface }
         } else if !interface_known {
             Self::NoInterface { interface, available: available() }

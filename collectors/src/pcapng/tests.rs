@@ -208,6 +208,7 @@ fn long_texts_are_cut_at_a_character() {
     w.add_interface(&link(0)).unwrap();
     let comment = format!("a{}", "ż".repeat(40_000));
     w.packet(&record(0, &packet(), &comment)).unwrap();
-    w.flush().unwrap();
+    // Dropping it writes what is buffered.
+    drop(w);
     assert_eq!(kinds(&std::fs::read(&path).unwrap()).len(), 3);
 }
