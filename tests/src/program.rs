@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,6 +19,7 @@ pub struct Program {
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     stderr: Arc<Mutex<String>>,
+    stderr_reader: JoinHandle<()>,
 }
 
 impl Program {
@@ -43,7 +45,7 @@ impl Program {
         });
         let stderr = Arc::new(Mutex::new(String::new()));
         let into = Arc::clone(&stderr);
-        std::thread::spawn(move || {
+        let stderr_reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = errors.read(&mut buffer) {
                 into.lock()
@@ -51,7 +53,7 @@ impl Program {
                     .push_str(&String::from_utf8_lossy(&buffer[..n]));
             }
         });
-        Self { name, child, stdin, lines, stderr }
+        Self { name, child, stdin, lines, stderr, stderr_reader }
     }
 
     /// Its process id.
@@ -133,11 +135,15 @@ impl Program {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it wrote to standard error has been read. Its input stays open.
     pub fn wait(&mut self) -> ExitStatus {
         let what = format!("{} to end", self.name);
         let child = &mut self.child;
-        crate::wait_for(&what, || child.try_wait().expect("a child can be waited for"))
+        // Child::wait would close the input, which some programs take for a request.
+        let status = crate::wait_for(&what, || child.try_wait().expect("a child can be waited for"));
+        let what = format!("the standard error of {} to be closed", self.name);
+        crate::wait_for(&what, || self.stderr_reader.is_finished().then_some(()));
+        status
     }
 
     /// Closes its input, waits for its end, and demands success.

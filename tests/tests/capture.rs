@@ -149,7 +149,7 @@ fn the_file_holds_what_tcpdump_saw_with_the_process_on_each_packet() {
     // Retransmissions belong into the file like everything else.
     pair.server.nft(
         "table inet loss { chain prerouting { type filter hook prerouting priority -300;
-            tcp dport 8001 numgen random mod 100 < 3 drop } }",
+            tcp dport 8001 numgen random mod 100 < 3 drop; } }",
     );
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, theirs) = (folder.path().join("ours.pcapng"), folder.path().join("theirs.pcap"));

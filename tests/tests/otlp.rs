@@ -43,7 +43,7 @@ impl Scene {
         let pair = Pair::new();
         pair.server.nft(
             "table inet loss { chain prerouting { type filter hook prerouting priority -300;
-                tcp dport 8001 numgen random mod 100 < 5 drop } }",
+                tcp dport 8001 numgen random mod 100 < 5 drop; } }",
         );
         Self { pair, home: Netns::new("home"), folder: tempfile::tempdir().expect("a temporary folder") }
     }

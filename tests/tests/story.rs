@@ -96,16 +96,16 @@ fn a_connection_stands_together_under_one_id() {
         story.lines().position(|l| l.contains(what)).unwrap_or_else(|| panic!("no '{what}' in:\n{story}"))
     };
     let order = [
-        line("connect("),
         line("Flags [S], seq"),
         line("Flags [S.], seq"),
         line("established"),
         line("sendto("),
-        line("recvfrom("),
+        line("3 turns"),
     ];
-    // The line of a syscall stands where it was entered: before the SYN that it sends.
     assert!(order.is_sorted(), "{order:?}\n{story}");
-    let connect = story.lines().nth(order[0]).expect("found above");
+    // A blocking connect is told when it returns.
+    assert!(line("connect(") < line("sendto("), "{story}");
+    let connect = story.lines().nth(line("connect(")).expect("found above");
     assert!(connect.contains("sin_port=htons(8001), sin_addr=inet_addr(\"127.0.0.1\")"), "{connect}");
     assert!(connect.ends_with('>') && connect.contains(" <0."), "the time in it (-T): {connect}");
     let id = connect.split_whitespace().nth(1).expect("an id");
@@ -292,7 +292,7 @@ fn the_json_story_has_the_documented_fields() {
     let pair = Pair::new();
     pair.server.nft(
         "table inet loss { chain prerouting { type filter hook prerouting priority -300;
-            tcp dport 8001 numgen random mod 100 < 10 drop } }",
+            tcp dport 8001 numgen random mod 100 < 10 drop; } }",
     );
     let address = format!("{}:8001", Pair::SERVER);
     let _server = load::serve(&pair.server, &address);
