@@ -187,3 +187,55 @@ int iter_final(struct bpf_iter__task_file *ctx)
 		last_word(ctx->meta->seq, sk, st);
 	return 0;
 }
+
+/* Full TCP sockets of the reader's namespace, those without a descriptor too; NULL for the small kinds. */
+static __always_inline struct sock *tcp_sock_of(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+
+	return common ? (struct sock *)bpf_skc_to_tcp_sock(common) : 0;
+}
+
+/* Connections that wait to be accepted, or that outlived their descriptors. The former are their listener's. */
+SEC("iter/tcp")
+int iter_tcp_announce(struct bpf_iter__tcp *ctx)
+{
+	struct sock *sk = tcp_sock_of(ctx);
+	struct listener_key k = { .proto = IPPROTO_TCP };
+	struct process *owner;
+	struct sock_state *st;
+
+	if (!sk)
+		return 0;
+	st = sock_state_of(sk, true);
+	if (!st)
+		return 0;
+	if (!st->owner.tgid) {
+		k.netns = st->netns;
+		k.port = sk->__sk_common.skc_num;
+		owner = bpf_map_lookup_elem(&listeners, &k);
+		if (owner) {
+			st->owner = *owner;
+			if (owner->flags & PROCESS_TARGET)
+				st->flags |= SOCK_TARGET;
+		}
+	}
+	settle(sk, st);
+	if ((st->flags & SOCK_TARGET) && !(st->flags & SOCK_ANNOUNCED))
+		write_socket(ctx->meta->seq, sk, st, REASON_EXISTING);
+	return 0;
+}
+
+SEC("iter/tcp")
+int iter_tcp_final(struct bpf_iter__tcp *ctx)
+{
+	struct sock *sk = tcp_sock_of(ctx);
+	struct sock_state *st;
+
+	if (!sk)
+		return 0;
+	st = sock_state_of(sk, false);
+	if (st)
+		last_word(ctx->meta->seq, sk, st);
+	return 0;
+}

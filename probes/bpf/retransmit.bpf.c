@@ -178,6 +178,10 @@ int on_send_reset(u64 *ctx)
 	}
 	if (!skb || !parse_packet(&p, skb))
 		return 0;
+	if (!sk)
+		COUNT(counters_of(BPF_CORE_READ(skb, dev, nd_net.net, net_cookie),
+				  BPF_CORE_READ(skb, dev, nd_net.net, ns.inum)),
+		      resets_sent, 1);
 	reverse(&t, &p.tuple);
 	flow = bpf_map_lookup_elem(&flows, &t);
 	if (flow) {

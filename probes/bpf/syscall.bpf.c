@@ -383,6 +383,27 @@ static __always_inline void bound(struct inflight *in)
 		      IPPROTO_UDP, &owner, true, 0);
 }
 
+/*
+ * UDP has no tracepoint for its end. After the close of the last descriptor sock_orphan() has cut the socket off,
+ * or its memory is another socket's already; in both cases what was there at the entry is gone.
+ */
+static __always_inline void closed(struct inflight *in)
+{
+	struct sock *sk = (struct sock *)in->sock;
+	struct ev_closed *e;
+
+	if (!sk || !in->cookie || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_UDP)
+		return;
+	if (BPF_CORE_READ(sk, sk_socket) && (u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == in->cookie)
+		return;
+	e = RESERVE(struct ev_closed, KIND_CLOSED);
+	if (!e)
+		return;
+	set_task(&e->h);
+	e->cookie = in->cookie;
+	bpf_ringbuf_submit(e, 0);
+}
+
 SEC("tp_btf/sys_exit")
 int on_sys_exit(u64 *ctx)
 {
@@ -426,6 +447,8 @@ int on_sys_exit(u64 *ctx)
 		accepted(in, (int)ret);
 	if ((plan->flags & CALL_BIND) && ret == 0)
 		bound(in);
+	if (plan->flags & CALL_CLOSE)
+		closed(in);
 	if (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))
 		emit_syscall(in, plan, ret, true);
 	in->nr = NO_SYSCALL;

@@ -68,6 +68,7 @@ wire! {
     }
     struct EvIo = "ev_io" { h: Header, cookie: u64, io: WireTotals, bytes: u32, direction: u32, }
     struct EvAccept = "ev_accept" { h: Header, cookie: u64, entered: u64, }
+    struct EvClosed = "ev_closed" { h: Header, cookie: u64, }
     struct EvRetransmit = "ev_retransmit" {
         h: Header, cookie: u64, netns: u64, tuple: WireTuple, owner: Process, seq: u32, len: u32, segments: u32,
         cause: u32,
@@ -108,11 +109,12 @@ pub(crate) mod kind {
     pub(crate) const RETRANSMIT: u16 = 9;
     pub(crate) const DROP: u16 = 10;
     pub(crate) const RESET: u16 = 11;
+    pub(crate) const CLOSED: u16 = 12;
 
     /// Indexed by kind.
-    pub(crate) const NAMES: [&str; 12] = [
+    pub(crate) const NAMES: [&str; 13] = [
         "unknown", "target", "fork", "exec", "exit", "syscall", "socket", "io", "accept", "retransmit", "drop",
-        "reset",
+        "reset", "closed",
     ];
 }
 
@@ -134,4 +136,5 @@ pub(crate) mod call {
     pub(crate) const FORK: u8 = 8;
     pub(crate) const NORETURN: u8 = 16;
     pub(crate) const SENDS: u8 = 32;
+    pub(crate) const CLOSE: u8 = 64;
 }

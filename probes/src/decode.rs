@@ -8,9 +8,7 @@ use tracenet_core::event::{
     Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SocketEvent, SocketIo,
     SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
 };
-use tracenet_core::key::{
-    Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap,
-};
+use tracenet_core::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap};
 use tracenet_core::time::MonoNs;
 
 use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind};
@@ -18,6 +16,8 @@ use crate::symbols::{KernelTypes, Symbols};
 
 /// Names that are remembered before the memory of them starts over.
 const NAMES_MAX: usize = 4096;
+/// Open UDP sockets of targets whose totals are kept for their last word. Those beyond get none.
+const UDP_MAX: usize = 65536;
 
 /// Turns records into events. Holds what names need: the kernel's enums and symbols, and strings seen before.
 #[derive(Debug)]
@@ -26,13 +26,22 @@ pub(crate) struct Decoder {
     symbols: Symbols,
     comms: FxHashMap<[u8; 16], Arc<str>>,
     locations: FxHashMap<u64, Arc<str>>,
+    /// The kernel's state of a UDP socket is gone by the time its end is seen.
+    udp: FxHashMap<SocketCookie, SocketEvent>,
     /// Records that made no sense: cut short, or of an unknown kind.
     pub(crate) malformed: u64,
 }
 
 impl Decoder {
     pub(crate) fn new(types: KernelTypes, symbols: Symbols) -> Self {
-        Self { types, symbols, comms: FxHashMap::default(), locations: FxHashMap::default(), malformed: 0 }
+        Self {
+            types,
+            symbols,
+            comms: FxHashMap::default(),
+            locations: FxHashMap::default(),
+            udp: FxHashMap::default(),
+            malformed: 0,
+        }
     }
 
     /// Decodes one record of the ring buffer or of an iterator and appends what it says. Returns its kind.
@@ -73,17 +82,29 @@ impl Decoder {
             kind::SYSCALL => push(EventKind::Syscall(Box::new(syscall(task, record)?))),
             kind::SOCKET => {
                 let e: abi::EvSocket = abi::read(record)?;
-                push(EventKind::Socket(Box::new(self.socket(&e)?)));
+                let socket = self.socket(&e)?;
+                if socket.tuple.transport == Transport::Udp
+                    && (self.udp.len() < UDP_MAX || self.udp.contains_key(&socket.cookie))
+                {
+                    self.udp.insert(socket.cookie, socket.clone());
+                }
+                push(EventKind::Socket(Box::new(socket)));
             }
             kind::IO => {
                 let e: abi::EvIo = abi::read(record)?;
-                push(EventKind::SocketIo(SocketIo {
+                let io = SocketIo {
                     task,
                     cookie: SocketCookie(e.cookie),
                     direction: direction(u8::try_from(e.direction).ok()?)?,
                     bytes: e.bytes,
                     totals: totals(&e.io),
-                }));
+                };
+                if !self.udp.is_empty()
+                    && let Some(socket) = self.udp.get_mut(&io.cookie)
+                {
+                    socket.io = io.totals;
+                }
+                push(EventKind::SocketIo(io));
             }
             kind::ACCEPT => {
                 let e: abi::EvAccept = abi::read(record)?;
@@ -132,6 +153,14 @@ impl Decoder {
                     direction: direction(e.direction)?,
                     reason: (e.has_reason != 0).then(|| reason(&mut self.types.reset_reasons, e.reason)),
                 });
+            }
+            kind::CLOSED => {
+                let e: abi::EvClosed = abi::read(record)?;
+                // One that no event told of has no last word either.
+                if let Some(socket) = self.udp.remove(&cookie(e.cookie)?) {
+                    let last = SocketEvent { reason: SocketReason::Destroy, state: TcpState::Close, ..socket };
+                    push(EventKind::Socket(Box::new(last)));
+                }
             }
             _ => return None,
         }
@@ -334,5 +363,91 @@ pub(crate) fn iterator_record_len(head: &[u8]) -> Option<usize> {
         kind::TARGET => Some(size::<abi::EvProcess>()),
         kind::SOCKET => Some(size::<abi::EvSocket>()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoder() -> Decoder {
+        Decoder::new(KernelTypes::default(), Symbols::default())
+    }
+
+    fn bytes_of<T: Wire>(t: &T) -> Vec<u8> {
+        // SAFETY: `Wire` types have no padding, so every byte is initialised.
+        unsafe { std::slice::from_raw_parts((&raw const *t).cast::<u8>(), size_of::<T>()) }.to_vec()
+    }
+
+    fn zeroed<T: Wire>() -> T {
+        abi::read(&vec![0; size_of::<T>()]).unwrap()
+    }
+
+    fn syscall_record(captures: &[u8]) -> Vec<u8> {
+        let mut e: EvSyscall = zeroed();
+        e.h.kind = kind::SYSCALL;
+        e.nr = 1;
+        e.returned = 1;
+        e.captures_len = captures.len() as u16;
+        let mut record = bytes_of(&e);
+        record.extend_from_slice(captures);
+        record
+    }
+
+    #[test]
+    fn captures_come_out_as_they_were_packed() {
+        let record = syscall_record(&[1, 2, 3, 0, 9, 0, 0, 0, b'a', b'b', b'c', 4, 4, 0, 0, 0, 0, 0, 0]);
+        let mut out = Vec::new();
+        decoder().decode(&record, &mut out);
+        let EventKind::Syscall(s) = &out[0].kind else { panic!("{out:?}") };
+        assert_eq!(s.ret, Some(0));
+        assert_eq!(s.captures.len(), 2);
+        assert_eq!((s.captures[0].full_len, s.captures[0].data.as_slice()), (9, b"abc".as_slice()));
+        assert_eq!((s.captures[1].arg, s.captures[1].data.len()), (4, 0));
+    }
+
+    #[test]
+    fn records_cut_short_are_counted_and_say_nothing() {
+        let whole = syscall_record(&[1, 2, 3, 0, 9, 0, 0, 0, b'a', b'b', b'c']);
+        let mut decoder = decoder();
+        for len in 0..whole.len() {
+            let mut out = Vec::new();
+            decoder.decode(&whole[..len], &mut out);
+            assert!(out.is_empty(), "{len}: {out:?}");
+        }
+        assert_eq!(decoder.malformed, whole.len() as u64);
+        // A capture that claims more than the record has.
+        let mut out = Vec::new();
+        decoder.decode(&syscall_record(&[1, 2, 200, 0, 9, 0, 0, 0, b'a']), &mut out);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_closed_datagram_socket_has_a_last_word_with_its_totals() {
+        let mut decoder = decoder();
+        let mut out = Vec::new();
+        let mut socket: abi::EvSocket = zeroed();
+        socket.h.kind = kind::SOCKET;
+        socket.reason = 2;
+        socket.cookie = 5;
+        socket.tuple.proto = 17;
+        socket.tuple.local[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
+        decoder.decode(&bytes_of(&socket), &mut out);
+        let mut io: abi::EvIo = zeroed();
+        io.h.kind = kind::IO;
+        io.cookie = 5;
+        io.direction = 2;
+        io.io.sent = 77;
+        decoder.decode(&bytes_of(&io), &mut out);
+        let mut closed: abi::EvClosed = zeroed();
+        closed.h.kind = kind::CLOSED;
+        closed.cookie = 5;
+        for _ in 0..2 {
+            decoder.decode(&bytes_of(&closed), &mut out);
+        }
+        assert_eq!(out.len(), 3, "told once: {out:?}");
+        let EventKind::Socket(s) = &out[2].kind else { panic!("{out:?}") };
+        assert_eq!((s.reason, s.io.sent), (SocketReason::Destroy, 77));
+        assert_eq!(s.tuple.local.to_string(), "127.0.0.1:0");
     }
 }

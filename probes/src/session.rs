@@ -1,14 +1,16 @@
 //! A session: programs attached, maps filled, records drained.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::{Iter, SocketFilter};
+use aya::programs::{Iter, Program, SocketFilter};
 use rustc_hash::FxHashSet;
 use tracenet_core::event::{Event, EventKind, LossSource};
 use tracenet_core::key::NetnsCookie;
@@ -93,6 +95,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 const HINT_SLOTS: u32 = 16384;
 /// How often the per-CPU loss counters are read while the ring is busy.
 const LOSS_EVERY: Duration = Duration::from_millis(100);
+/// How often the programs are asked for runs that the kernel skipped.
+const MISSES_EVERY: Duration = Duration::from_secs(1);
+/// Network namespaces that are kept open.
+const NAMESPACES_MAX: usize = 256;
 
 /// Loaded and attached probes. Dropping it detaches them all.
 pub struct Session {
@@ -105,8 +111,12 @@ pub struct Session {
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     losses_read: Instant,
+    misses_seen: [u64; SPECS.len()],
+    misses_read: Instant,
     decoder: Decoder,
     pending: Vec<Event>,
+    /// By inode number.
+    namespaces: BTreeMap<u64, File>,
 }
 
 impl std::fmt::Debug for Session {
@@ -145,8 +155,11 @@ impl Session {
             losses,
             lost_seen: [0; kind::NAMES.len()],
             losses_read: Instant::now(),
+            misses_seen: [0; SPECS.len()],
+            misses_read: Instant::now(),
             decoder: Decoder::new(loaded.types, loaded.symbols),
             pending: Vec::new(),
+            namespaces: BTreeMap::new(),
         };
         session.bootstrap()?;
         for tgid in &opts.targets {
@@ -166,14 +179,48 @@ impl Session {
     fn bootstrap(&mut self) -> Result<()> {
         let mut found = std::mem::take(&mut self.pending);
         for name in ["iter_targets", "iter_tag", "iter_announce"] {
-            self.iterate(name, &mut found)?;
+            self.iterate(name, None, &mut found)?;
         }
+        self.find_namespaces();
+        self.iterate_namespaces("iter_tcp_announce", &mut found);
         self.pending = found;
         Ok(())
     }
 
+    /// Keeps the targets' network namespaces open: their sockets may outlive the processes.
+    fn find_namespaces(&mut self) {
+        for tgid in self.targets.keys().map_while(std::result::Result::ok) {
+            let path = format!("/proc/{tgid}/ns/net");
+            let Ok(inode) = fs::metadata(&path).map(|m| m.ino()) else { continue };
+            if self.namespaces.len() < NAMESPACES_MAX
+                && !self.namespaces.contains_key(&inode)
+                && let Ok(file) = File::open(&path)
+            {
+                self.namespaces.insert(inode, file);
+            }
+        }
+    }
+
+    /// Runs an iterator that sees one namespace only in all that targets were seen in. What can't be entered is
+    /// left out: the iterators over descriptors have found all but a few sockets already.
+    fn iterate_namespaces(&mut self, name: &'static str, out: &mut Vec<Event>) {
+        let namespaces: Vec<File> = self.namespaces.values().filter_map(|f| f.try_clone().ok()).collect();
+        for namespace in &namespaces {
+            if let Err(e) = self.iterate(name, Some(namespace), out) {
+                self.note(name, &e);
+            }
+        }
+    }
+
+    /// A probe that failed later than at its load.
+    fn note(&mut self, name: &str, e: &Error) {
+        for status in self.status.iter_mut().filter(|s| s.name == name) {
+            status.error = Some(e.to_string());
+        }
+    }
+
     /// Runs an iterator to its end. One that isn't loaded has its row in the status, and finds nothing.
-    fn iterate(&mut self, name: &'static str, out: &mut Vec<Event>) -> Result<()> {
+    fn iterate(&mut self, name: &'static str, namespace: Option<&File>, out: &mut Vec<Event>) -> Result<()> {
         let fail = |detail: String| Error::Iterator { name, detail };
         let loaded = SPECS.iter().zip(&self.status).any(|(spec, s)| spec.name == name && s.attached);
         if !loaded {
@@ -183,7 +230,11 @@ impl Session {
         let program: &mut Iter = program.try_into().map_err(|e| fail(one_line(&e)))?;
         let link = program.attach().map_err(|e| fail(one_line(&e)))?;
         let link = program.take_link(link).map_err(|e| fail(one_line(&e)))?;
-        let mut file = link.into_file().map_err(|e| fail(one_line(&e)))?;
+        let mut file = match namespace {
+            None => link.into_file().map_err(|e| fail(one_line(&e)))?,
+            Some(namespace) => within(namespace, || link.into_file().map_err(|e| fail(one_line(&e))))
+                .map_err(|e| fail(format!("can't enter the network namespace: {e}")))??,
+        };
 
         let mut buffer = Vec::new();
         let mut chunk = vec![0u8; 1 << 16];
@@ -225,6 +276,9 @@ impl Session {
         if self.losses_read.elapsed() >= LOSS_EVERY {
             self.tell_losses(out);
         }
+        if self.misses_read.elapsed() >= MISSES_EVERY {
+            self.tell_misses(out);
+        }
         Drained { emptied, records }
     }
 
@@ -244,12 +298,30 @@ impl Session {
         }
     }
 
+    /// The kernel skips a tracing program that would run on top of itself (an interrupt during it): a loss as well.
+    fn tell_misses(&mut self, out: &mut Vec<Event>) {
+        self.misses_read = Instant::now();
+        for (spec, seen) in SPECS.iter().zip(&mut self.misses_seen) {
+            let Some(Program::BtfTracePoint(program)) = self.ebpf.program(spec.name) else { continue };
+            let Ok(fd) = program.fd() else { continue };
+            let Some(total) = load::recursion_misses(fd.as_fd()) else { continue };
+            let count = total.saturating_sub(*seen);
+            *seen = total;
+            if count > 0 {
+                let kind = EventKind::Lost { source: LossSource::Ringbuf, what: spec.name.into(), count };
+                out.push(Event { t: mono_now(), kind });
+            }
+        }
+    }
+
     /// Drains the ring, looks at every live socket once more and appends its last word to `out`
     /// ([`SocketReason::Final`](tracenet_core::event::SocketReason::Final)).
     pub fn flush(&mut self, out: &mut Vec<Event>) -> Result<()> {
         self.drain(usize::MAX, out);
         let mut last = Vec::new();
-        self.iterate("iter_final", &mut last)?;
+        self.find_namespaces();
+        self.iterate("iter_final", None, &mut last)?;
+        self.iterate_namespaces("iter_tcp_final", &mut last);
         // A socket comes once for each descriptor that holds it.
         let mut told = FxHashSet::default();
         last.retain(|e| match &e.kind {
@@ -259,6 +331,7 @@ impl Session {
         self.drain(usize::MAX, out);
         out.append(&mut last);
         self.tell_losses(out);
+        self.tell_misses(out);
         Ok(())
     }
 
@@ -320,6 +393,20 @@ impl FlowFilter {
     }
 }
 
+/// Runs `f` in another network namespace, on a thread of its own: this one stays where it is (setns(2)).
+fn within<T: Send>(namespace: &File, f: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let entered = scope.spawn(|| {
+            // SAFETY: an open descriptor; only this thread moves.
+            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(f())
+        });
+        entered.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread panicked")))
+    })
+}
+
 fn check_alive(tgid: u32) -> Result<()> {
     if fs::metadata(format!("/proc/{tgid}/stat")).is_ok() { Ok(()) } else { Err(Error::NoProcess(tgid)) }
 }
@@ -357,7 +444,7 @@ fn plan_entry(plan: Plan, filter: &SyscallFilter, nr: u32) -> PlanEntry {
         },
         flags,
         // These act on their first argument, whether or not a plan says so.
-        fd_arg: if flags & (call::ACCEPT | call::BIND | call::SENDS) != 0 { 0 } else { plan.fd_arg },
+        fd_arg: if flags & (call::ACCEPT | call::BIND | call::SENDS | call::CLOSE) != 0 { 0 } else { plan.fd_arg },
         pad: 0,
         captures: plan.captures.map(|c| WireSpec { arg: c.arg, kind: c.kind as u8, len: c.len }),
     }
@@ -382,6 +469,7 @@ fn call_flags(nr: libc::c_long) -> u8 {
         | libc::SYS_write
         | libc::SYS_writev
         | libc::SYS_sendfile => call::SENDS,
+        libc::SYS_close => call::CLOSE,
         _ => 0,
     }
 }

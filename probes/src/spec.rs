@@ -189,7 +189,7 @@ const fn iter(name: &'static str, over: &'static str, label: &'static str, featu
 }
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
-pub(crate) const SPECS: [Spec; 20] = [
+pub(crate) const SPECS: [Spec; 22] = [
     tp("on_set_state", "inet_sock_set_state", "tp_btf/inet_sock_set_state", "connections: states, owners, roles"),
     tp("on_destroy", "tcp_destroy_sock", "tp_btf/tcp_destroy_sock", "final counters of closed connections"),
     tp("on_send", "sock_send_length", "tp_btf/sock_send_length", "bytes sent, turns"),
@@ -208,6 +208,8 @@ pub(crate) const SPECS: [Spec; 20] = [
     iter("iter_targets", "task", "iter/task", "identity of the processes at attach"),
     iter("iter_tag", "task_file", "iter/task_file", "owners of sockets that existed before"),
     iter("iter_announce", "task_file", "iter/task_file", "sockets that existed before"),
+    iter("iter_tcp_announce", "tcp", "iter/tcp", "connections that wait to be accepted at attach"),
+    iter("iter_tcp_final", "tcp", "iter/tcp", "final counters of connections without a descriptor"),
     iter("iter_final", "task_file", "iter/task_file", "final counters of open sockets"),
     Spec { name: "flow_filter", hook: Hook::SocketFilter, label: "socket", feature: "packets of the targets only" },
 ];

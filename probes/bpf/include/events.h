@@ -19,7 +19,8 @@
 	X(8, ACCEPT, ev_accept) \
 	X(9, RETRANSMIT, ev_retransmit) \
 	X(10, DROP, ev_drop) \
-	X(11, RESET, ev_reset)
+	X(11, RESET, ev_reset) \
+	X(12, CLOSED, ev_closed)
 
 enum event_kind {
 #define X(id, name, type) KIND_##name = id,
@@ -73,6 +74,7 @@ enum role {
 #define CALL_FORK 8
 #define CALL_NORETURN 16
 #define CALL_SENDS 32
+#define CALL_CLOSE 64
 
 /* core::syscall::CaptureKind */
 enum capture_kind {
@@ -218,6 +220,12 @@ struct ev_accept {
 	struct ev_header h;
 	u64 cookie;
 	u64 entered;
+};
+
+/* The last descriptor of a UDP socket was closed. */
+struct ev_closed {
+	struct ev_header h;
+	u64 cookie;
 };
 
 struct ev_retransmit {
