@@ -69,6 +69,9 @@ enum Early {
 /// Events that wait for their socket; the oldest makes room.
 const MAX_EARLY: usize = 256;
 
+/// Calls that take a connection from a listener.
+pub(crate) const ACCEPTING: [&str; 2] = ["accept", "accept4"];
+
 /// Listening sockets held at once.
 const MAX_LISTENERS: usize = 16_384;
 
@@ -127,6 +130,10 @@ pub struct Core {
     promised: VecDeque<(SocketCookie, ConnId)>,
     /// Numbers of the calls that open connections.
     opening: [Option<u32>; 4],
+    /// Numbers of the calls that take connections from a listener.
+    accepting: [Option<u32>; 2],
+    /// What was accepted last: thread, when it entered the call, and the connection's socket.
+    accepted: VecDeque<(u32, MonoNs, SocketCookie)>,
     /// Until then the full table isn't searched again for what could make room.
     no_room_until: MonoNs,
     /// Grows with every loss: whoever has seen two values of it may be incomplete.
@@ -150,6 +157,8 @@ impl Core {
             done: Done::new(max_connections),
             promised: VecDeque::new(),
             opening: ["connect", "sendto", "sendmsg", "sendmmsg"].map(syscall::number),
+            accepting: ACCEPTING.map(syscall::number),
+            accepted: VecDeque::new(),
             no_room_until: MonoNs::default(),
             loss_epoch: 0,
             totals: Totals::default(),
@@ -186,7 +195,13 @@ impl Core {
             EventKind::Syscall(s) => self.syscall(t, s, out),
             EventKind::Socket(s) => self.socket(t, &s, out),
             EventKind::SocketIo(io) => self.socket_io(t, io, out),
-            EventKind::Accept { task, cookie, entered: _ } => self.accept(t, task, cookie, out),
+            EventKind::Accept { task, cookie, entered } => {
+                if self.accepted.len() >= MAX_EARLY {
+                    self.accepted.pop_front();
+                }
+                self.accepted.push_back((task.tid, entered, cookie));
+                self.accept(t, task, cookie, out);
+            }
             EventKind::Retransmit(r) => self.retransmit(t, &r, out),
             EventKind::Drop(d) => self.dropped(t, &d, out),
             EventKind::Reset { cookie, netns, tuple, direction, reason } => {
@@ -270,10 +285,16 @@ impl Core {
     fn syscall(&mut self, t: MonoNs, s: Box<SyscallEvent>, out: &mut Vec<Fact>) {
         self.totals.syscalls += 1;
         let who = self.processes.who(s.task);
-        let conn = s.cookie.and_then(|cookie| match self.conn_of(cookie) {
-            None if self.opening.contains(&Some(s.nr)) => self.promise(cookie),
-            known => known,
-        });
+        let conn = if self.accepting.contains(&Some(s.nr)) {
+            // The descriptor is the listener's; the story is that of what came out of it.
+            let call = |a: &&(u32, MonoNs, SocketCookie)| (a.0, a.1) == (s.task.tid, s.entered);
+            self.accepted.iter().rev().find(call).and_then(|a| self.conn_of(a.2))
+        } else {
+            s.cookie.and_then(|cookie| match self.conn_of(cookie) {
+                None if self.opening.contains(&Some(s.nr)) => self.promise(cookie),
+                known => known,
+            })
+        };
         out.push(Fact { t, who: Some(who), conn, kind: FactKind::Syscall(s) });
     }
 

@@ -3,7 +3,9 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use crate::core::ACCEPTING;
 use crate::event::{Event, EventKind};
+use crate::syscall;
 use crate::time::MonoNs;
 
 /// How long an event waits behind the slowest source: sources are in order only this far.
@@ -38,6 +40,7 @@ pub struct Merger {
     released: MonoNs,
     max_waiting: usize,
     stats: MergeStats,
+    accepting: [Option<u32>; 2],
 }
 
 impl Default for Merger {
@@ -61,6 +64,7 @@ impl Merger {
             released: MonoNs::default(),
             max_waiting: max_waiting.max(1),
             stats: MergeStats::default(),
+            accepting: ACCEPTING.map(syscall::number),
         }
     }
 
@@ -79,7 +83,7 @@ impl Merger {
         if !self.sources.iter().any(|(s, _)| *s == source) {
             self.sources.push((source, MonoNs::default()));
         }
-        let at = place(&event);
+        let at = self.place(&event);
         if at < self.released {
             self.stats.late += 1;
         }
@@ -135,6 +139,19 @@ impl Merger {
         self.stats
     }
 
+    /// Where an event stands in the story. A short syscall stands where it was entered, before what it caused; a long
+    /// one where it returned, since nobody can wait that long. accept(2) causes nothing: it stands after what it took.
+    fn place(&self, event: &Event) -> MonoNs {
+        match &event.kind {
+            EventKind::Syscall(s)
+                if event.t.since(s.entered).0 <= HOLD_NS && !self.accepting.contains(&Some(s.nr)) =>
+            {
+                s.entered.min(event.t)
+            }
+            _ => event.t,
+        }
+    }
+
     fn take(&mut self) -> Option<Event> {
         let Reverse(w) = self.heap.pop()?;
         self.released = self.released.max(w.at);
@@ -182,15 +199,6 @@ impl PartialOrd for Waiting {
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())
-    }
-}
-
-/// Where an event stands in the story. A short syscall stands where it was entered, before what it caused; a long
-/// one where it returned, since nobody can wait that long.
-fn place(event: &Event) -> MonoNs {
-    match &event.kind {
-        EventKind::Syscall(s) if event.t.since(s.entered).0 <= HOLD_NS => s.entered.min(event.t),
-        _ => event.t,
     }
 }
 

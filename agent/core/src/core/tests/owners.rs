@@ -115,3 +115,27 @@ fn a_syscall_is_told_under_its_connection() {
     assert_eq!(s.story(), ["c1 Syscall", "Syscall"]);
     assert_eq!(s.facts[0].who.as_ref().map(|w| (w.tid, &*w.comm)), Some((14, "api")));
 }
+
+#[test]
+fn an_accept_call_is_told_under_what_it_took() {
+    let mut s = Script::new();
+    s.socket(0, listen(1, "0.0.0.0:80"));
+    s.socket(MS, state(7, SERVER, CLIENT, TcpState::SynRecv, TcpState::Established));
+    let entered = MonoNs(100);
+    let accept = EventKind::Accept { task: task(10), cookie: SocketCookie(7), entered };
+    s.event(4 * MS, accept);
+    let call = crate::event::SyscallEvent {
+        task: task(10),
+        nr: crate::syscall::number("accept4").expect("every machine has it"),
+        args: [0; 6],
+        ret: Some(9),
+        entered,
+        cookie: Some(SocketCookie(1)),
+        captures: Vec::new(),
+    };
+    let failed = crate::event::SyscallEvent { entered: MonoNs(5 * MS), ret: Some(-11), ..call.clone() };
+    s.facts.clear();
+    s.event(4 * MS + 1, EventKind::Syscall(Box::new(call)));
+    s.event(5 * MS + 1, EventKind::Syscall(Box::new(failed)));
+    assert_eq!(s.story(), ["c1 Syscall", "Syscall"]);
+}
