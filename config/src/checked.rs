@@ -17,11 +17,14 @@ const MOST_ENTRIES: usize = 4096;
 /// Most bytes of a list or map of strings.
 const MOST_STRING_BYTES: usize = 64 << 10;
 
+type FromNumber<T> = fn(u64) -> Result<T, String>;
+type FromText<T> = fn(&str) -> Result<T, String>;
+
 /// Reads a scalar by one of two functions; `None` where it can't be that.
 struct Scalar<T> {
     expecting: &'static str,
-    number: Option<fn(u64) -> Result<T, String>>,
-    text: Option<fn(&str) -> Result<T, String>>,
+    number: Option<FromNumber<T>>,
+    text: Option<FromText<T>>,
 }
 
 impl<T> de::Visitor<'_> for Scalar<T> {

@@ -85,7 +85,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = SIZES[..3].iter().find(|(_, scale)| self.0 >= *scale && self.0 % scale == 0);
+        let exact = SIZES[..3].iter().find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale));
         match exact {
             Some((unit, scale)) => write!(f, "{}{unit}", self.0 / scale),
             None => write!(f, "{}", self.0),
@@ -99,7 +99,7 @@ impl fmt::Display for Time {
         if ns == 0 {
             return f.write_str("0s");
         }
-        let exact = TIMES.iter().find(|(_, scale)| ns % scale == 0);
+        let exact = TIMES.iter().find(|(_, scale)| ns.is_multiple_of(*scale));
         let (unit, scale) = exact.copied().unwrap_or(("ns", 1));
         write!(f, "{}{unit}", ns / scale)
     }

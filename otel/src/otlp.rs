@@ -60,7 +60,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 enum Way {
     Grpc { channel: Channel, metadata: MetadataMap, gzip: bool },
-    Http { client: Http, uri: http::Uri, headers: http::HeaderMap, gzip: bool },
+    Http { client: Box<Http>, uri: http::Uri, headers: http::HeaderMap, gzip: bool },
     File(JsonFile),
 }
 
@@ -81,7 +81,7 @@ impl Client {
                 gzip,
             },
             (Destination::Collector { uri, protocol: Protocol::HttpProtobuf }, _) => Way::Http {
-                client: http_client(uri)?,
+                client: Box::new(http_client(uri)?),
                 uri: uri.clone(),
                 headers: headers(uri, &options.headers, gzip)?,
                 gzip,
