@@ -113,8 +113,11 @@ impl Analyser {
             fwd.isn = Some(seq);
             verdicts.insert(Verdicts::REUSED_PORTS);
         }
-        // A first segment that is no SYN follows an unseen one.
+        // A first segment that is no SYN follows an unseen one; so does what is acknowledged first.
         fwd.isn.get_or_insert(if s.has(tcp_flags::SYN) { seq } else { seq.minus(1) });
+        if s.has(tcp_flags::ACK) {
+            rev.isn.get_or_insert(s.ack.minus(1));
+        }
 
         let mut out = Analysis::default();
         verdicts.insert(window_verdicts(fwd, rev, &s));
@@ -172,7 +175,7 @@ fn nonzero(ns: u64) -> Option<DurationNs> {
 
 /// Bytes sent and neither acknowledged nor selectively acknowledged.
 fn bytes_in_flight(fwd: &Half, rev: &Half, s: &Seen) -> Option<u32> {
-    let (first, end) = fwd.unacked.span()?;
+    let (first, end) = fwd.unacked.span(fwd.isn.unwrap_or_default())?;
     let sacked: u32 =
         rev.sack.iter().map(|(left, right)| right.wrapping_sub(*left)).fold(0, u32::wrapping_add);
     let not_a_byte = u32::from(s.has(tcp_flags::SYN | tcp_flags::FIN));
@@ -235,11 +238,15 @@ fn is_duplicate_ack(fwd: &Half, s: &Seen) -> bool {
 
 /// Tells retransmissions of every kind from late segments.
 fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdicts {
-    let Some(next) = fwd.next else { return Verdicts::NONE };
     if s.len > 0 && rev.last_ack.0 != 0 && s.end.le(rev.last_ack) {
         return Verdicts::RETRANSMISSION | Verdicts::SPURIOUS_RETRANSMISSION;
     }
-    if !s.seq.lt(next) || (s.len == 0 && !s.has(tcp_flags::SYN | tcp_flags::FIN)) {
+    let Some(next) = fwd.next else { return Verdicts::NONE };
+    // One before the next is where keep-alives are, whatever their length.
+    if !s.seq.lt(next)
+        || (s.seq == next.minus(1) && !s.is_control())
+        || (s.len == 0 && !s.has(tcp_flags::SYN | tcp_flags::FIN))
+    {
         return Verdicts::NONE;
     }
     if rev.dup_acks >= FAST_RETRANSMISSION_DUP_ACKS
@@ -266,8 +273,11 @@ fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
         fwd.next_t_ns = s.t_ns;
     }
     fwd.sent(s.seq, before, gap, s.ack != fwd.last_ack);
+    if verdicts.intersects(Verdicts::DUPLICATE_ACK) {
+        fwd.repeated_ack();
+    }
     if s.end != s.seq && !fwd.unacked.has(s.seq, s.end) {
-        fwd.unacked.push(s.seq, s.end, s.t_ns);
+        fwd.unacked.push(s.seq, s.end, s.t_ns, fwd.isn.unwrap_or(s.seq));
     }
     // The field counts even without ACK (the guide: "always updated for each packet").
     if fwd.last_ack != s.ack {

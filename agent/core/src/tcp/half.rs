@@ -29,7 +29,7 @@ pub(super) struct Half {
     acknowledgeable: Option<SeqNum>,
     /// The peer acknowledged more than was captured: what it can acknowledge is unknown until this end shows
     /// where it is.
-    overtaken: bool,
+    is_overtaken: bool,
     /// Acknowledgement number of the last segment, 0 before there was one.
     pub last_ack: SeqNum,
     /// Stamp of that segment.
@@ -58,8 +58,14 @@ impl Half {
 
     /// Such an acknowledgement came: it isn't to be told again for the same gap.
     pub fn acknowledged_unseen(&mut self) {
-        self.overtaken |= self.acknowledgeable == self.next;
-        self.acknowledgeable = if self.overtaken { None } else { self.next };
+        self.is_overtaken |= self.acknowledgeable == self.next;
+        self.acknowledgeable = if self.is_overtaken { None } else { self.next };
+    }
+
+    /// This end only repeated an acknowledgement: what it sent isn't followed further until it says something new.
+    pub fn repeated_ack(&mut self) {
+        self.is_overtaken = true;
+        self.acknowledgeable = self.acknowledgeable.filter(|_| self.acknowledgeable != self.next);
     }
 
     /// A segment was sent from `seq`, when `before` was the next number expected: `gap` if it left some out,
@@ -69,13 +75,13 @@ impl Half {
             self.acknowledgeable = self.next;
             return;
         }
-        if gap {
+        if gap || (before != Some(seq) && before != self.next) {
             self.acknowledgeable = self.acknowledgeable.or(before);
         } else if self.acknowledgeable == Some(seq) {
-            self.acknowledgeable = self.next;
+            self.acknowledgeable = self.next.filter(|_| !self.is_overtaken);
         }
-        if self.overtaken && new_ack {
-            self.overtaken = false;
+        if self.is_overtaken && new_ack {
+            self.is_overtaken = false;
             self.acknowledgeable = self.acknowledgeable.or(self.next);
         }
     }

@@ -89,6 +89,9 @@ impl Streams {
         }
         let syn = seg.flags & tcp_flags::SYN != 0;
         stream.first_seq[at].get_or_insert(if syn { seg.seq } else { seg.seq.wrapping_sub(1) });
+        if seg.flags & tcp_flags::ACK != 0 {
+            stream.first_seq[1 - at].get_or_insert(seg.ack.wrapping_sub(1));
+        }
         (stream, at, reused)
     }
 

@@ -43,11 +43,12 @@ impl UnackedList {
     }
 
     /// Adds a segment. Where the list is full the segment is only counted.
-    pub fn push(&mut self, seq: SeqNum, end: SeqNum, t_ns: u64) {
+    pub fn push(&mut self, seq: SeqNum, end: SeqNum, t_ns: u64, isn: SeqNum) {
         if self.list.len() >= MAX_UNACKED {
             self.overflow += 1;
             return;
         }
+        self.disordered |= seq.lt(isn);
         if let Some(last) = self.list.back() {
             self.disordered |= seq.lt(last.seq) || end.lt(last.end);
         }
@@ -83,14 +84,15 @@ impl UnackedList {
         self.list.front().map(|u| u.t_ns)
     }
 
-    /// First and last sequence number in flight (the last one exclusive).
-    pub fn span(&self) -> Option<(SeqNum, SeqNum)> {
+    /// First and last sequence number in flight (the last one exclusive). What comes before `isn` counts only
+    /// where there is nothing else: it can't be of this connection.
+    pub fn span(&self, isn: SeqNum) -> Option<(SeqNum, SeqNum)> {
         let (first, last) = (self.list.front()?, self.list.back()?);
         if !self.disordered {
             return Some((first.seq, last.end));
         }
         Some(self.list.iter().fold((first.seq, first.end), |(lo, hi), u| {
-            (if u.seq.lt(lo) { u.seq } else { lo }, if u.end.gt(hi) { u.end } else { hi })
+            (if u.seq.since(isn) < lo.since(isn) { u.seq } else { lo }, if u.end.gt(hi) { u.end } else { hi })
         }))
     }
 
