@@ -168,22 +168,28 @@ static __always_inline u32 user_u32(u64 addr)
 	return v;
 }
 
-static __always_inline u64 arg_of(const struct inflight *in, u32 i)
+static __always_inline u64 arg_of(const u64 *args, u32 i)
 {
-	return i < 6 ? in->args[i] : 0;
+	/* Keeps the bound on the register that indexes, where the verifier looks for it. */
+	barrier_var(i);
+	return i < 6 ? args[i] : 0;
 }
 
 #define CLAMP32(n) ((n) > 0x7fffffff ? 0x7fffffff : (u32)(n))
 
-static __always_inline u32 capture(u32 off, const struct capture_spec *spec, const struct inflight *in, s64 ret,
-				   u8 call)
+/* One capture of the plan, for the call whose arguments are in the scratch record. spec: struct capture_spec. */
+__noinline u32 capture(u32 off, u32 spec, s64 ret, u32 call)
 {
-	u32 arg = spec->arg, tag = arg | (u32)spec->kind << 8, n;
-	u64 addr = arg_of(in, arg), len = arg_of(in, spec->len);
-	u64 moved = ret > 0 ? ret : 0;
+	u32 arg = spec & 0xff, kind = spec >> 8 & 0xff, operand = spec >> 16, tag = spec & 0xffff, n;
+	struct scratch *s = scratch();
+	u64 moved = ret > 0 ? ret : 0, addr, len;
 	struct user_msghdr m;
 
-	switch (spec->kind) {
+	if (!s || kind == CAPTURE_NONE)
+		return off;
+	addr = arg_of(s->e.args, arg);
+	len = arg_of(s->e.args, operand);
+	switch (kind) {
 	case CAPTURE_CSTRING:
 		if ((call & CALL_EXEC) && ret >= 0)
 			return off;
@@ -218,7 +224,7 @@ static __always_inline u32 capture(u32 off, const struct capture_spec *spec, con
 #endif
 		return n ? capture_bytes(off, tag, addr, n, 32 * 16) : off;
 	case CAPTURE_FIXED:
-		return addr ? capture_bytes(off, tag, addr, spec->len, spec->len) : off;
+		return addr ? capture_bytes(off, tag, addr, operand, operand) : off;
 	case CAPTURE_FIXED_BY_PTR_LEN:
 		return addr && len && ret >= 0 ? capture_bytes(off, tag, addr, user_u32(len), cfg_string_limit) : off;
 	case CAPTURE_STRING_ARRAY:
@@ -269,6 +275,11 @@ static __always_inline bool look_up_fd(struct inflight *in, int fd)
 	return true;
 }
 
+static __always_inline u32 spec_word(const struct capture_spec *spec)
+{
+	return spec->arg | (u32)spec->kind << 8 | (u32)spec->len << 16;
+}
+
 static __always_inline void emit_syscall(struct inflight *in, const struct plan_entry *plan, s64 ret, bool returned)
 {
 	u32 off = 0, len, kind = KIND_SYSCALL;
@@ -276,6 +287,7 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 
 	if (!s)
 		return;
+	__builtin_memcpy(s->e.args, in->args, sizeof(s->e.args));
 	if ((plan->flags & CALL_EXEC) && returned && ret >= 0) {
 		u32 n = in->exec_len < EXEC_NAME_MAX ? in->exec_len : 0;
 
@@ -285,16 +297,15 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 		off = sizeof(struct capture_header) + n;
 	}
 	if (returned) {
-		off = capture(off, &plan->captures[0], in, ret, plan->flags);
-		off = capture(off, &plan->captures[1], in, ret, plan->flags);
-		off = capture(off, &plan->captures[2], in, ret, plan->flags);
+		off = capture(off, spec_word(&plan->captures[0]), ret, plan->flags);
+		off = capture(off, spec_word(&plan->captures[1]), ret, plan->flags);
+		off = capture(off, spec_word(&plan->captures[2]), ret, plan->flags);
 	}
 	if (off > SCRATCH_DATA + 2 * STRING_MAX)
 		return;
 	s->e.h.t = bpf_ktime_get_ns();
 	s->e.h.kind = KIND_SYSCALL;
 	set_task(&s->e.h);
-	__builtin_memcpy(s->e.args, in->args, sizeof(s->e.args));
 	s->e.ret = ret;
 	s->e.entered = in->entered;
 	s->e.cookie = in->cookie;
@@ -314,7 +325,8 @@ static __always_inline struct plan_entry *plan_of(u32 nr)
 /* Everybody's syscalls pass here: one look at an array ends it for those who are no target. */
 static __always_inline bool maybe_target(void)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, slot = tgid % HINT_SLOTS;
+	/* Newer verifiers inline this helper, which the one for the ids isn't. */
+	u32 slot = (u32)bpf_get_current_task_btf()->tgid % HINT_SLOTS;
 	u32 *hint = bpf_map_lookup_elem(&target_hints, &slot);
 
 	return hint && *hint;
@@ -345,7 +357,7 @@ int on_sys_enter(u64 *ctx)
 	in->is_socket = 0;
 	/* close's descriptor is gone at the exit. */
 	if (plan->fd_arg >= 0)
-		look_up_fd(in, (int)arg_of(in, plan->fd_arg));
+		look_up_fd(in, (int)arg_of(in->args, plan->fd_arg));
 	in->exec_len = 0;
 	in->nr = nr;
 	in->entered = bpf_ktime_get_ns();
@@ -437,7 +449,7 @@ int on_sys_exit(u64 *ctx)
 		in->entered = target->since_ns;
 		in->nr = nr;
 		if (plan->fd_arg >= 0)
-			look_up_fd(in, (int)arg_of(in, plan->fd_arg));
+			look_up_fd(in, (int)arg_of(in->args, plan->fd_arg));
 	}
 	/* The call itself may have been what gave the socket its cookie. */
 	sk = (struct sock *)in->sock;

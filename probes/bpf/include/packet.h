@@ -23,16 +23,18 @@ struct packet {
  */
 static __always_inline bool parse_packet(struct packet *p, struct sk_buff *skb)
 {
-	u8 *head = skb->head, *ip = head + skb->network_header;
+	u16 network_header = BPF_CORE_READ(skb, network_header);
+	__be16 protocol = BPF_CORE_READ(skb, protocol);
+	u8 *ip = BPF_CORE_READ(skb, head) + network_header;
 	u32 off, ip_len, doff = 8, bytes;
 	__be16 ports[2];
 	u8 proto, b[8];
 	s32 above;
 
-	if (skb->network_header == 0xffff)
+	if (network_header == 0xffff)
 		return false;
 	__builtin_memset(p, 0, sizeof(*p));
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	if (protocol == bpf_htons(ETH_P_IP)) {
 		struct {
 			u8 vihl, tos;
 			__be16 tot_len, id, frag;
@@ -50,7 +52,7 @@ static __always_inline bool parse_packet(struct packet *p, struct sk_buff *skb)
 		proto = h.proto;
 		map_v4(p->tuple.local, h.saddr);
 		map_v4(p->tuple.remote, h.daddr);
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		struct {
 			__be32 flow;
 			__be16 payload_len;
@@ -105,7 +107,7 @@ static __always_inline bool parse_packet(struct packet *p, struct sk_buff *skb)
 		p->tcp_flags = b[1];
 	}
 	/* skb->data may stand before, at or behind the transport header; the distance is signed. */
-	above = (s32)skb->len - (s32)((s64)(ip + off) - (s64)skb->data) - (s32)doff;
+	above = (s32)BPF_CORE_READ(skb, len) - (s32)((s64)(ip + off) - (s64)BPF_CORE_READ(skb, data)) - (s32)doff;
 	bytes = above > 0 ? above : 0;
 	/* A short frame may still carry its padding. */
 	if (ip_len >= off + doff && ip_len - off - doff < bytes)
@@ -116,7 +118,7 @@ static __always_inline bool parse_packet(struct packet *p, struct sk_buff *skb)
 
 static __always_inline u32 segments_of(struct sk_buff *skb)
 {
-	struct skb_shared_info *info = (void *)(skb->head + skb->end);
+	struct skb_shared_info *info = (void *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end));
 	u16 n = 0;
 
 	bpf_core_read(&n, sizeof(n), &info->gso_segs);
