@@ -53,6 +53,11 @@ impl Held {
         }
     }
 
+    /// The command, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()

@@ -143,7 +143,7 @@ impl Engine {
             return None;
         }
         let since = *self.targets_gone.get_or_insert(now);
-        let over = self.core.open_connections() == 0 && self.merger.is_empty();
+        let over = self.core.unclosed_connections() == 0 && self.merger.is_empty();
         (over || now.since(since).0 >= AFTERMATH_NS).then_some(Ended::Targets)
     }
 

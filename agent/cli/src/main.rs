@@ -21,14 +21,20 @@ mod targets;
 mod trace;
 mod units;
 
+use std::fmt;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    log_to_stderr();
     let done = match cli.command {
         Command::Attach(args) => cmd::attach::main(args),
         Command::Run(args) => cmd::run::main(args),
@@ -41,5 +47,36 @@ fn main() -> ExitCode {
             sinks::warn(&failure.to_string());
             ExitCode::from(failure.code())
         }
+    }
+}
+
+/// What the libraries report (the exporter's state, mostly) goes where our own warnings go; TRACENET_LOG sets how
+/// much, in the words of `EnvFilter`.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into())
+        .with_env_var("TRACENET_LOG")
+        .try_from_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,tracenet_otel=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .event_format(Line)
+        .init();
+}
+
+/// `tracenet: message`, as every line of ours on standard error.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        to.write_str("tracenet: ")?;
+        ctx.field_format().format_fields(to.by_ref(), event)?;
+        to.write_char('\n')
     }
 }

@@ -30,6 +30,7 @@ const MAX_BASES: usize = 65_536;
 pub struct Story {
     options: StoryOptions,
     clock: ClockOffset,
+    latest: MonoNs,
     second: Option<u64>,
     second_text: String,
     /// First sequence number of each direction (out, in), as tcpdump counts from.
@@ -42,6 +43,7 @@ impl Story {
         Self {
             options,
             clock: ClockOffset::default(),
+            latest: MonoNs::default(),
             second: None,
             second_text: String::new(),
             bases: FxHashMap::default(),
@@ -64,8 +66,11 @@ impl Story {
         }
         let shown = match &fact.kind {
             FactKind::Syscall(call) => call.entered,
+            // A turn is over when the next one begins: told late, at the time of what was told last.
+            FactKind::Turn(_) => fact.t.max(self.latest),
             _ => fact.t,
         };
+        self.latest = self.latest.max(shown);
         self.stamp(shown, out);
         if let Some(conn) = fact.conn {
             paint.start(out, Ink::Conn);
@@ -78,7 +83,7 @@ impl Story {
             FactKind::Syscall(call) => {
                 self.who(fact, out);
                 out.push(' ');
-                syscall::render(call, &self.options.syscalls, out);
+                syscall::render_timed(call, fact.t, &self.options.syscalls, out);
             }
             FactKind::Packet(p) => self.packet(fact.conn, p, out),
             other => self.other(fact, other, out),
@@ -121,13 +126,14 @@ impl Story {
                     Role::Server => ("<-", "server"),
                 };
                 self.who(fact, out);
-                let _ = write!(
-                    out,
-                    " {} {side} {} {arrow} {}",
-                    tuple.transport.as_str(),
-                    tuple.local,
-                    tuple.remote
-                );
+                let _ = write!(out, " {} {side} ", tuple.transport.as_str());
+                if tuple.local.port() == 0 {
+                    // The kernel chooses it between here and the first packet.
+                    let _ = write!(out, "{}", tuple.local.ip());
+                } else {
+                    let _ = write!(out, "{}", tuple.local);
+                }
+                let _ = write!(out, " {arrow} {}", tuple.remote);
                 if *before {
                     out.push_str(" (opened before)");
                 }

@@ -51,7 +51,8 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
     let signals = signals::block()?;
     let targets = match &what {
         What::Live => targets::live(&config.targets.pids, config.targets.follow)?,
-        What::Command(held) => vec![targets::of(held.pid())?],
+        // It is a copy of tracenet still; people know it by its command.
+        What::Command(held) => vec![Target { comm: held.name().to_owned(), ..targets::of(held.pid())? }],
     };
     let mut sinks = Sinks::open(config)?;
     let (to, inbox) = bounded(INBOX_BATCHES);

@@ -14,7 +14,7 @@ use crate::conn::Conn;
 use crate::event::{Event, EventKind, LossSource, SocketIo, SyscallEvent, Task};
 use crate::fact::{ConnSummary, Fact, FactKind, Who};
 use crate::flow::{FlowKey, LocalIndex};
-use crate::key::{ConnId, SocketCookie};
+use crate::key::{ConnId, SocketCookie, Transport};
 use crate::process::{ProcessTable, TargetStatus};
 use crate::syscall;
 use crate::time::MonoNs;
@@ -266,6 +266,13 @@ impl Core {
     /// Connections in view whose end has not been told.
     pub fn open_connections(&self) -> usize {
         self.table.iter().filter(|c| c.announced).count()
+    }
+
+    /// TCP connections in view that the kernel has not closed yet.
+    pub fn unclosed_connections(&self) -> usize {
+        let unclosed =
+            |c: &&Conn| c.announced && !c.destroyed && c.closed.is_none() && c.tuple.transport == Transport::Tcp;
+        self.table.iter().filter(unclosed).count()
     }
 
     /// Connections that are over (after [`finish`](Self::finish): all), in the order of their ids.
