@@ -5,7 +5,6 @@ use tracenet_collectors::netns;
 use tracenet_collectors::process::{Proc, ProcessError};
 
 use crate::failure::Failure;
-use crate::sinks;
 use crate::units::Count;
 
 /// A process to trace.
@@ -38,41 +37,31 @@ impl Target {
     }
 }
 
-/// The named processes that live; with `follow` their descendants too. One that is gone is warned of, unless it
-/// was the only one.
+/// The named processes; with `follow` their descendants too. One that does not exist is an error: half a story is
+/// not what was asked for.
 pub fn live(pids: &[u32], follow: bool) -> Result<Vec<Target>, Failure> {
     let proc = Proc::default();
-    let mut wanted = Vec::new();
-    for &pid in pids {
-        wanted.push((pid, true));
-        if follow {
-            wanted.extend(proc.descendants(pid).into_iter().map(|child| (child, false)));
-        }
-    }
     let mut targets: Vec<Target> = Vec::new();
-    let mut missing = None;
-    for (pid, named) in wanted {
-        match of(pid) {
-            Ok(t) if targets.iter().any(|known| known.pid == t.pid) => {}
-            Ok(t) => targets.push(t),
-            Err(e @ Failure::NotFound(_)) if named => {
-                if let Some(earlier) = missing.replace(e) {
-                    sinks::warn(&earlier.to_string());
-                }
+    let mut add = |t: Target| {
+        if targets.iter().all(|known| known.pid != t.pid) {
+            targets.push(t);
+        }
+    };
+    for &pid in pids {
+        add(of(pid)?);
+        if !follow {
+            continue;
+        }
+        for child in proc.descendants(pid) {
+            match of(child) {
+                Ok(t) => add(t),
+                // It may end while we look.
+                Err(Failure::NotFound(_)) => {}
+                Err(e) => return Err(e),
             }
-            // A child may end while we look.
-            Err(Failure::NotFound(_)) => {}
-            Err(e) => return Err(e),
         }
     }
-    match (targets.is_empty(), missing) {
-        (true, Some(e)) => Err(e),
-        (_, Some(e)) => {
-            sinks::warn(&format!("{e}; going on with the others"));
-            Ok(targets)
-        }
-        (_, None) => Ok(targets),
-    }
+    Ok(targets)
 }
 
 /// One process.
