@@ -238,7 +238,7 @@ fn is_duplicate_ack(fwd: &Half, s: &Seen) -> bool {
 
 /// Tells retransmissions of every kind from late segments.
 fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdicts {
-    if s.len > 0 && rev.last_ack.0 != 0 && s.end.le(rev.last_ack) {
+    if s.len > 0 && rev.last_ack.0 != 0 && s.seq.plus(s.len).le(rev.last_ack) {
         return Verdicts::RETRANSMISSION | Verdicts::SPURIOUS_RETRANSMISSION;
     }
     let Some(next) = fwd.next else { return Verdicts::NONE };
@@ -249,7 +249,8 @@ fn sent_again(fwd: &Half, rev: &Half, s: &Seen, out_of_order_ns: u64) -> Verdict
     {
         return Verdicts::NONE;
     }
-    if rev.dup_acks >= FAST_RETRANSMISSION_DUP_ACKS
+    // tshark takes an acknowledgement of unseen data for duplicate ACKs of the other side, too.
+    if (rev.dup_acks >= FAST_RETRANSMISSION_DUP_ACKS || rev.was_outrun)
         && rev.last_ack == s.seq
         && s.t_ns.wrapping_sub(rev.last_ack_t_ns) < FAST_RETRANSMISSION_NS
     {

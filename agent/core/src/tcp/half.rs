@@ -30,6 +30,8 @@ pub(super) struct Half {
     /// The peer acknowledged more than was captured: what it can acknowledge is unknown until this end shows
     /// where it is.
     is_overtaken: bool,
+    /// The peer acknowledged unseen data since this end last acknowledged something new.
+    pub was_outrun: bool,
     /// Acknowledgement number of the last segment, 0 before there was one.
     pub last_ack: SeqNum,
     /// Stamp of that segment.
@@ -58,6 +60,8 @@ impl Half {
 
     /// Such an acknowledgement came: it isn't to be told again for the same gap.
     pub fn acknowledged_unseen(&mut self) {
+        self.was_outrun = true;
+        self.dup_acks = 0;
         self.is_overtaken |= self.acknowledgeable == self.next;
         self.acknowledgeable = if self.is_overtaken { None } else { self.next };
     }
@@ -71,6 +75,7 @@ impl Half {
     /// A segment was sent from `seq`, when `before` was the next number expected: `gap` if it left some out,
     /// `new_ack` if it acknowledges something else than the one before. `next` is up to date.
     pub fn sent(&mut self, seq: SeqNum, before: Option<SeqNum>, gap: bool, new_ack: bool) {
+        self.was_outrun &= !new_ack;
         if before.is_none() {
             self.acknowledgeable = self.next;
             return;
