@@ -10,6 +10,9 @@ pub mod streams;
 mod unacked;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use analyser::Analyser;
 pub use streams::{StreamSegment, Streams};
 pub use unacked::MAX_UNACKED;

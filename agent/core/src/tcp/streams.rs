@@ -21,12 +21,17 @@ struct Stream {
 
 /// All streams of one capture.
 ///
-/// The table grows by one entry for each pair of addresses; [`Streams::forget`] frees one that is closed.
+/// The table has one entry for each pair of addresses, [`MAX_STREAMS`] at most: then an arbitrary one gives way,
+/// and is counted. [`Streams::forget`] frees one that is closed.
 #[derive(Debug, Default)]
 pub struct Streams {
     table: FxHashMap<(SocketAddr, SocketAddr), Stream>,
     count: u32,
+    evicted: u64,
 }
+
+/// Most streams that are followed at once.
+pub const MAX_STREAMS: usize = 1 << 20;
 
 /// What was found of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,11 @@ impl Streams {
     /// Streams numbered so far.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Streams that gave way to others before they were forgotten: a later segment of theirs opens a new stream.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// Takes the next segment of the capture (see [`Analyser::segment`] for `t_ns` and `payload_len`).
@@ -75,6 +85,13 @@ impl Streams {
 
     fn place(&mut self, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> (&mut Stream, usize, bool) {
         let (key, at) = if src <= dst { ((src, dst), 0) } else { ((dst, src), 1) };
+        if self.table.len() >= MAX_STREAMS
+            && !self.table.contains_key(&key)
+            && let Some(other) = self.table.keys().next().copied()
+        {
+            self.table.remove(&other);
+            self.evicted += 1;
+        }
         let count = &mut self.count;
         let mut open = || {
             let index = *count;

@@ -39,7 +39,8 @@ pub(super) struct UnackedList {
 impl UnackedList {
     /// An entry has exactly these bounds.
     pub fn has(&self, seq: SeqNum, end: SeqNum) -> bool {
-        self.list.iter().any(|u| u.seq == seq && u.end == end)
+        let beyond = !self.disordered && self.list.back().is_none_or(|last| last.end.le(seq));
+        !beyond && self.list.iter().any(|u| u.seq == seq && u.end == end)
     }
 
     /// Adds a segment. Where the list is full the segment is only counted.
