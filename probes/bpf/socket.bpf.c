@@ -7,6 +7,7 @@ int on_set_state(u64 *ctx)
 	struct sock *sk = (struct sock *)ctx[0];
 	int old_state = (int)ctx[1], new_state = (int)ctx[2];
 	struct sock_state *st;
+	struct tcp_sock *tp;
 
 	if (inet_proto(sk) != IPPROTO_TCP)
 		return 0;
@@ -39,6 +40,9 @@ int on_set_state(u64 *ctx)
 			return 0;
 		if (st->role == ROLE_UNKNOWN)
 			st->role = old_state == TCP_SYN_RECV ? ROLE_SERVER : ROLE_CLIENT;
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			st->copied_seen = tp->copied_seq;
 		if (st->role == ROLE_SERVER)
 			COUNT(counters_of(st->netns, netns_inum_of(sk)), passive_opens, 1);
 		install(sk, st);
@@ -85,8 +89,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct sock_state *st;
+	struct tcp_sock *tp;
 	struct ev_io *e;
-	bool completes;
 
 	if (len <= 0 || !inet_proto(sk))
 		return;
@@ -99,15 +103,17 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 		else
 			st->role = dir == DIR_OUT ? ROLE_CLIENT : ROLE_SERVER;
 	}
-	completes = st->role == ROLE_CLIENT ? dir == DIR_IN && st->last_dir == DIR_OUT :
-					      dir == DIR_OUT && st->last_dir == DIR_IN;
-	st->last_dir = dir;
-	if (completes)
-		__sync_fetch_and_add(&st->turns, 1);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		/* Found before something is sent: it came in unseen. */
+		if (absorb(sk, st, tp) && dir == DIR_OUT)
+			passed(st, DIR_IN);
+	} else if (dir == DIR_IN) {
+		__sync_fetch_and_add(&st->received, (u64)len);
+	}
 	if (dir == DIR_OUT)
-		__sync_fetch_and_add(&st->sent, len);
-	else
-		__sync_fetch_and_add(&st->received, len);
+		__sync_fetch_and_add(&st->sent, (u64)len);
+	passed(st, dir);
 
 	if (st->owner.tgid != tgid) {
 		own(st);

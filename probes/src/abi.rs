@@ -113,8 +113,19 @@ pub(crate) mod kind {
 
     /// Indexed by kind.
     pub(crate) const NAMES: [&str; 13] = [
-        "unknown", "target", "fork", "exec", "exit", "syscall", "socket", "io", "accept", "retransmit", "drop",
-        "reset", "closed",
+        "unknown",
+        "target",
+        "fork",
+        "exec",
+        "exit",
+        "syscall",
+        "socket",
+        "io",
+        "accept",
+        "retransmit",
+        "drop",
+        "reset",
+        "closed",
     ];
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use tracenet_core::event::{
-    Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SocketEvent, SocketIo,
-    SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
+    Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SocketEvent,
+    SocketIo, SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
 };
 use tracenet_core::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap};
 use tracenet_core::time::MonoNs;
@@ -158,7 +158,8 @@ impl Decoder {
                 let e: abi::EvClosed = abi::read(record)?;
                 // One that no event told of has no last word either.
                 if let Some(socket) = self.udp.remove(&cookie(e.cookie)?) {
-                    let last = SocketEvent { reason: SocketReason::Destroy, state: TcpState::Close, ..socket };
+                    let last =
+                        SocketEvent { reason: SocketReason::Destroy, state: TcpState::Close, ..socket };
                     push(EventKind::Socket(Box::new(last)));
                 }
             }
@@ -186,7 +187,8 @@ impl Decoder {
         if self.locations.len() >= NAMES_MAX {
             self.locations.clear();
         }
-        let s: Arc<str> = self.symbols.name(address).map_or_else(|| format!("{address:#x}").into(), Arc::from);
+        let s: Arc<str> =
+            self.symbols.name(address).map_or_else(|| format!("{address:#x}").into(), Arc::from);
         self.locations.insert(address, s.clone());
         s
     }

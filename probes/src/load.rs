@@ -252,9 +252,8 @@ pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> Option<u64> {
         info: info.as_mut_ptr() as u64,
     };
     // SAFETY: attr and info are valid for the call, and the kernel writes no more than info_len bytes.
-    let r = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attr, size_of_val(&attr))
-    };
+    let r =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attr, size_of_val(&attr)) };
     let told = usize::try_from(attr.info_len).ok()? >= size_of_val(&info);
     (r == 0 && told).then(|| info.last().copied()).flatten()
 }

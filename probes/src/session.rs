@@ -215,6 +215,7 @@ impl Session {
     /// A probe that failed later than at its load.
     fn note(&mut self, name: &str, e: &Error) {
         for status in self.status.iter_mut().filter(|s| s.name == name) {
+            status.attached = false;
             status.error = Some(e.to_string());
         }
     }
@@ -242,7 +243,11 @@ impl Session {
             match file.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(n) => buffer.extend_from_slice(chunk.get(..n).unwrap_or_default()),
-                Err(e) if matches!(e.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock) => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock
+                    ) => {}
                 Err(e) => return Err(fail(e.to_string())),
             }
             let mut rest = buffer.as_slice();
@@ -425,9 +430,7 @@ fn insert_target(
 fn fill_plan(plans: &mut Array<MapData, PlanEntry>, filter: &SyscallFilter) -> Result<()> {
     for nr in 0..MAX_NR as u32 {
         let entry = plan_entry(plan(nr), filter, nr);
-        plans
-            .set(nr, entry, 0)
-            .map_err(|e| Error::Map { map: "syscall_plan", detail: one_line(&e) })?;
+        plans.set(nr, entry, 0).map_err(|e| Error::Map { map: "syscall_plan", detail: one_line(&e) })?;
     }
     Ok(())
 }
@@ -444,7 +447,11 @@ fn plan_entry(plan: Plan, filter: &SyscallFilter, nr: u32) -> PlanEntry {
         },
         flags,
         // These act on their first argument, whether or not a plan says so.
-        fd_arg: if flags & (call::ACCEPT | call::BIND | call::SENDS | call::CLOSE) != 0 { 0 } else { plan.fd_arg },
+        fd_arg: if flags & (call::ACCEPT | call::BIND | call::SENDS | call::CLOSE) != 0 {
+            0
+        } else {
+            plan.fd_arg
+        },
         pad: 0,
         captures: plan.captures.map(|c| WireSpec { arg: c.arg, kind: c.kind as u8, len: c.len }),
     }

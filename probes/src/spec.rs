@@ -157,7 +157,6 @@ pub struct Drained {
     pub records: usize,
 }
 
-
 /// How a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hook {
@@ -180,7 +179,12 @@ pub(crate) struct Spec {
     pub(crate) feature: &'static str,
 }
 
-const fn tp(name: &'static str, tracepoint: &'static str, label: &'static str, feature: &'static str) -> Spec {
+const fn tp(
+    name: &'static str,
+    tracepoint: &'static str,
+    label: &'static str,
+    feature: &'static str,
+) -> Spec {
     Spec { name, hook: Hook::TpBtf(tracepoint), label, feature }
 }
 
@@ -190,13 +194,23 @@ const fn iter(name: &'static str, over: &'static str, label: &'static str, featu
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
 pub(crate) const SPECS: [Spec; 22] = [
-    tp("on_set_state", "inet_sock_set_state", "tp_btf/inet_sock_set_state", "connections: states, owners, roles"),
+    tp(
+        "on_set_state",
+        "inet_sock_set_state",
+        "tp_btf/inet_sock_set_state",
+        "connections: states, owners, roles",
+    ),
     tp("on_destroy", "tcp_destroy_sock", "tp_btf/tcp_destroy_sock", "final counters of closed connections"),
     tp("on_send", "sock_send_length", "tp_btf/sock_send_length", "bytes sent, turns"),
     tp("on_recv", "sock_recv_length", "tp_btf/sock_recv_length", "bytes received, turns"),
     tp("on_dev_queue", "net_dev_queue", "tp_btf/net_dev_queue", "the first packet of a new flow"),
     tp("on_retransmit", "tcp_retransmit_skb", "tp_btf/tcp_retransmit_skb", "retransmits"),
-    tp("on_retransmit_synack", "tcp_retransmit_synack", "tp_btf/tcp_retransmit_synack", "SYN/ACK retransmits"),
+    tp(
+        "on_retransmit_synack",
+        "tcp_retransmit_synack",
+        "tp_btf/tcp_retransmit_synack",
+        "SYN/ACK retransmits",
+    ),
     tp("on_kfree_skb", "kfree_skb", "tp_btf/kfree_skb", "drops"),
     tp("on_send_reset", "tcp_send_reset", "tp_btf/tcp_send_reset", "resets sent"),
     tp("on_receive_reset", "tcp_receive_reset", "tp_btf/tcp_receive_reset", "resets received"),
@@ -211,5 +225,10 @@ pub(crate) const SPECS: [Spec; 22] = [
     iter("iter_tcp_announce", "tcp", "iter/tcp", "connections that wait to be accepted at attach"),
     iter("iter_tcp_final", "tcp", "iter/tcp", "final counters of connections without a descriptor"),
     iter("iter_final", "task_file", "iter/task_file", "final counters of open sockets"),
-    Spec { name: "flow_filter", hook: Hook::SocketFilter, label: "socket", feature: "packets of the targets only" },
+    Spec {
+        name: "flow_filter",
+        hook: Hook::SocketFilter,
+        label: "socket",
+        feature: "packets of the targets only",
+    },
 ];

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracenet_core::event::{Event, EventKind, SocketEvent, SocketIo, SocketReason};
 use tracenet_core::key::{Role, SocketCookie, Transport};
-use tracenet_probes::{Error, Options, Session, SyscallFilter};
+use tracenet_probes::{Error, FlowFilter, Options, Session, SyscallFilter};
 
 const ROLE: &str = "TRACENET_PROBES_TEST_ROLE";
 const ADDRESSES: &str = "TRACENET_PROBES_TEST_ADDRESSES";
@@ -52,6 +52,20 @@ fn turns(mut stream: &TcpStream, n: usize) {
     }
 }
 
+/// The response moves into a pipe and never comes to this process: no call of the recv family tells of it.
+fn spliced_turn(mut stream: &TcpStream) {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    stream.write_all(&[b'q'; REQUEST]).unwrap();
+    let mut got = 0;
+    while got < RESPONSE {
+        let (from, to, null) = (stream.as_raw_fd(), writer.as_raw_fd(), std::ptr::null_mut());
+        // SAFETY: both descriptors are open; no offsets are passed.
+        let n = unsafe { libc::splice(from, null, to, null, RESPONSE - got, 0) };
+        got += usize::try_from(n).unwrap();
+    }
+    reader.read_exact(&mut [0; RESPONSE]).unwrap();
+}
+
 /// One connection before the attach, then IPv4, IPv6 and UDP.
 fn client(to: &[SocketAddr]) {
     let before = TcpStream::connect(to[0]).unwrap();
@@ -60,7 +74,11 @@ fn client(to: &[SocketAddr]) {
     wait_for_go();
     turns(&before, 2);
     turns(&TcpStream::connect(to[0]).unwrap(), 3);
-    turns(&TcpStream::connect(to[1]).unwrap(), 4);
+    let v6 = TcpStream::connect(to[1]).unwrap();
+    turns(&v6, 2);
+    spliced_turn(&v6);
+    spliced_turn(&v6);
+    drop(v6);
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut answer = [0; 512];
     for _ in 0..5 {
@@ -280,7 +298,11 @@ fn a_client_is_told_with_its_owner_bytes_and_turns() {
         assert_eq!(s.captures[0].full_len as usize, s.captures[0].data.len());
     }
     assert!(events.iter().any(|e| matches!(&e.kind, EventKind::Syscall(s) if s.ret.is_none())), "exit_group");
-    assert!(events.iter().any(|e| matches!(e.kind, EventKind::Exit { code, .. } if code == (EXIT_CODE as u32) << 8)));
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e.kind, EventKind::Exit { code, .. } if code == (EXIT_CODE as u32) << 8))
+    );
 }
 
 #[test]
@@ -329,7 +351,8 @@ fn a_forked_child_is_followed_from_its_first_call() {
     let servers = start_servers();
     let mut forker = Observed::start("forker", &servers);
     let pid = forker.pid();
-    let options = Options { targets: vec![pid], follow: true, syscalls: network_syscalls(), ..Options::default() };
+    let options =
+        Options { targets: vec![pid], follow: true, syscalls: network_syscalls(), ..Options::default() };
     let Some(mut session) = open(&options) else {
         forker.child.kill().unwrap();
         return;
@@ -342,7 +365,9 @@ fn a_forked_child_is_followed_from_its_first_call() {
         _ => None,
     });
     let child = child.expect("the fork is told");
-    assert!(events.iter().any(|e| matches!(&e.kind, EventKind::Exec { task, .. } if task.tgid == child.tgid)));
+    assert!(
+        events.iter().any(|e| matches!(&e.kind, EventKind::Exec { task, .. } if task.tgid == child.tgid))
+    );
     let owned: Vec<_> = last_words(&events, servers[0]);
     assert_eq!(owned.len(), 2, "both connections of the child: {owned:#?}");
     for s in owned {
@@ -352,6 +377,14 @@ fn a_forked_child_is_followed_from_its_first_call() {
         events.iter().any(|e| matches!(e.kind, EventKind::Exit { task, code } if task.tgid == child.tgid
             && code == (EXIT_CODE as u32) << 8))
     );
+}
+
+/// The drain runs on a thread of its own.
+#[test]
+fn a_session_can_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Session>();
+    is_send::<FlowFilter>();
 }
 
 #[test]

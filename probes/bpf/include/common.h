@@ -181,8 +181,11 @@ static __always_inline void fill_tcp(struct tcp_counters *c, struct tcp_sock *tp
 	 * passive one, whose snd_una starts behind it (tcp_create_openreq_child).
 	 */
 	isn = c->snd_una - (u32)c->bytes_acked;
-	c->local_isn = role == ROLE_SERVER ? isn - 1 : isn;
-	c->remote_isn = c->rcv_nxt - (u32)c->bytes_received - 1;
+	if (c->write_seq)
+		c->local_isn = role == ROLE_SERVER ? isn - 1 : isn;
+	/* bytes_received counts the FIN. 0 before the peer's SYN. */
+	if (c->rcv_nxt)
+		c->remote_isn = c->rcv_nxt - (u32)c->bytes_received - 1;
 }
 
 #endif

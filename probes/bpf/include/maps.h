@@ -96,6 +96,8 @@ struct sock_state {
 	u32 turns;
 	u32 retrans_seen; /* tcp_sock.total_retrans as accounted so far */
 	u32 retransmitted; /* of these, since tracenet knows the socket */
+	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
+	u32 pad;
 	u8 role;
 	u8 last_dir;
 	u8 flags;

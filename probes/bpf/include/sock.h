@@ -21,12 +21,46 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	st->turns = 0;
 	st->retransmitted = 0;
 	st->retrans_seen = 0;
+	st->copied_seen = 0;
 	st->last_dir = DIR_NONE;
 	st->role = ROLE_UNKNOWN;
 	st->flags &= SOCK_TARGET;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp)
+	if (tp) {
 		st->retrans_seen = tp->total_retrans;
+		st->copied_seen = tp->copied_seq;
+	}
+}
+
+/* A client's turn is done when data comes after data went, a server's the other way round. */
+static __always_inline void passed(struct sock_state *st, u8 dir)
+{
+	u8 last = st->last_dir;
+
+	st->last_dir = dir;
+	if (st->role == ROLE_CLIENT ? dir == DIR_IN && last == DIR_OUT : dir == DIR_OUT && last == DIR_IN)
+		__sync_fetch_and_add(&st->turns, 1);
+}
+
+/*
+ * What left a TCP socket's receive queue since last time. sock_recv_length doesn't tell of splice and of in-kernel
+ * readers; copied_seq does. It counts a FIN that was read as well, which nothing can follow. Softirq and a reading
+ * process may both come here: one of them wins.
+ */
+static __always_inline bool absorb(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp)
+{
+	u32 seen = st->copied_seen, now = tp->copied_seq;
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (now == tp->rcv_nxt && (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING ||
+				   state == TCP_TIME_WAIT || state == TCP_CLOSE))
+		now--;
+	if ((s32)(now - seen) <= 0)
+		return false;
+	if (__sync_val_compare_and_swap(&st->copied_seen, seen, now) != seen)
+		return false;
+	__sync_fetch_and_add(&st->received, (u64)(now - seen));
+	return true;
 }
 
 /*
@@ -132,6 +166,8 @@ static __always_inline void fill_socket(struct ev_socket *e, struct sock *sk, st
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
+	if (tp && absorb(sk, st, tp))
+		passed(st, DIR_IN);
 	e->cookie = st->cookie;
 	e->netns = st->netns;
 	if ((st->flags & SOCK_TUPLE) && st->proto == IPPROTO_TCP)
