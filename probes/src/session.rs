@@ -95,6 +95,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 const HINT_SLOTS: u32 = 16384;
 /// How often the per-CPU loss counters are read while the ring is busy.
 const LOSS_EVERY: Duration = Duration::from_millis(100);
+/// Records that a flush reads at most: sockets that stay busy must not hold it up for ever.
+const FLUSH_RECORDS: usize = 1 << 20;
 /// How often the programs are asked for runs that the kernel skipped.
 const MISSES_EVERY: Duration = Duration::from_secs(1);
 /// Network namespaces that are kept open.
@@ -322,7 +324,7 @@ impl Session {
     /// Drains the ring, looks at every live socket once more and appends its last word to `out`
     /// ([`SocketReason::Final`](tracenet_core::event::SocketReason::Final)).
     pub fn flush(&mut self, out: &mut Vec<Event>) -> Result<()> {
-        self.drain(usize::MAX, out);
+        self.drain(FLUSH_RECORDS, out);
         let mut last = Vec::new();
         self.find_namespaces();
         self.iterate("iter_final", None, &mut last)?;
@@ -333,7 +335,7 @@ impl Session {
             EventKind::Socket(s) => told.insert(s.cookie),
             _ => true,
         });
-        self.drain(usize::MAX, out);
+        self.drain(FLUSH_RECORDS, out);
         out.append(&mut last);
         self.tell_losses(out);
         self.tell_misses(out);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, ChildStdin, Command, Stdio, exit};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -377,6 +377,90 @@ fn a_forked_child_is_followed_from_its_first_call() {
         events.iter().any(|e| matches!(e.kind, EventKind::Exit { task, code } if task.tgid == child.tgid
             && code == (EXIT_CODE as u32) << 8))
     );
+}
+
+#[test]
+fn a_target_added_later_is_told_with_the_sockets_it_has() {
+    let servers = start_servers();
+    let mut client = Observed::start("client", &servers);
+    let pid = client.pid();
+    let Some(mut session) = open(&Options::default()) else {
+        client.child.kill().unwrap();
+        return;
+    };
+    session.add_target(pid).unwrap();
+    client.go();
+    let events = until_exit(&mut session, pid);
+    assert!(events.iter().any(|e| matches!(&e.kind, EventKind::Target(p) if p.key.tgid == pid)));
+    let existing: Vec<_> = sockets(&events).filter(|s| s.reason == SocketReason::Existing).collect();
+    assert_eq!(existing.len(), 1, "{existing:#?}");
+    assert_eq!(existing[0].tuple.remote, servers[0]);
+    // No syscall was asked for.
+    assert!(!events.iter().any(|e| matches!(e.kind, EventKind::Syscall(_))));
+}
+
+/// Source and destination port, and TCP's flags, of a frame on the loopback device.
+fn ports_and_flags(frame: &[u8]) -> (u16, u16, Option<u8>) {
+    let ip = &frame[14..];
+    let (transport, protocol) =
+        if ip[0] >> 4 == 4 { (&ip[usize::from(ip[0] & 15) * 4..], ip[9]) } else { (&ip[40..], ip[6]) };
+    let port = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
+    (port(0), port(2), (protocol == 6).then(|| transport[13]))
+}
+
+#[test]
+fn the_flow_filter_passes_the_targets_packets_and_no_others() {
+    const SYN: u8 = 2;
+    const SYN_ACK: u8 = 18;
+    let (servers, others) = (start_servers(), start_servers());
+    let mut client = Observed::start("client", &servers);
+    let pid = client.pid();
+    let Some(mut session) = open(&Options { targets: vec![pid], ..Options::default() }) else {
+        client.child.kill().unwrap();
+        return;
+    };
+    // SAFETY: a plain socket call; protocol 0 receives nothing until it is bound.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_NONBLOCK, 0) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new and nobody else's.
+    let packets = unsafe { OwnedFd::from_raw_fd(fd) };
+    session.attach_flow_filter(packets.as_fd()).unwrap();
+    // SAFETY: an all-zero sockaddr_ll is valid.
+    let mut lo: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    lo.sll_family = libc::AF_PACKET as u16;
+    lo.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    lo.sll_ifindex = 1;
+    // SAFETY: the address is valid and its size is right.
+    let bound = unsafe { libc::bind(fd, (&raw const lo).cast(), size_of_val(&lo) as u32) };
+    assert_eq!(bound, 0, "{}", std::io::Error::last_os_error());
+
+    client.go();
+    turns(&TcpStream::connect(others[0]).unwrap(), 5);
+    let events = until_exit(&mut session, pid);
+
+    let mut packets = std::fs::File::from(packets);
+    let (mut frame, mut seen) = (vec![0; 1 << 16], Vec::new());
+    while let Ok(n) = packets.read(&mut frame) {
+        seen.push(ports_and_flags(&frame[..n]));
+    }
+    assert!(!seen.is_empty());
+    let ports: Vec<u16> = servers.iter().map(SocketAddr::port).collect();
+    for (source, destination, _) in &seen {
+        assert!(ports.contains(source) || ports.contains(destination), "{source} > {destination}");
+    }
+    // Each connection since the attach from its very first packet on. Loopback shows a packet twice: out and in.
+    for s in sockets(&events).filter(|s| s.reason == SocketReason::Flow && s.tcp.is_some()) {
+        let (local, remote) = (s.tuple.local.port(), s.tuple.remote.port());
+        assert_eq!(
+            seen.iter().filter(|p| **p == (local, remote, Some(SYN))).count(),
+            2,
+            "SYN of {:?}",
+            s.tuple
+        );
+        assert_eq!(seen.iter().filter(|p| **p == (remote, local, Some(SYN_ACK))).count(), 2);
+    }
+    // Five requests and five answers.
+    assert_eq!(seen.iter().filter(|p| p.2.is_none()).count(), 20);
 }
 
 /// The drain runs on a thread of its own.
