@@ -232,7 +232,7 @@ fn is_duplicate_ack(fwd: &Half, s: &Seen) -> bool {
         && !s.is_control()
         && s.window() != 0
         && s.window() == fwd.window
-        && fwd.next == Some(s.seq)
+        && fwd.next.unwrap_or_default() == s.seq
         && fwd.last_ack == s.ack
 }
 

@@ -13,6 +13,8 @@ pub struct Found {
     pub payload_len: u32,
     /// Quoted in an ICMP error.
     pub quoted: bool,
+    /// The header's options were not captured to their end.
+    pub cut: bool,
 }
 
 /// Levels of encapsulation that are looked through.
@@ -199,6 +201,7 @@ impl Walk {
             seg,
             payload_len: len.saturating_sub(header) as u32,
             quoted: self.quoted,
+            cut: header > b.len(),
         })
     }
 }

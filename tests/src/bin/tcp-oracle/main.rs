@@ -1,7 +1,8 @@
 //! Holds the TCP analyser against tshark, frame by frame, over a folder of captures.
 //!
 //! Differences go to standard output; `--diff FILE` shows those of one capture with what tshark and we say of the
-//! frames before. The exit code is 1 where a verdict that occurs at least 20 times is below `--require`.
+//! frames before. The exit code is 1 where a verdict that tshark gives at least 20 times has a precision or recall
+//! below `--require`.
 
 mod decode;
 mod oracle;
@@ -9,6 +10,7 @@ mod score;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
@@ -35,12 +37,15 @@ struct Args {
     /// Differences to print for a capture.
     #[arg(long, default_value_t = 10)]
     first: usize,
+    /// Precision and recall that every verdict must reach.
+    #[arg(long, default_value_t = 0.99)]
+    require: f64,
     /// Frames of the same stream to print before a difference.
     #[arg(long, default_value_t = 6)]
     context: usize,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let mut files = Vec::new();
     for path in &args.captures {
@@ -88,7 +93,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     println!("{total}");
-    Ok(())
+    Ok(if total.lowest(20) < args.require { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn compare(args: &Args, file: &Path, rows: &Rows, diff: bool) -> anyhow::Result<Score> {
@@ -113,6 +118,10 @@ fn compare(args: &Args, file: &Path, rows: &Rows, diff: bool) -> anyhow::Result<
         let ours = streams.segment(t, found.src, found.dst, &found.seg, found.payload_len);
         let Some(theirs) = rows.get(&frame) else { continue };
         seen += 1;
+        if found.cut {
+            score.cut += 1;
+            continue;
+        }
         let same = score.add(&ours, theirs);
         if diff {
             let lines = history.entry(theirs.stream).or_default();

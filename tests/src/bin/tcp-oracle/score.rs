@@ -29,6 +29,8 @@ pub struct Score {
     pub same_verdicts: u64,
     pub same_all: u64,
     pub missing: u64,
+    /// Frames left out because their TCP header is cut: tshark gives up before it analyses them.
+    pub cut: u64,
     verdicts: BTreeMap<&'static str, Hits>,
     values: BTreeMap<&'static str, Value>,
 }
@@ -78,12 +80,22 @@ impl Score {
         same
     }
 
+    /// The lowest precision or recall of a verdict that tshark gives at least `at_least` times.
+    pub fn lowest(&self, at_least: u64) -> f64 {
+        self.verdicts
+            .values()
+            .filter(|h| h.both + h.only_tshark >= at_least)
+            .map(|h| h.both as f64 / (h.both + h.only_ours.max(h.only_tshark)) as f64)
+            .fold(1.0, f64::min)
+    }
+
     /// Adds another file's sums.
     pub fn merge(&mut self, other: &Score) {
         self.frames += other.frames;
         self.same_verdicts += other.same_verdicts;
         self.same_all += other.same_all;
         self.missing += other.missing;
+        self.cut += other.cut;
         for (name, h) in &other.verdicts {
             let sum = self.verdicts.entry(name).or_default();
             sum.both += h.both;
@@ -133,7 +145,11 @@ impl fmt::Display for Score {
                 ratio(v.equal, v.given)
             )?;
         }
-        writeln!(f, "frames {} ({} not found by us)", self.frames, self.missing)?;
+        writeln!(
+            f,
+            "frames {} ({} not found by us; {} more with a cut TCP header, which tshark doesn't analyse)",
+            self.frames, self.missing, self.cut
+        )?;
         write!(
             f,
             "same verdicts {}, everything the same {}",
