@@ -75,7 +75,8 @@ int on_retransmit(u64 *ctx)
 		COUNT(c, timeouts, 1);
 	if (!st->owner.tgid)
 		COUNT(c, retransmits_unowned, segments);
-	if (!(st->flags & SOCK_TARGET))
+	/* -EBUSY: the segment still waits in a queue of this host, and nothing was sent again. */
+	if (!segments || !(st->flags & SOCK_TARGET))
 		return 0;
 
 	e = RESERVE(struct ev_retransmit, KIND_RETRANSMIT);
