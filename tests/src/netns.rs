@@ -104,6 +104,19 @@ impl Netns {
         assert!(output.status.success(), "nft: {}\n{script}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Drops incoming packets that match, before anything else looks at them; the counter `lost` counts them.
+    pub fn lose_incoming(&self, matching: &str) {
+        self.nft(&format!(
+            "table inet incoming {{
+                counter lost {{ }}
+                chain prerouting {{
+                    type filter hook prerouting priority -300; policy accept;
+                    {matching} counter name lost drop
+                }}
+            }}"
+        ));
+    }
+
     /// The named counters of all tables.
     pub fn nft_counters(&self) -> BTreeMap<String, NftCounter> {
         let text = self.run("nft", &["-j", "list", "counters"]);

@@ -39,7 +39,20 @@ impl Tcpdump {
     fn start(netns: &Netns, file: &Path, filter: &str) -> Self {
         let mut command = netns.command("tcpdump");
         command
-            .args(["-i", "any", "-n", "-U", "--immediate-mode", "-B", "65536", "-Z", "root", "-w"])
+            .args([
+                "-i",
+                "any",
+                "-n",
+                "-U",
+                "-s",
+                "256",
+                "--immediate-mode",
+                "-B",
+                "65536",
+                "-Z",
+                "root",
+                "-w",
+            ])
             .arg(file);
         command.arg(format!("({filter}) or udp port {SENTINEL_PORT}"));
         let mut program = Program::start(&mut command);
@@ -147,10 +160,7 @@ fn capinfos(file: &Path) -> String {
 fn the_file_holds_what_tcpdump_saw_with_the_process_on_each_packet() {
     let pair = Pair::new();
     // Retransmissions belong into the file like everything else.
-    pair.server.nft(
-        "table inet loss { chain prerouting { type filter hook prerouting priority -300;
-            tcp dport 8001 numgen random mod 100 < 3 drop; } }",
-    );
+    pair.server.lose_incoming("tcp dport 8001 numgen random mod 100 < 3");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, theirs) = (folder.path().join("ours.pcapng"), folder.path().join("theirs.pcap"));
     let address = format!("{}:8001", Pair::SERVER);

@@ -41,10 +41,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let pair = Pair::new();
-        pair.server.nft(
-            "table inet loss { chain prerouting { type filter hook prerouting priority -300;
-                tcp dport 8001 numgen random mod 100 < 5 drop; } }",
-        );
+        pair.server.lose_incoming("tcp dport 8001 numgen random mod 100 < 5");
         Self { pair, home: Netns::new("home"), folder: tempfile::tempdir().expect("a temporary folder") }
     }
 

@@ -115,12 +115,15 @@ fn iperf_bytes_are_exact() {
 
 fn socat_hands_a_socket_to_an_executed_child() {
     let pair = Pair::new();
-    let answer = "printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello'";
-    let socat = Program::start(pair.server.command("socat").args([
-        "TCP-LISTEN:8080,fork,reuseaddr",
-        // nofork: the shell itself gets the socket as its standard input and output.
-        &format!("SYSTEM:read line; {answer},nofork"),
-    ]));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("answer");
+    let answer =
+        "while read -r line && [ ${#line} -gt 1 ]; do :; done; printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello'\n";
+    std::fs::write(&script, answer).expect("a writable folder");
+    // nofork: the shell itself gets the socket as its standard input and output.
+    let execute = format!("EXEC:sh {},nofork", script.display());
+    let socat =
+        Program::start(pair.server.command("socat").args(["TCP-LISTEN:8080,fork,reuseaddr", &execute]));
     wait_for_listener(&pair, 8080);
     let agent = Agent::attach(&[socat.pid()], &["-f"]);
     for _ in 0..4 {
