@@ -332,6 +332,18 @@ static __always_inline bool maybe_target(void)
 	return hint && *hint;
 }
 
+/* A 32-bit program's call numbers are another table's (TS_COMPAT of arch/x86/include/asm/thread_info.h). */
+static __always_inline bool is_compat(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (bpf_core_field_exists(task->thread_info.status))
+		return task->thread_info.status & 2;
+#endif
+	return false;
+}
+
 SEC("tp_btf/sys_enter")
 int on_sys_enter(u64 *ctx)
 {
@@ -346,7 +358,7 @@ int on_sys_enter(u64 *ctx)
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
 		return 0;
 	tgid = bpf_get_current_pid_tgid() >> 32;
-	if (!bpf_map_lookup_elem(&targets, &tgid))
+	if (!bpf_map_lookup_elem(&targets, &tgid) || is_compat())
 		return 0;
 	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!in)
@@ -431,7 +443,7 @@ int on_sys_exit(u64 *ctx)
 		return 0;
 	tgid = bpf_get_current_pid_tgid() >> 32;
 	target = bpf_map_lookup_elem(&targets, &tgid);
-	if (!target)
+	if (!target || is_compat())
 		return 0;
 	nr = SYSCALL_NR(regs);
 	plan = plan_of(nr);

@@ -290,7 +290,12 @@ struct signal_struct {
 	int group_exit_code;
 };
 
+struct thread_info {
+	u32 status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	int exit_code;
