@@ -114,8 +114,21 @@ fn assert_spans(rows: &[Value], story: &Story, client: u32, server: u32) {
         let parent = text(span, "parent");
         if let Some(parent) = spans.get(&parent) {
             assert_eq!(text(parent, "trace_id"), text(span, "trace_id"));
-            assert_eq!(parent["name"], "TCP connection", "{span}");
-            assert_eq!(parent["resource"], *resource, "parent and child are of one process");
+            if parent["name"] == "TCP connection" {
+                assert_eq!(parent["resource"], *resource, "parent and child are of one process: {span}");
+            } else {
+                // The edge from service to service: the client's request is the parent of the server's.
+                assert_eq!(
+                    (&parent["kind"], &span["kind"]),
+                    (&Value::from("CLIENT"), &Value::from("SERVER"))
+                );
+                assert_eq!(
+                    (&parent["name"], &span["name"]),
+                    (&Value::from("tcp request"), &Value::from("tcp request"))
+                );
+                let index = "tracenet.turn.index";
+                assert_eq!(parent["attributes"][index], span["attributes"][index], "{span} in {parent}");
+            }
             assert!(
                 nanos(parent, "start") <= nanos(span, "start") && nanos(span, "end") <= nanos(parent, "end"),
                 "a child outside of its parent: {span} in {parent}"
@@ -321,6 +334,7 @@ fn a_dead_collector_costs_only_counted_spans() {
     let summary = &story.summary;
     assert_eq!(summary.connections.len() as u64, 2 * CONNECTIONS);
     assert!(summary.connections.iter().all(|c| c.turns == TURNS && !c.incomplete));
-    assert_eq!(summary.lost.export, 4 * CONNECTIONS + 2 * CONNECTIONS * TURNS, "every span is counted");
+    // Every span is counted; points of metrics may be among them.
+    assert!(summary.lost.export >= 4 * CONNECTIONS + 2 * CONNECTIONS * TURNS, "{:?}", summary.lost);
     assert_eq!((summary.lost.ringbuf, summary.lost.queue, summary.lost.capture), (0, 0, 0));
 }

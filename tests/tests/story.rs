@@ -27,20 +27,16 @@ fn main() -> ExitCode {
     ])
 }
 
-/// A call without padding, and without the length that a buffer had before the call: `[128 => 16]` is `[16]`.
+/// A call without padding, and without the lengths that buffers had before the call: `[128 => 16]` is `[16]`.
 /// tracenet reads arguments when the call returns, and knows the later value only.
 fn normal(line: &str) -> String {
-    let mut words = Vec::new();
+    let mut words: Vec<String> = Vec::new();
+    let mut later = None;
     for word in line.split_whitespace() {
-        if word == "=>"
-            && let Some(before) = words.last().and_then(|w: &String| w.strip_prefix('[')).map(str::to_owned)
-            && before.chars().all(|c| c.is_ascii_digit())
-        {
-            words.pop();
-            words.push("[".to_owned());
-        } else if words.last().is_some_and(|w| w == "[") {
-            words.pop();
-            words.push(format!("[{word}"));
+        if word == "=>" {
+            later = words.pop();
+        } else if let Some(before) = later.take() {
+            words.push(before.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned() + word);
         } else {
             words.push(word.to_owned());
         }
