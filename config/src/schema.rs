@@ -91,7 +91,7 @@ impl Default for Capture {
             interface: "any".to_owned(),
             filter: None,
             snaplen: 262_144,
-            buffer_bytes: Bytes(16 << 20),
+            buffer_bytes: Bytes(64 << 20),
             write: None,
         }
     }
@@ -262,7 +262,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { ring_bytes: Bytes(16 << 20), connections: 65_536, queue_events: 262_144 }
+        Self { ring_bytes: Bytes(64 << 20), connections: 65_536, queue_events: 262_144 }
     }
 }
 

@@ -102,12 +102,14 @@ impl Closing<'_> {
                 audit: self.audit(),
             },
         );
-        let mut text = String::new();
+        let mut last = Vec::new();
         if sinks.is_json() {
-            summary.write_json(&mut text);
-            text.push('\n');
+            summary.write_json(&mut last);
+            last.push(b'\n');
         } else {
+            let mut text = String::new();
             self.text(engine, &summary, &sinks, &mut text);
+            last = text.into_bytes();
         }
         if let Some(report) = export.filter(|r| r.losses.spans() + r.losses.failed_points > 0) {
             sinks::warn(&format!(
@@ -116,7 +118,7 @@ impl Closing<'_> {
                 Count(report.losses.failed_points, "metric point")
             ));
         }
-        if sinks.finish(&text) { 0 } else { 1 }
+        if sinks.finish(&last) { 0 } else { 1 }
     }
 
     fn file_totals(&self, stats: CaptureStats, sinks: &Sinks, now: MonoNs) -> pcapng::Totals {

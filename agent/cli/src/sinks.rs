@@ -27,7 +27,8 @@ const RESAMPLE_NS: u64 = 1_000_000_000;
 pub struct Sinks {
     output: Output,
     paint: Paint,
-    text: String,
+    text: Vec<u8>,
+    line: String,
     lines: u64,
     json: bool,
     packets: bool,
@@ -65,7 +66,8 @@ impl Sinks {
         Ok(Self {
             output,
             paint,
-            text: String::with_capacity(CHUNK),
+            text: Vec::with_capacity(CHUNK),
+            line: String::new(),
             lines: 0,
             json: c.output.format == Format::Json,
             packets: c.output.packets,
@@ -113,8 +115,8 @@ impl Sinks {
 
     /// Appends a line that is no fact.
     pub fn say(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
+        self.text.extend_from_slice(line.as_bytes());
+        self.text.push(b'\n');
         self.lines += 1;
     }
 
@@ -142,7 +144,12 @@ impl Sinks {
             let told = match &fact.kind {
                 FactKind::Packet(_) if !self.packets => false,
                 _ if self.json => summary::event_line(fact, self.clock, &mut self.text),
-                _ => self.story.line(fact, &mut self.text),
+                _ => {
+                    self.line.clear();
+                    let told = self.story.line(fact, &mut self.line);
+                    self.text.extend_from_slice(self.line.as_bytes());
+                    told
+                }
             };
             self.lines += u64::from(told);
         }
@@ -207,12 +214,8 @@ impl Sinks {
     }
 
     fn push(&mut self) {
-        let mut bytes = std::mem::take(&mut self.text).into_bytes();
-        self.output.push(&mut bytes, self.lines);
+        self.output.push(&mut self.text, self.lines);
         self.lines = 0;
-        // A buffer that was not handed over is used again.
-        bytes.clear();
-        self.text = String::from_utf8(bytes).unwrap_or_default();
     }
 
     fn output_error(&mut self, error: &OutputError) {
@@ -264,9 +267,9 @@ impl Sinks {
     }
 
     /// Writes the last words. False where any sink failed; what failed was said when it did.
-    pub fn finish(mut self, last: &str) -> bool {
-        self.text.push_str(last);
-        let text = std::mem::take(&mut self.text).into_bytes();
+    pub fn finish(mut self, last: &[u8]) -> bool {
+        self.text.extend_from_slice(last);
+        let text = std::mem::take(&mut self.text);
         if self.closed {
             return !self.failed;
         }

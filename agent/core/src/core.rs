@@ -14,7 +14,7 @@ use crate::conn::Conn;
 use crate::event::{Event, EventKind, LossSource, SocketIo, SyscallEvent, Task};
 use crate::fact::{ConnSummary, Fact, FactKind, Who};
 use crate::flow::{FlowKey, LocalIndex};
-use crate::key::{ConnId, SocketCookie, Transport};
+use crate::key::{ConnId, NetnsCookie, SocketCookie, Transport};
 use crate::process::{ProcessTable, TargetStatus};
 use crate::syscall;
 use crate::time::MonoNs;
@@ -72,6 +72,9 @@ const MAX_EARLY: usize = 256;
 /// Calls that take a connection from a listener.
 pub(crate) const ACCEPTING: [&str; 2] = ["accept", "accept4"];
 
+/// Namespaces remembered; drops in further ones are not tied to a peer's connection by its flow.
+const MAX_NAMESPACES: usize = 256;
+
 /// Listening sockets held at once.
 const MAX_LISTENERS: usize = 16_384;
 
@@ -119,6 +122,8 @@ pub struct Core {
     settings: Settings,
     processes: ProcessTable,
     table: Table,
+    /// Namespaces in which targets have sockets.
+    namespaces: Vec<NetnsCookie>,
     listeners: FxHashMap<SocketCookie, Listener>,
     listening: LocalIndex<SocketCookie>,
     early: VecDeque<(MonoNs, Early)>,
@@ -150,6 +155,7 @@ impl Core {
             settings,
             processes,
             table: Table::default(),
+            namespaces: Vec::new(),
             listeners: FxHashMap::default(),
             listening: LocalIndex::default(),
             early: VecDeque::new(),
@@ -270,8 +276,9 @@ impl Core {
 
     /// TCP connections in view that the kernel has not closed yet.
     pub fn unclosed_connections(&self) -> usize {
-        let unclosed =
-            |c: &&Conn| c.announced && !c.destroyed && c.closed.is_none() && c.tuple.transport == Transport::Tcp;
+        let unclosed = |c: &&Conn| {
+            c.announced && !c.destroyed && c.closed.is_none() && c.tuple.transport == Transport::Tcp
+        };
         self.table.iter().filter(unclosed).count()
     }
 

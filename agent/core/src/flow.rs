@@ -33,6 +33,11 @@ impl FlowKey {
         self.netns
     }
 
+    /// The same flow in another namespace.
+    pub(crate) fn within(self, netns: NetnsCookie) -> Self {
+        Self { netns, ..self }
+    }
+
     pub(crate) fn reversed(self) -> Self {
         Self {
             local: self.remote,

@@ -1,6 +1,6 @@
 //! Events of several sources, each nearly in order, become one stream in time order with bounded lateness.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::core::ACCEPTING;
@@ -35,6 +35,9 @@ pub struct MergeStats {
 #[derive(Debug)]
 pub struct Merger {
     heap: BinaryHeap<Reverse<Waiting>>,
+    /// The events that wait; the heap holds their places only, since it moves what it holds again and again.
+    events: Vec<Option<Event>>,
+    free: Vec<u32>,
     sources: Vec<(SourceId, MonoNs)>,
     arrivals: u64,
     released: MonoNs,
@@ -59,6 +62,8 @@ impl Merger {
     pub fn with_capacity_limit(max_waiting: usize) -> Self {
         Self {
             heap: BinaryHeap::new(),
+            events: Vec::new(),
+            free: Vec::new(),
             sources: Vec::new(),
             arrivals: 0,
             released: MonoNs::default(),
@@ -88,7 +93,9 @@ impl Merger {
             self.stats.late += 1;
         }
         self.arrivals += 1;
-        self.heap.push(Reverse(Waiting { at, rank: rank(&event.kind), arrival: self.arrivals, event }));
+        let order = u64::from(rank(&event.kind)) << RANK_SHIFT | self.arrivals & ((1 << RANK_SHIFT) - 1);
+        let slot = self.store(event);
+        self.heap.push(Reverse(Waiting { at, order, slot }));
         self.stats.max_waiting = self.stats.max_waiting.max(self.heap.len());
     }
 
@@ -152,10 +159,21 @@ impl Merger {
         }
     }
 
+    fn store(&mut self, event: Event) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self.events[slot as usize] = Some(event);
+            return slot;
+        }
+        self.events.push(Some(event));
+        // `pop` keeps the number that wait near `max_waiting`, far below this.
+        u32::try_from(self.events.len() - 1).unwrap_or(u32::MAX)
+    }
+
     fn take(&mut self) -> Option<Event> {
         let Reverse(w) = self.heap.pop()?;
         self.released = self.released.max(w.at);
-        Some(w.event)
+        self.free.push(w.slot);
+        self.events.get_mut(w.slot as usize)?.take()
     }
 
     fn release_until(&self, now: MonoNs) -> MonoNs {
@@ -168,38 +186,15 @@ impl Merger {
     }
 }
 
-#[derive(Debug)]
+/// Above the count of arrivals, which would take centuries to reach it.
+const RANK_SHIFT: u32 = 56;
+
+/// In the order in which events are released: by time, then cause before effect, then by arrival.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     at: MonoNs,
-    rank: u8,
-    arrival: u64,
-    event: Event,
-}
-
-impl Waiting {
-    fn key(&self) -> (MonoNs, u8, u64) {
-        (self.at, self.rank, self.arrival)
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
+    order: u64,
+    slot: u32,
 }
 
 /// Order of cause and effect among events of the same nanosecond.

@@ -241,7 +241,7 @@ impl Summary {
     }
 
     /// Appends it to `out` as JSON, without a newline.
-    pub fn write_json(&self, out: &mut String) {
+    pub fn write_json(&self, out: &mut Vec<u8>) {
         json::append(self, out);
     }
 }

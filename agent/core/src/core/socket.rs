@@ -1,7 +1,7 @@
 //! What the kernel's sockets say: identity, state, owner, bytes.
 
 use super::lifecycle::Slot;
-use super::{Core, Early, Listener, MAX_EARLY, MAX_LISTENERS, fact_of};
+use super::{Core, Early, Listener, MAX_EARLY, MAX_LISTENERS, MAX_NAMESPACES, fact_of};
 use crate::conn::Conn;
 use crate::event::{RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpState};
 use crate::fact::{Fact, FactKind};
@@ -21,6 +21,9 @@ impl Core {
     pub(super) fn socket(&mut self, t: MonoNs, s: &SocketEvent, out: &mut Vec<Fact>) {
         if let Some(owner) = &s.owner {
             self.processes.learn(owner);
+        }
+        if s.target && self.namespaces.len() < MAX_NAMESPACES && !self.namespaces.contains(&s.netns) {
+            self.namespaces.push(s.netns);
         }
         if s.tuple.transport == Transport::Tcp && self.listener(s) {
             return;

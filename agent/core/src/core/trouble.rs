@@ -101,8 +101,7 @@ impl Core {
         }
         let peer = match d.peer_cookie.and_then(|c| self.table.by_cookie(c)) {
             Some(slot) => Some(slot),
-            // Both ends in one namespace: the other end's socket has the same flow the other way round.
-            None => self.table.by_flow(&key.reversed()),
+            None => self.other_end(t, &key, d, out),
         };
         let peer = peer.filter(|slot| hurt != Some(*slot));
         let owner = self.peer_owner(d.owner.as_ref());
@@ -163,6 +162,21 @@ impl Core {
     /// By the socket, else by the flow.
     fn find(&self, cookie: Option<SocketCookie>, key: &FlowKey) -> Option<Slot> {
         cookie.and_then(|c| self.table.by_cookie(c)).or_else(|| self.table.by_flow(key))
+    }
+
+    /// A target's socket at the other end of a dropped packet's flow: the same flow the other way round, in the same
+    /// namespace or in another one that targets live in. It may be half open still, when its SYN/ACK was dropped.
+    fn other_end(&mut self, t: MonoNs, key: &FlowKey, d: &DropEvent, out: &mut Vec<Fact>) -> Option<Slot> {
+        let reversed = key.reversed();
+        let keys = || self.namespaces.iter().map(|n| reversed.within(*n));
+        if let Some(slot) = keys().find_map(|k| self.table.by_flow(&k)) {
+            return Some(slot);
+        }
+        if d.tcp_flags & tcp_flags::SYN == 0 || d.tuple.transport != Transport::Tcp {
+            return None;
+        }
+        let listening = keys().find(|k| self.listening.find(k).is_some())?;
+        self.half_open(t, &listening, d.tuple.reversed(), out)
     }
 
     fn announce_quiet_udp(&mut self, slot: Slot, t: MonoNs, out: &mut Vec<Fact>) {

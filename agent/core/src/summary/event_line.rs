@@ -175,9 +175,9 @@ impl<'a> EventLine<'a> {
 }
 
 /// Appends the line of `fact`, with its newline, to `out`. Returns true: every fact has a line.
-pub fn event_line(fact: &Fact, clock: ClockOffset, out: &mut String) -> bool {
+pub fn event_line(fact: &Fact, clock: ClockOffset, out: &mut Vec<u8>) -> bool {
     json::append(&EventLine::new(fact, clock), out);
-    out.push('\n');
+    out.push(b'\n');
     true
 }
 
@@ -322,8 +322,9 @@ mod tests {
     fn parse(kind: FactKind) -> serde_json::Value {
         let who = Who { key: ProcessKey { tgid: 7, start_ns: 1 }, tid: 8, comm: Arc::from("a\"b") };
         let fact = Fact { t: MonoNs(5), who: Some(who), conn: Some(ConnId(3)), kind };
-        let mut text = String::from("{}\n");
+        let mut text = b"{}\n".to_vec();
         assert!(event_line(&fact, CLOCK, &mut text));
+        let text = String::from_utf8(text).expect("valid UTF-8");
         let line = text.strip_prefix("{}\n").and_then(|l| l.strip_suffix('\n')).expect("one more line");
         assert!(!line.contains('\n'));
         serde_json::from_str(line).expect("valid JSON")

@@ -1,6 +1,7 @@
 //! Retransmissions, drops, and their sums.
 
 use super::*;
+use crate::key::Role;
 use RetransmitCause::{Fast, SynAck, TailLossProbe, Timeout};
 
 #[test]
@@ -200,4 +201,30 @@ fn lost_events_mark_what_was_open_then() {
     let lost = s.core.totals().lost;
     assert_eq!((lost.ringbuf, lost.capture, lost.queue, lost.export), (12, 0, 0, 3));
     assert_eq!(s.story().iter().filter(|n| *n == "Lost").count(), 2);
+}
+
+#[test]
+fn a_synack_dropped_in_another_namespace_is_known_to_the_listeners_side() {
+    const THERE: NetnsCookie = NetnsCookie(2);
+    let mut s = Script::new();
+    s.target(20, "server");
+    s.socket(0, SocketEvent { netns: THERE, owner: Some(process(20, "server")), ..listen(1, "0.0.0.0:80") });
+    s.socket(0, syn_sent(5, SERVER));
+    s.socket(10, sock(SocketReason::Flow, 5, CLIENT, SERVER));
+    s.dropped(
+        MS,
+        DropEvent {
+            tcp_flags: SYN | ACK,
+            owner: Some(process(10, "api")),
+            ..drop_in(Some(5), CLIENT, SERVER, 1)
+        },
+    );
+    let child = state(6, SERVER, CLIENT, TcpState::SynRecv, TcpState::Established);
+    let child =
+        SocketEvent { netns: THERE, owner: Some(process(20, "server")), role: Some(Role::Server), ..child };
+    s.socket(1_000 * MS, child);
+    let all = s.finish(2 * S);
+    let of = |role| all.iter().find(|c| c.role == role).expect("both ends");
+    assert_eq!(kinds(&of(Role::Client).drops), [("NETFILTER_DROP", 1, 1, 10)]);
+    assert_eq!(kinds(&of(Role::Server).peer_drops), [("NETFILTER_DROP", 1, 1, 10)]);
 }
