@@ -28,11 +28,20 @@ static __always_inline bool is_quiet(u32 reason, u64 location)
 	return false;
 }
 
+/* 127.0.0.0/8, IPv4-mapped, or ::1 */
 static __always_inline bool is_loopback(const u8 *a)
 {
-	if (a[10] == 0xff)
+	u64 high;
+	u32 middle, low;
+
+	__builtin_memcpy(&high, a, 8);
+	__builtin_memcpy(&middle, a + 8, 4);
+	__builtin_memcpy(&low, a + 12, 4);
+	if (high)
+		return false;
+	if (middle == bpf_htonl(0xffff))
 		return a[12] == 127;
-	return a[15] == 1 && a[14] == 0 && a[0] == 0;
+	return !middle && low == bpf_htonl(1);
 }
 
 /* The target's socket that has this flow, where it can be the one meant in this namespace. */

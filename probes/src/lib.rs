@@ -2,6 +2,13 @@
 //! [`Event`](tracenet_core::event::Event)s.
 //!
 //! The kernel side is C, in `bpf/`; the structures both sides share are in `bpf/include/events.h`.
+//!
+//! A reader waits on [`Session::fd`], sleeps a millisecond so that a batch gathers behind the one wake-up, and
+//! calls [`Session::drain`] until the ring is empty; an idle target costs it nothing. At the end comes
+//! [`Session::flush`], and only then [`Session::netns_totals`].
+//!
+//! What the kernel doesn't tell: a syscall that a thread was in when it became a target is told with the time of
+//! the attach as its entry, and the calls of 32-bit programs are not told at all (their sockets are).
 
 mod abi;
 mod decode;

@@ -342,7 +342,8 @@ impl Session {
         Ok(())
     }
 
-    /// In-kernel totals of all sockets, one row a namespace.
+    /// In-kernel totals of all sockets, one row a namespace. They are complete after a [`flush`](Self::flush), which
+    /// adds what open sockets have not told yet. Cookie 0 stands for packets whose namespace could not be told.
     pub fn netns_totals(&self) -> Result<Vec<(NetnsCookie, NetnsTotals)>> {
         self.totals
             .iter()
