@@ -48,7 +48,6 @@ pub struct Connection {
     pub rtt_ns: Option<Rtt>,
     pub retransmits: Retransmits,
     pub drops: Vec<Drops>,
-    #[serde(default)]
     pub peer_drops: Vec<Drops>,
     pub close: String,
     pub trace_id: String,
@@ -87,8 +86,7 @@ pub struct Drops {
     pub direction: String,
     pub packets: u64,
     pub segments: u64,
-    #[serde(default)]
-    pub pid: u32,
+    pub pid: Option<u32>,
 }
 
 /// What could not be given to anybody.

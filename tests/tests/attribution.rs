@@ -142,7 +142,7 @@ fn retransmits_and_drops_have_the_right_owner_and_the_kernels_sums() {
     let at_peer: u64 = summary.of(lossy).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
     assert_eq!(at_peer, truth.server_drops, "the client's packets dropped at the server");
     for drops in summary.of(lossy).flat_map(|c| &c.peer_drops) {
-        assert_eq!(drops.pid, lossy_server, "the owner of the socket that a peer drop hurt");
+        assert_eq!(drops.pid, Some(lossy_server), "the owner of the socket that a peer drop hurt");
     }
     let at_peer: u64 = summary.of(lossy_server).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
     assert_eq!(at_peer, truth.client_drops, "the server's packets dropped at the client");
@@ -185,7 +185,7 @@ fn a_clients_view_alone_still_shows_drops_at_its_peer() {
     let there: u64 = summary.of(lossy).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
     assert_eq!(there, truth.server_drops);
     for drops in summary.of(lossy).flat_map(|c| &c.peer_drops) {
-        assert_eq!(drops.pid, server);
+        assert_eq!(drops.pid, Some(server));
     }
     // The agent counts the other processes too, even though it does not show them.
     let row = summary.audit("TcpRetransSegs", scene.pair.client.inode());
