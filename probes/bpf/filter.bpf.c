@@ -2,6 +2,8 @@
 /* The packet filter of the captures: packets of targets' flows, and the SYNs that open new ones. */
 
 #define SNAP_ALL 0x40000
+#define PACKET_OUTGOING 4
+#define LOOPBACK_IFINDEX 1
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
 
@@ -14,6 +16,9 @@ int flow_filter(struct __sk_buff *skb)
 	__be16 sport_dport[2];
 	u32 off, one = 1;
 
+	/* Loopback shows each packet twice, and libpcap throws this sighting away: it would only take up room. */
+	if (skb->pkt_type == PACKET_OUTGOING && skb->ifindex == LOOPBACK_IFINDEX)
+		return 0;
 	/* From the network header on, whatever the link type. */
 	if (bpf_skb_load_bytes_relative(skb, 0, b, 20, BPF_HDR_START_NET))
 		return 0;

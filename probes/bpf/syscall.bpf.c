@@ -313,7 +313,7 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 	s->e.captures_len = off;
 	s->e.returned = returned;
 	len = sizeof(s->e) + off;
-	if (bpf_ringbuf_output(&events, s, len, 0))
+	if (bpf_ringbuf_output(&bulk, s, len, 0))
 		count_lost(kind);
 }
 

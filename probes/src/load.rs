@@ -89,7 +89,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .btf(Some(&btf))
         .allow_unsupported_maps()
         .verifier_log_level(VerifierLogLevel::DISABLE)
-        .map_max_entries("events", ring_bytes(opts.ring_bytes))
+        .map_max_entries("bulk", ring_bytes(opts.ring_bytes))
         .override_global("cfg_follow", &follow, true)
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_kfree_skb_has_rx_sk", &has_rx_sk, true)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{Iter, Program, SocketFilter};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use rustc_hash::FxHashSet;
 use tracenet_core::event::{Event, EventKind, LossSource};
 use tracenet_core::key::NetnsCookie;
@@ -92,6 +93,15 @@ impl Error {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// An epoll instance that is readable when one of `fds` is, so that a caller waits for one descriptor.
+fn watch(fds: &[BorrowedFd<'_>]) -> nix::Result<Epoll> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    for fd in fds {
+        epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+    }
+    Ok(epoll)
+}
+
 const HINT_SLOTS: u32 = 16384;
 /// How often the per-CPU loss counters are read while the ring is busy.
 const LOSS_EVERY: Duration = Duration::from_millis(100);
@@ -106,7 +116,12 @@ const NAMESPACES_MAX: usize = 256;
 pub struct Session {
     ebpf: Ebpf,
     status: Vec<HookStatus>,
-    ring: RingBuf<MapData>,
+    /// Lifecycle and trouble: read first.
+    news: RingBuf<MapData>,
+    /// Syscalls and bytes.
+    bulk: RingBuf<MapData>,
+    /// Both rings.
+    readable: Epoll,
     targets: HashMap<MapData, u32, Target>,
     hints: Array<MapData, u32>,
     totals: HashMap<MapData, u64, abi::NetnsCounters>,
@@ -136,7 +151,10 @@ impl Session {
         }
         let mut loaded = load::load(opts)?;
         let ebpf = &mut loaded.ebpf;
-        let ring = map(ebpf, "events")?;
+        let news: RingBuf<MapData> = map(ebpf, "news")?;
+        let bulk: RingBuf<MapData> = map(ebpf, "bulk")?;
+        let readable = watch(&[news.as_fd(), bulk.as_fd()])
+            .map_err(|e| Error::Map { map: "bulk", detail: format!("cannot be waited for: {e}") })?;
         let mut targets = map(ebpf, "targets")?;
         let mut hints = map(ebpf, "target_hints")?;
         let mut plans = map(ebpf, "syscall_plan")?;
@@ -150,7 +168,9 @@ impl Session {
         let mut session = Session {
             ebpf: loaded.ebpf,
             status: loaded.status,
-            ring,
+            news,
+            bulk,
+            readable,
             targets,
             hints,
             totals,
@@ -263,10 +283,10 @@ impl Session {
         Ok(())
     }
 
-    /// The ring buffer, for epoll: readable once records wait. A reader that then sleeps a millisecond before it
+    /// The ring buffers, for poll: readable once records wait. A reader that then sleeps a millisecond before it
     /// drains gets a batch for one wake-up.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+        self.readable.0.as_fd()
     }
 
     /// Reads at most `budget` records and appends what they say to `out`. Events of one CPU are in order of time,
@@ -274,10 +294,12 @@ impl Session {
     pub fn drain(&mut self, budget: usize, out: &mut Vec<Event>) -> Drained {
         out.append(&mut self.pending);
         let mut records = 0;
-        while records < budget {
-            let Some(record) = self.ring.next() else { break };
-            self.decoder.decode(&record, out);
-            records += 1;
+        for ring in [&mut self.news, &mut self.bulk] {
+            while records < budget {
+                let Some(record) = ring.next() else { break };
+                self.decoder.decode(&record, out);
+                records += 1;
+            }
         }
         let emptied = records < budget;
         if self.losses_read.elapsed() >= LOSS_EVERY {

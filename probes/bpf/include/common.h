@@ -22,7 +22,9 @@ static __always_inline void count_lost(u32 kind)
  */
 #define RESERVE(type, event_kind)                                             \
 	({                                                                    \
-		type *e_ = bpf_ringbuf_reserve(&events, sizeof(type), 0);     \
+		type *e_ = event_kind == KIND_IO ?                            \
+			bpf_ringbuf_reserve(&bulk, sizeof(type), 0) :         \
+			bpf_ringbuf_reserve(&news, sizeof(type), 0);          \
 		if (e_) {                                                     \
 			__builtin_memset(e_, 0, sizeof(type));                \
 			e_->h.t = bpf_ktime_get_ns();                         \

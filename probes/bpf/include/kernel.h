@@ -94,6 +94,12 @@ struct __sk_buff {
 	__u32 mark;
 	__u32 queue_mapping;
 	__u32 protocol;
+	__u32 vlan_present;
+	__u32 vlan_tci;
+	__u32 vlan_proto;
+	__u32 priority;
+	__u32 ingress_ifindex;
+	__u32 ifindex;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

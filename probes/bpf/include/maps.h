@@ -23,10 +23,17 @@ const volatile u32 cfg_reason_not_specified = 2;
 const volatile u32 cfg_reason_netfilter = 0xffffffff;
 const volatile u32 cfg_reason_rcvbuff = 0xffffffff;
 
+/* What comes once per call: syscalls and bytes. The user's option sizes it, and a fast program may fill it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 32 << 20);
-} events SEC(".maps");
+} bulk SEC(".maps");
+
+/* Everything else: lifecycle and trouble, which a flood of calls must not push out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} news SEC(".maps");
 
 /* Records that found the ring full, by kind. */
 struct {
