@@ -216,7 +216,7 @@ impl Core {
         }
         match (s.tuple.transport, s.reason, s.old_state) {
             (Transport::Tcp, SocketReason::State, Some(TcpState::SynRecv)) => Role::Server,
-            (Transport::Tcp, SocketReason::State | SocketReason::Flow, _) => Role::Client,
+            (Transport::Tcp, SocketReason::State, _) => Role::Client,
             (Transport::Tcp, ..) if self.listening.find(key).is_some() => Role::Server,
             (Transport::Tcp, ..) => {
                 let (local, remote) = (s.tuple.local.port(), s.tuple.remote.port());
