@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tracenet_core::fact::{ConnSummary, DropTotals, RetransmitTotals};
-use tracenet_core::key::{Direction, Role};
+use tracenet_core::fact::{CloseReason, ConnSummary, DropTotals, RetransmitTotals};
+use tracenet_core::key::{Direction, Role, Transport};
 
 use crate::paint::{Ink, Paint, push_safe};
 use crate::units::{Bytes, Count, Time};
@@ -53,11 +53,12 @@ pub fn connection(c: &ConnSummary, paint: Paint, out: &mut String) {
         let _ = write!(out, ", {}", Count(c.zero_window_stalls, "zero-window stall"));
     }
     out.push_str(match c.close {
-        tracenet_core::fact::CloseReason::Fin => ", closed by FIN",
-        tracenet_core::fact::CloseReason::ResetSent => ", reset sent",
-        tracenet_core::fact::CloseReason::ResetReceived => ", reset received",
-        tracenet_core::fact::CloseReason::Timeout => ", timed out",
-        tracenet_core::fact::CloseReason::Open => ", still open",
+        CloseReason::Fin if c.tuple.transport == Transport::Udp => ", closed",
+        CloseReason::Fin => ", closed by FIN",
+        CloseReason::ResetSent => ", reset sent",
+        CloseReason::ResetReceived => ", reset received",
+        CloseReason::Timeout => ", timed out",
+        CloseReason::Open => ", still open",
     });
     if c.err != 0
         && let Ok(errno) = i32::try_from(c.err)
