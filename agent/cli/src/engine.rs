@@ -117,10 +117,9 @@ impl Engine {
     fn step(&mut self, sinks: &mut Sinks, until: Option<MonoNs>) -> Option<Ended> {
         let now = mono_now();
         let mut timeout = if self.merger.is_empty() { IDLE } else { PENDING };
-        for deadline in [until, self.core.poll_at(), self.targets_gone.map(|t| t.after(AFTERMATH_NS))] {
-            if let Some(t) = deadline {
-                timeout = timeout.min(Duration::from_nanos(t.since(now).0).max(Duration::from_millis(1)));
-            }
+        let aftermath = self.targets_gone.map(|t| t.after(AFTERMATH_NS));
+        for t in [until, self.core.poll_at(), aftermath].into_iter().flatten() {
+            timeout = timeout.min(Duration::from_nanos(t.since(now).0).max(Duration::from_millis(1)));
         }
         let first = match self.inbox.recv_timeout(timeout) {
             Ok(m) => Some(m),
