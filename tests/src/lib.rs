@@ -4,6 +4,7 @@
 //! Nothing here waits for a fixed time: every wait has a condition and a deadline that fails the test.
 
 pub mod agent;
+pub mod blindspot;
 pub mod collector;
 pub mod counters;
 pub mod harness;

@@ -14,6 +14,7 @@ pub struct Summary {
     pub targets: Vec<Target>,
     pub connections: Vec<Connection>,
     pub unattributed: Unattributed,
+    pub no_connection: Vec<NoConnection>,
     pub audit: Vec<Audit>,
     pub lost: Lost,
 }
@@ -89,6 +90,16 @@ pub struct Drops {
     pub pid: Option<u32>,
 }
 
+/// A target's trouble that belongs to none of its connections: a SYN that was dropped on its way to a listener.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "README.md describes the schema")]
+pub struct NoConnection {
+    pub pid: u32,
+    pub comm: String,
+    pub retransmits: Retransmits,
+    pub drops: Vec<Drops>,
+}
+
 /// What could not be given to anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[expect(missing_docs, reason = "README.md describes the schema")]
@@ -136,6 +147,20 @@ impl Summary {
     /// The connections of a process.
     pub fn of(&self, pid: u32) -> impl Iterator<Item = &Connection> {
         self.connections.iter().filter(move |c| c.pid == pid)
+    }
+
+    /// Packets dropped with a reason on their way to (or from) the sockets of a process.
+    pub fn dropped(&self, pid: u32, reason: &str, direction: &str) -> u64 {
+        let of_connections: u64 = self.of(pid).map(|c| c.dropped(reason, direction)).sum();
+        let others = self.no_connection.iter().filter(|n| n.pid == pid);
+        of_connections + others.map(|n| sum(&n.drops, reason, direction)).sum::<u64>()
+    }
+
+    /// Segments that a process's sockets sent again.
+    pub fn retransmitted(&self, pid: u32) -> u64 {
+        let of_connections: u64 = self.of(pid).map(|c| c.retransmits.total).sum();
+        let others = self.no_connection.iter().filter(|n| n.pid == pid);
+        of_connections + others.map(|n| n.retransmits.total).sum::<u64>()
     }
 
     /// The audit row of a counter in a namespace.

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use tracenet_tests::agent::{Agent, Story};
+use tracenet_tests::blindspot::{BlindSpot, assert_seen};
 use tracenet_tests::counters::{self, Mib};
 use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::netns::Pair;
 use tracenet_tests::program::Program;
-use tracenet_tests::report::{Connection, Retransmits};
+use tracenet_tests::report::Retransmits;
 use tracenet_tests::{case, load};
 
 const LOSSY_PORT: u16 = 8001;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         case!(a_clients_view_alone_still_shows_drops_at_its_peer, LAB),
         case!(large_segments_are_counted_as_the_kernel_counts_them, LAB),
         case!(a_lost_syn_and_a_lost_syn_ack_are_told_apart, LAB),
+        case!(a_lost_syn_belongs_to_the_listener_without_a_capture_too, LAB),
         case!(the_causes_are_the_kernels_own, LAB),
         case!(drops_at_a_listener_and_at_a_datagram_buffer_are_attributed, LAB),
     ])
@@ -45,6 +47,7 @@ struct Scene {
     lossy: Program,
     clean: Program,
     before: [Mib; 2],
+    blindspot: BlindSpot,
 }
 
 /// What the outside world counted while tracenet watched.
@@ -53,6 +56,8 @@ struct Truth {
     server_retransmits: u64,
     client_drops: u64,
     server_drops: u64,
+    /// Of both, those that no BPF program could see.
+    blind_drops: u64,
     client_mib: [Mib; 2],
     server_mib: [Mib; 2],
 }
@@ -72,7 +77,8 @@ impl Scene {
         let client = |port, seed| load::client(&pair.client, &address(port), connections, turns, sizes, seed);
         let (lossy, clean) = (client(LOSSY_PORT, 1), client(CLEAN_PORT, 2));
         let before = [counters::mib(&pair.client), counters::mib(&pair.server)];
-        Self { pair, servers, lossy, clean, before }
+        let blindspot = BlindSpot::watch();
+        Self { pair, servers, lossy, clean, before, blindspot }
     }
 
     /// Runs the load to its end, waits until nothing can be sent any more, and reads the counters.
@@ -90,14 +96,11 @@ impl Scene {
             server_retransmits: retransmits(1),
             client_drops: self.pair.client.nft_counters()["lost"].packets,
             server_drops: self.pair.server.nft_counters()["lost"].packets,
+            blind_drops: self.blindspot.netfilter_drops(),
             client_mib: [self.before[0].clone(), after[0].clone()],
             server_mib: [self.before[1].clone(), after[1].clone()],
         }
     }
-}
-
-fn retransmits<'a>(connections: impl Iterator<Item = &'a Connection>) -> u64 {
-    connections.map(|c| c.retransmits.total).sum()
 }
 
 /// The clean client and its server are as if nothing had happened.
@@ -127,25 +130,25 @@ fn retransmits_and_drops_have_the_right_owner_and_the_kernels_sums() {
     assert!(truth.client_retransmits > 0 && truth.server_retransmits > 0, "TCP repaired something");
 
     let rest = format!("{:?} {:?} {:?}", summary.audit, summary.unattributed, summary.lost);
-    assert_eq!(retransmits(summary.of(lossy)), truth.client_retransmits, "the client's segments; {rest}");
+    assert_eq!(summary.retransmitted(lossy), truth.client_retransmits, "the client's segments; {rest}");
     assert_eq!(
-        retransmits(summary.of(lossy_server)),
+        summary.retransmitted(lossy_server),
         truth.server_retransmits,
         "the server's segments; {rest}"
     );
-    let at_client: u64 = summary.of(lossy).map(|c| c.dropped("NETFILTER_DROP", "in")).sum();
-    assert_eq!(at_client, truth.client_drops, "dropped at the client's input");
-    let at_server: u64 = summary.of(lossy_server).map(|c| c.dropped("NETFILTER_DROP", "in")).sum();
-    assert_eq!(at_server, truth.server_drops, "dropped at the server's prerouting");
+    let at_client = summary.dropped(lossy, "NETFILTER_DROP", "in");
+    assert_seen(at_client, truth.client_drops, truth.blind_drops, "dropped at the client's input");
+    let at_server = summary.dropped(lossy_server, "NETFILTER_DROP", "in");
+    assert_seen(at_server, truth.server_drops, truth.blind_drops, "dropped at the server's prerouting");
 
     // Both ends live on this host, so each also shows what its packets met at the other end.
     let at_peer: u64 = summary.of(lossy).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
-    assert_eq!(at_peer, truth.server_drops, "the client's packets dropped at the server");
+    assert_seen(at_peer, truth.server_drops, truth.blind_drops, "the client's packets dropped at the server");
     for drops in summary.of(lossy).flat_map(|c| &c.peer_drops) {
         assert_eq!(drops.pid, Some(lossy_server), "the owner of the socket that a peer drop hurt");
     }
     let at_peer: u64 = summary.of(lossy_server).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
-    assert_eq!(at_peer, truth.client_drops, "the server's packets dropped at the client");
+    assert_seen(at_peer, truth.client_drops, truth.blind_drops, "the server's packets dropped at the client");
 
     assert_clean(&story, clean);
     assert_clean(&story, clean_server);
@@ -179,11 +182,11 @@ fn a_clients_view_alone_still_shows_drops_at_its_peer() {
 
     assert!(summary.connections.iter().all(|c| c.pid == lossy), "only the target's connections");
     assert_eq!(summary.connections.len(), 20);
-    assert_eq!(retransmits(summary.of(lossy)), truth.client_retransmits);
-    let here: u64 = summary.of(lossy).map(|c| c.dropped("NETFILTER_DROP", "in")).sum();
-    assert_eq!(here, truth.client_drops);
+    assert_eq!(summary.retransmitted(lossy), truth.client_retransmits);
+    let here = summary.dropped(lossy, "NETFILTER_DROP", "in");
+    assert_seen(here, truth.client_drops, truth.blind_drops, "here");
     let there: u64 = summary.of(lossy).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
-    assert_eq!(there, truth.server_drops);
+    assert_seen(there, truth.server_drops, truth.blind_drops, "at the peer");
     for drops in summary.of(lossy).flat_map(|c| &c.peer_drops) {
         assert_eq!(drops.pid, Some(server));
     }
@@ -197,20 +200,34 @@ fn large_segments_are_counted_as_the_kernel_counts_them() {
     // Requests and answers far above the MSS: socket buffers hold many segments, and one event may resend them all.
     let mut scene = Scene::new(8, 8, (400_000, 400_000), false);
     let (server, lossy) = (scene.servers[0].pid(), scene.lossy.pid());
-    let agent = Agent::attach(&[lossy, server], &["-e", "trace=none", "-i", "none"]);
+    let agent = Agent::attach(&[lossy, server], &["-e", "trace=none"]);
     let truth = scene.play();
     let story = agent.stop();
     let summary = &story.summary;
-    assert_eq!(retransmits(summary.of(lossy)), truth.client_retransmits);
-    assert_eq!(retransmits(summary.of(server)), truth.server_retransmits);
+    assert_eq!(summary.retransmitted(lossy), truth.client_retransmits);
+    assert_eq!(summary.retransmitted(server), truth.server_retransmits);
+    let mut segments = 0;
     for (pid, packets) in [(lossy, truth.client_drops), (server, truth.server_drops)] {
-        let drops: Vec<_> = summary.of(pid).flat_map(|c| &c.drops).collect();
-        assert_eq!(drops.iter().map(|d| d.packets).sum::<u64>(), packets);
-        assert!(
-            drops.iter().map(|d| d.segments).sum::<u64>() > packets,
-            "a dropped buffer held several segments"
-        );
+        let dropped = summary.dropped(pid, "NETFILTER_DROP", "in");
+        assert_seen(dropped, packets, truth.blind_drops, "large segments");
+        segments += summary.of(pid).flat_map(|c| &c.drops).map(|d| d.segments).sum::<u64>();
     }
+    assert!(segments > truth.client_drops + truth.server_drops, "some dropped buffer held several segments");
+}
+
+fn a_lost_syn_belongs_to_the_listener_without_a_capture_too() {
+    let pair = Pair::new();
+    pair.server.lose_incoming("tcp dport 8001 tcp flags & (syn|ack) == syn quota until 61 bytes");
+    let address = format!("{}:8001", Pair::SERVER);
+    let server = load::serve(&pair.server, &address);
+    let mut client = load::client(&pair.client, &address, 1, 1, (10, 10), 1);
+    let agent = Agent::attach(&[client.pid(), server.pid()], &["-e", "trace=none", "-i", "none"]);
+    client.say("go");
+    load::books(&client.json(), "local");
+    pair.settle();
+    let story = agent.stop();
+    assert_eq!(pair.server.nft_counters()["lost"].packets, 1);
+    assert_eq!(story.summary.dropped(server.pid(), "NETFILTER_DROP", "in"), 1, "{:?}", story.summary);
 }
 
 fn a_lost_syn_and_a_lost_syn_ack_are_told_apart() {
@@ -318,7 +335,7 @@ fn drops_at_a_listener_and_at_a_datagram_buffer_are_attributed() {
     let lost = pair.server.nft_counters()["lost"].packets;
     let story = agent.stop();
     assert_eq!(lost, 25);
-    let at_server: u64 = story.summary.of(server.pid()).map(|c| c.dropped("NETFILTER_DROP", "in")).sum();
+    let at_server = story.summary.dropped(server.pid(), "NETFILTER_DROP", "in");
     assert_eq!(at_server, lost);
     let at_peer: u64 =
         story.summary.of(client.pid()).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
