@@ -238,7 +238,8 @@ impl Story {
         }
         self.options.paint.end(out);
         let Some(analysis) = &fact.analysis else { return };
-        if let Some(rtt) = analysis.ack_rtt {
+        // On the way out it is how long we took to acknowledge, which is no round trip.
+        if let Some(rtt) = analysis.ack_rtt.filter(|_| fact.direction == Direction::In) {
             let _ = write!(out, "  rtt {}", Time(rtt));
         }
         for name in analysis.verdicts.names() {

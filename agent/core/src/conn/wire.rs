@@ -4,6 +4,7 @@ use super::sent::SentLog;
 use crate::event::{Packet, Segment, tcp_flags};
 use crate::histogram::Histogram;
 use crate::key::{Direction, Role};
+use crate::tcp::seq::SeqNum;
 use crate::tcp::{Analyser, Analysis, Side};
 use crate::time::{DurationNs, MonoNs};
 
@@ -27,6 +28,9 @@ pub(crate) struct Wire {
     /// Our SYN or SYN/ACK: when it was first sent, and how often.
     syn: Option<(MonoNs, u32)>,
     syn_acked: bool,
+    /// End of what we have sent, and of what we have sent more than once.
+    sent_end: Option<u32>,
+    repeated_end: Option<u32>,
 }
 
 impl Wire {
@@ -69,6 +73,13 @@ impl Wire {
                 let end = seg.seq.wrapping_add(len).wrapping_add(extra);
                 if end != seg.seq {
                     self.sent.sent(seg.seq, end, t);
+                    match self.sent_end {
+                        Some(sent) if SeqNum(seg.seq).lt(SeqNum(sent)) => self.repeated_end = Some(sent),
+                        _ => {}
+                    }
+                    if self.sent_end.is_none_or(|sent| SeqNum(sent).lt(SeqNum(end))) {
+                        self.sent_end = Some(end);
+                    }
                 }
                 if has(tcp_flags::SYN) {
                     let (_, times) = self.syn.get_or_insert((t, 0));
@@ -78,7 +89,7 @@ impl Wire {
             Direction::In if has(tcp_flags::ACK) => {
                 self.sent.acked(seg.ack);
                 if !has(tcp_flags::RST)
-                    && let Some(rtt) = self.rtt_sample(t, has(tcp_flags::SYN), analysis)
+                    && let Some(rtt) = self.rtt_sample(t, seg.ack, has(tcp_flags::SYN), analysis)
                 {
                     self.rtt.get_or_insert_default().record(rtt);
                 }
@@ -93,16 +104,22 @@ impl Wire {
         }
     }
 
-    /// The handshake's round trip (our SYN to its ACK), then what the analyser measured. A SYN that was sent more than
-    /// once gives no sample, since nobody knows which one was answered (RFC 6298, section 3: Karn's algorithm).
-    fn rtt_sample(&mut self, t: MonoNs, is_syn: bool, analysis: &Analysis) -> Option<DurationNs> {
+    /// The handshake's round trip (our SYN to its ACK), then what the analyser measured. What was sent more than once
+    /// gives no sample, since nobody knows which copy was answered (RFC 6298, section 3: Karn's algorithm).
+    fn rtt_sample(&mut self, t: MonoNs, ack: u32, is_syn: bool, analysis: &Analysis) -> Option<DurationNs> {
         match self.syn {
             Some((at, times)) if !self.syn_acked => {
                 self.syn_acked = true;
                 (times == 1).then(|| t.since(at))
             }
             _ if is_syn => None,
-            _ => analysis.ack_rtt,
+            _ => match self.repeated_end {
+                Some(repeated) if SeqNum(ack).le(SeqNum(repeated)) => None,
+                _ => {
+                    self.repeated_end = None;
+                    analysis.ack_rtt
+                }
+            },
         }
     }
 

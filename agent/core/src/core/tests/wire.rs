@@ -38,6 +38,20 @@ fn a_handshake_that_was_repeated_gives_no_sample() {
 }
 
 #[test]
+fn what_was_sent_twice_gives_no_sample_until_all_of_it_is_acknowledged() {
+    let mut s = open();
+    s.packet(10 * MS, segment(CLIENT, SERVER, ACK, 101, 901, 50));
+    s.packet(11 * MS, segment(CLIENT, SERVER, ACK, 151, 901, 50));
+    s.packet(210 * MS, segment(CLIENT, SERVER, ACK, 101, 901, 50));
+    s.packet(212 * MS, segment(SERVER, CLIENT, ACK, 901, 201, 0));
+    // The next one is sure again.
+    s.packet(300 * MS, segment(CLIENT, SERVER, ACK, 201, 901, 50));
+    s.packet(304 * MS, segment(SERVER, CLIENT, ACK, 901, 251, 0));
+    let rtt = s.only(S).rtt.expect("samples");
+    assert_eq!((rtt.samples, rtt.min.0, rtt.max.0), (2, MS, 4 * MS));
+}
+
+#[test]
 fn one_packet_on_two_interfaces_counts_once() {
     let mut s = open();
     let on = |ifindex, p| Packet { ifindex, ..p };
