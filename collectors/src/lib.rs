@@ -6,6 +6,7 @@ pub mod clock;
 pub mod container;
 pub mod counters;
 pub mod decode;
+pub mod files;
 pub mod interfaces;
 pub mod netns;
 pub mod pcapng;

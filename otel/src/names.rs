@@ -47,7 +47,7 @@ pub mod metric {
     pub const TCP_CONNECTION_DURATION: &str = "tracenet.tcp.connection.duration";
     /// connect(2) to ESTABLISHED, s.
     pub const TCP_HANDSHAKE_DURATION: &str = "tracenet.tcp.handshake.duration";
-    /// Median round-trip time of each connection, from the wire, s.
+    /// Round-trip times of what the process sent, from the wire, s.
     pub const TCP_RTT: &str = "tracenet.tcp.rtt";
     /// Segments sent again, {segment}.
     pub const TCP_RETRANSMITS: &str = "tracenet.tcp.retransmits";
