@@ -240,6 +240,56 @@ fn a_lost_handshake_belongs_to_the_listener_without_a_capture_too() {
     }
 }
 
+fn a_lost_syn_and_a_lost_syn_ack_are_told_apart() {
+    let pair = Pair::new();
+    // The first SYN to 8001 is lost on its way, the first SYN/ACK from 8002 on its way back.
+    pair.server.nft(
+        "table inet loss {
+            chain prerouting {
+                type filter hook prerouting priority -300;
+                tcp dport 8001 tcp flags & (syn|ack) == syn quota until 61 bytes drop
+            }
+            chain output {
+                type filter hook output priority 0;
+                tcp sport 8002 tcp flags & (syn|ack) == (syn|ack) quota until 61 bytes drop
+            }
+        }",
+    );
+    let address = |port| format!("{}:{port}", Pair::SERVER);
+    let servers = [8001, 8002].map(|port| load::serve(&pair.server, &address(port)));
+    let mut clients = [8001, 8002].map(|port| load::client(&pair.client, &address(port), 1, 1, (10, 10), 1));
+    let pids = [clients[0].pid(), clients[1].pid(), servers[0].pid(), servers[1].pid()];
+    let before = [counters::mib(&pair.client), counters::mib(&pair.server)];
+    let agent = Agent::attach(&pids, &["-e", "trace=none"]);
+    for client in &mut clients {
+        client.say("go");
+    }
+    for client in &clients {
+        load::books(&client.json(), "local");
+    }
+    pair.settle();
+    let after = [counters::mib(&pair.client), counters::mib(&pair.server)];
+    let story = agent.stop();
+    let of = |pid| {
+        let mut all = story.summary.of(pid);
+        let one = all.next().unwrap_or_else(|| panic!("process {pid} has a connection"));
+        assert!(all.next().is_none());
+        one
+    };
+    let nothing =
+        Retransmits { total: 0, fast: 0, tail_loss_probe: 0, timeout: 0, syn: 0, syn_ack: 0, other: 0 };
+    assert_eq!(of(pids[0]).retransmits, Retransmits { total: 1, syn: 1, ..nothing });
+    assert!(of(pids[0]).connect_ns.is_some_and(|ns| ns > 900_000_000), "the lost SYN cost a second");
+    assert_eq!(of(pids[0]).dropped_at_peer("NETFILTER_DROP", "in"), 1, "{:?}", of(pids[0]));
+    // Either end may have repaired the loss of the SYN/ACK: the client by its SYN, the server by its timer.
+    let repaired = counters::delta(&before[1], &after[1], "TcpRetransSegs");
+    assert_eq!(of(pids[3]).retransmits.syn_ack, repaired, "{:?}", of(pids[3]));
+    let both = counters::delta(&before[0], &after[0], "TcpRetransSegs");
+    assert_eq!(of(pids[0]).retransmits.total + of(pids[1]).retransmits.total, both);
+    assert_eq!(of(pids[3]).dropped("NETFILTER_DROP", "out"), 1, "{:?}", of(pids[3]));
+    assert_eq!((story.summary.unattributed.retransmits, story.summary.unattributed.drops), (0, 0));
+}
+
 fn the_causes_are_the_kernels_own() {
     let mut scene = Scene::new(30, 30, (2_000, 60_000), true);
     let pids = [scene.lossy.pid(), scene.clean.pid(), scene.servers[0].pid(), scene.servers[1].pid()];
