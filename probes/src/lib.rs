@@ -5,7 +5,7 @@
 //!
 //! A reader waits on [`Session::fd`], sleeps a millisecond so that a batch gathers behind the one wake-up, and
 //! calls [`Session::drain`] until the ring is empty; an idle target costs it nothing. At the end comes
-//! [`Session::flush`], and only then [`Session::netns_totals`].
+//! [`Session::flush`], and only then [`Totals::of`].
 //!
 //! What the kernel doesn't tell: a syscall that a thread was in when it became a target is told with the time of
 //! the attach as its entry, and the calls of 32-bit programs are not told at all (their sockets are).
@@ -16,7 +16,9 @@ mod load;
 mod session;
 mod spec;
 mod symbols;
+mod totals;
 
 pub use load::doctor;
 pub use session::{Error, FlowFilter, Result, Session, mono_now};
 pub use spec::{DEFAULT_RING_BYTES, Drained, HookStatus, MAX_NR, NetnsTotals, Options, SyscallFilter};
+pub use totals::Totals;

@@ -14,14 +14,14 @@ use aya::programs::{Iter, Program, SocketFilter};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use rustc_hash::FxHashSet;
 use tracenet_core::event::{Event, EventKind, LossSource};
-use tracenet_core::key::NetnsCookie;
 use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
-use crate::abi::{self, PlanEntry, Target, WireSpec, call, kind, mode};
+use crate::abi::{PlanEntry, Target, WireSpec, call, kind, mode};
 use crate::decode::{Decoder, iterator_record_len};
 use crate::load::{self, map, one_line};
-use crate::spec::{Drained, HookStatus, MAX_NR, NetnsTotals, Options, SPECS, SyscallFilter};
+use crate::spec::{Drained, HookStatus, MAX_NR, Options, SPECS, SyscallFilter};
+use crate::totals::Totals;
 
 /// What can go wrong. Every message is one line with its remedy.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,7 @@ pub struct Session {
     readable: Epoll,
     targets: HashMap<MapData, u32, Target>,
     hints: Array<MapData, u32>,
-    totals: HashMap<MapData, u64, abi::NetnsCounters>,
+    totals: Totals,
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     losses_read: Instant,
@@ -158,7 +158,7 @@ impl Session {
         let mut targets = map(ebpf, "targets")?;
         let mut hints = map(ebpf, "target_hints")?;
         let mut plans = map(ebpf, "syscall_plan")?;
-        let totals = map(ebpf, "netns_totals")?;
+        let totals = Totals::new(map(ebpf, "netns_totals")?);
         let losses = map(ebpf, "lost")?;
         fill_plan(&mut plans, &opts.syscalls)?;
         for tgid in &opts.targets {
@@ -364,17 +364,10 @@ impl Session {
         Ok(())
     }
 
-    /// In-kernel totals of all sockets, one row a namespace. They are complete after a [`flush`](Self::flush), which
-    /// adds what open sockets have not told yet. Cookie 0 stands for packets whose namespace could not be told.
-    pub fn netns_totals(&self) -> Result<Vec<(NetnsCookie, NetnsTotals)>> {
-        self.totals
-            .iter()
-            .map(|row| {
-                let (cookie, c) =
-                    row.map_err(|e| Error::Map { map: "netns_totals", detail: one_line(&e) })?;
-                Ok((NetnsCookie(cookie), totals_of(&c)))
-            })
-            .collect()
+    /// A handle on the in-kernel totals, for any thread, also after the session's end. They are complete after a
+    /// [`flush`](Self::flush), which adds what open sockets have not told yet.
+    pub fn totals(&self) -> Totals {
+        self.totals.clone()
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.
@@ -503,30 +496,6 @@ fn call_flags(nr: libc::c_long) -> u8 {
         | libc::SYS_sendfile => call::SENDS,
         libc::SYS_close => call::CLOSE,
         _ => 0,
-    }
-}
-
-fn totals_of(c: &abi::NetnsCounters) -> NetnsTotals {
-    NetnsTotals {
-        netns_inum: u32::try_from(c.inum).unwrap_or(0),
-        retransmitted_segments: c.retransmitted_segments,
-        fast: c.fast,
-        tail_loss_probe: c.tail_loss_probe,
-        timeout: c.timeout,
-        syn: c.syn,
-        syn_ack: c.syn_ack,
-        other: c.other,
-        timeouts: c.timeouts,
-        retransmits_unowned: c.retransmits_unowned,
-        drops_owned: c.drops_owned,
-        drops_unowned: c.drops_unowned,
-        drops_netfilter: c.drops_netfilter,
-        drop_segments: c.drop_segments,
-        udp_rcvbuf_errors: c.udp_rcvbuf_errors,
-        resets_sent: c.resets_sent,
-        resets_received: c.resets_received,
-        active_opens: c.active_opens,
-        passive_opens: c.passive_opens,
     }
 }
 

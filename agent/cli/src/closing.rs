@@ -13,10 +13,11 @@ use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
 use tracenet_core::summary::{self, Summary, Unattributed};
 use tracenet_core::time::MonoNs;
-use tracenet_probes::NetnsTotals;
+use tracenet_probes::{NetnsTotals, Totals};
 
 use crate::engine::Engine;
-use crate::namespace::{NamespaceEnd, NamespaceThread};
+use crate::namespace::NamespaceEnd;
+use crate::namespaces::Namespaces;
 use crate::paint::Ink;
 use crate::report;
 use crate::sinks::{self, Sinks};
@@ -25,14 +26,14 @@ use crate::targets::Target;
 use crate::units::{Count, Time};
 
 /// Says who is attached to: on standard error for people, as events in JSON.
-pub fn greet(targets: &[Target], namespaces: &[NamespaceThread], sinks: &mut Sinks, now: MonoNs) {
+pub fn greet(targets: &[Target], namespaces: &Namespaces<'_>, sinks: &mut Sinks, now: MonoNs) {
     for t in targets {
         let mut line = "attached to ".to_owned();
         t.describe(&mut line);
         line.push_str(". Ctrl-C for the summary.");
         eprintln!("{line}");
         if sinks.is_json() {
-            let cookie = namespaces.iter().find(|n| n.ready.inum == t.netns).map(|n| n.ready.netns.0);
+            let cookie = namespaces.cookie(t.netns).map(|n| n.0);
             let event = serde_json::json!({
                 "schema": summary::EVENT_SCHEMA,
                 "kind": "attached",
@@ -69,8 +70,8 @@ pub struct Closing<'a> {
     pub targets: &'a [Target],
     /// When it began.
     pub began: MonoNs,
-    /// In-kernel totals at the beginning.
-    pub before: &'a BTreeMap<NetnsCookie, NetnsTotals>,
+    /// What the probes have counted.
+    pub totals: &'a Totals,
     /// What the ring thread found.
     pub ring: RingEnd,
     /// What the namespaces' threads found.
@@ -125,14 +126,13 @@ impl Closing<'_> {
         pcapng::Totals { start: sinks.clock().wall(self.began), end: sinks.clock().wall(now), capture: stats }
     }
 
-    /// What grew in the namespaces of the targets, by the in-kernel totals.
-    fn grown(&self, netns: NetnsCookie, f: fn(&NetnsTotals) -> u64) -> u64 {
-        let after = self.ring.totals.iter().find(|(n, _)| *n == netns).map_or(0, |(_, t)| f(t));
-        after.saturating_sub(self.before.get(&netns).map_or(0, f))
+    /// What the probes counted in a namespace of the targets since they were there.
+    fn grown(&self, n: &Namespace, f: fn(&NetnsTotals) -> u64) -> u64 {
+        f(&self.totals.of(n.netns)).saturating_sub(f(&n.end.counted_before))
     }
 
     fn unattributed(&self) -> Unattributed {
-        let sum = |f| self.namespaces.iter().map(|n| self.grown(n.netns, f)).sum();
+        let sum = |f| self.namespaces.iter().map(|n| self.grown(n, f)).sum();
         Unattributed { retransmits: sum(|t| t.retransmits_unowned), drops: sum(|t| t.drops_unowned) }
     }
 
@@ -146,7 +146,7 @@ impl Closing<'_> {
             .map(|n| Counted {
                 netns: n.netns,
                 netns_inum: n.inum,
-                counters: COMPARED.iter().map(|(name, f)| (*name, self.grown(n.netns, *f))).collect(),
+                counters: COMPARED.iter().map(|(name, f)| (*name, self.grown(n, *f))).collect(),
             })
             .collect();
         let kernel = |netns: NetnsCookie, name: &str| {

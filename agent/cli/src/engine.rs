@@ -6,12 +6,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustc_hash::FxHashSet;
 use tracenet_core::core::Core;
-use tracenet_core::event::Event;
+use tracenet_core::event::{Event, EventKind};
 use tracenet_core::fact::Fact;
 use tracenet_core::merge::{Merger, SourceId};
 use tracenet_core::time::MonoNs;
 
+use crate::namespace::NamespaceThread;
+use crate::namespaces::Namespaces;
 use crate::sinks::Sinks;
 use crate::sources::Progress;
 use tracenet_collectors::clock::mono_now;
@@ -67,6 +70,10 @@ pub struct Engine {
     sources: Vec<(SourceId, Arc<Progress>)>,
     inbox: Receiver<Message>,
     facts: Vec<Fact>,
+    /// Namespaces (inode numbers) that are watched, or can't be.
+    homes: FxHashSet<u32>,
+    /// Targets to look at, and the namespace of the socket that says so.
+    moves: Vec<(u32, Option<u32>)>,
     /// The command of `run`, to which signals are passed on instead of ending the trace.
     command: Option<Pid>,
     /// Its status, once it ended.
@@ -83,9 +90,22 @@ impl Engine {
             sources: Vec::new(),
             inbox,
             facts: Vec::new(),
+            homes: FxHashSet::default(),
+            moves: Vec::new(),
             command: None,
             status: None,
             targets_gone: None,
+        }
+    }
+
+    /// A namespace's thread has begun: its packets are waited for, and described in the capture file.
+    pub fn welcome(&mut self, thread: &NamespaceThread, sinks: &mut Sinks) {
+        self.homes.insert(thread.ready.inum);
+        if let Some(link) = &thread.ready.link {
+            sinks.add_link(link);
+        }
+        if let Some(progress) = &thread.progress {
+            self.add_source(thread.source, Arc::clone(progress));
         }
     }
 
@@ -106,8 +126,19 @@ impl Engine {
     }
 
     /// Goes on until something ends it.
-    pub fn run(&mut self, sinks: &mut Sinks, until: Option<MonoNs>) -> Ended {
+    pub fn run(
+        &mut self,
+        sinks: &mut Sinks,
+        namespaces: &mut Namespaces<'_>,
+        until: Option<MonoNs>,
+    ) -> Ended {
         loop {
+            for (pid, inum) in std::mem::take(&mut self.moves) {
+                self.homes.extend(inum);
+                if let Some(thread) = namespaces.follow(pid, inum) {
+                    self.welcome(thread, sinks);
+                }
+            }
             if let Some(ended) = self.step(sinks, until) {
                 return ended;
             }
@@ -157,6 +188,11 @@ impl Engine {
             match message {
                 Message::Events { source, events } => {
                     for event in events {
+                        if let Some(m) = a_move(&event.kind, &self.homes)
+                            && !self.moves.contains(&m)
+                        {
+                            self.moves.push(m);
+                        }
                         self.merger.push(source, event);
                     }
                 }
@@ -218,5 +254,18 @@ impl Engine {
     /// The core, for its totals and summaries.
     pub fn core(&self) -> &Core {
         &self.core
+    }
+}
+
+/// A target may be in another network namespace after an exec, or have opened a socket in one: which process to look
+/// at, and the namespace of the socket. It is looked at as soon as the event arrives, before it is due, since packets
+/// follow at once.
+fn a_move(kind: &EventKind, homes: &FxHashSet<u32>) -> Option<(u32, Option<u32>)> {
+    match kind {
+        EventKind::Exec { task, .. } => Some((task.tgid, None)),
+        EventKind::Socket(s) if s.target && !homes.contains(&s.netns_inum) => {
+            s.owner.as_ref().map(|owner| (owner.key.tgid, Some(s.netns_inum)))
+        }
+        _ => None,
     }
 }

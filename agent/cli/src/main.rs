@@ -8,6 +8,7 @@ mod engine;
 mod failure;
 mod identity;
 mod namespace;
+mod namespaces;
 mod output;
 mod paint;
 mod privilege;

@@ -14,7 +14,7 @@ use tracenet_core::event::Event;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
 use tracenet_core::time::ClockOffset;
-use tracenet_probes::FlowFilter;
+use tracenet_probes::{FlowFilter, NetnsTotals, Totals};
 
 use crate::engine::Message;
 use crate::failure::Failure;
@@ -33,6 +33,8 @@ pub struct Assignment {
     pub filter: Option<FlowFilter>,
     /// Name of the source for the merger.
     pub source: SourceId,
+    /// The probes' counts, whose beginning belongs to that of the counters.
+    pub totals: Totals,
 }
 
 /// What is known once the thread is in place.
@@ -48,9 +50,12 @@ pub struct Ready {
 }
 
 /// What is known at the end.
+#[derive(Default)]
 pub struct NamespaceEnd {
     /// Counters at the beginning.
     pub before: counters::Snapshot,
+    /// What the probes had counted at the beginning.
+    pub counted_before: NetnsTotals,
     /// Counters at the end.
     pub after: counters::Snapshot,
     /// Totals of the capture.
@@ -97,11 +102,7 @@ impl NamespaceThread {
 
     /// Waits for the end. The channel must be read meanwhile.
     pub fn join(self) -> NamespaceEnd {
-        self.handle.join().unwrap_or_else(|_| NamespaceEnd {
-            before: counters::Snapshot::default(),
-            after: counters::Snapshot::default(),
-            stats: None,
-        })
+        self.handle.join().unwrap_or_default()
     }
 }
 
@@ -114,12 +115,9 @@ fn first_word(told: &Receiver<First>, pid: u32) -> First {
 }
 
 fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender<First>) -> NamespaceEnd {
-    let mut end = NamespaceEnd {
-        before: counters::Snapshot::default(),
-        after: counters::Snapshot::default(),
-        stats: None,
-    };
+    let mut end = NamespaceEnd::default();
     let source = assignment.source;
+    let totals = assignment.totals.clone();
     let (ready, mut capture) = match enter(assignment) {
         Ok(x) => x,
         Err(e) => {
@@ -128,6 +126,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
         }
     };
     end.before = counters::namespace_here().unwrap_or_default();
+    end.counted_before = totals.of(ready.netns);
     let delay = capture.as_ref().map_or(0, |c| u64::try_from(c.max_delay().as_nanos()).unwrap_or(u64::MAX));
     let progress = capture.as_ref().map(|_| Arc::new(Progress::new(delay)));
     if tell.send(Ok((ready, progress.clone()))).is_err() {

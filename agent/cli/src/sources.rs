@@ -10,10 +10,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use tracenet_core::event::Event;
-use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
 use tracenet_core::time::MonoNs;
-use tracenet_probes::{NetnsTotals, Session};
+use tracenet_probes::Session;
 
 use crate::engine::Message;
 use crate::failure::Failure;
@@ -152,8 +151,6 @@ pub fn pump(
 
 /// What the ring thread knows at its end.
 pub struct RingEnd {
-    /// In-kernel totals by namespace.
-    pub totals: Vec<(NetnsCookie, NetnsTotals)>,
     /// What could not be read, in one line.
     pub problem: Option<String>,
 }
@@ -186,10 +183,7 @@ impl RingThread {
 
     /// Waits for the end. The channel must be read meanwhile.
     pub fn join(self) -> RingEnd {
-        self.handle.join().unwrap_or_else(|_| RingEnd {
-            totals: Vec::new(),
-            problem: Some("the ring thread panicked".into()),
-        })
+        self.handle.join().unwrap_or_else(|_| RingEnd { problem: Some("the ring thread panicked".into()) })
     }
 
     /// True once the thread has handed everything over.
@@ -227,10 +221,6 @@ fn drain(
         problem = Some(e.to_string());
     }
     let _ = to.send(Message::Events { source, events: last });
-    let totals = session.netns_totals().unwrap_or_else(|e| {
-        problem = Some(e.to_string());
-        Vec::new()
-    });
     progress.ended();
-    RingEnd { totals, problem }
+    RingEnd { problem }
 }

@@ -1,22 +1,19 @@
 //! A run from beginning to end: attach, tell the story, sum up.
 
-use std::collections::BTreeMap;
-
 use crossbeam_channel::{Sender, bounded};
-use tracenet_collectors::capture::{BUFFER_BYTES, CaptureOptions, SNAPLEN_HEADERS};
 use tracenet_collectors::clock::mono_now;
 use tracenet_config::Config;
 use tracenet_core::core::{Core, Settings};
-use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
 use tracenet_core::syscall::Selection;
-use tracenet_probes::{NetnsTotals, Options, Session, SyscallFilter};
+use tracenet_probes::{Options, Session, SyscallFilter};
 
 use crate::child::Held;
 use crate::closing::{self, Closing};
 use crate::engine::{Ended, Engine, Message};
 use crate::failure::Failure;
-use crate::namespace::{Assignment, NamespaceThread};
+use crate::namespace::NamespaceThread;
+use crate::namespaces::Namespaces;
 use crate::privilege::{self, Effective};
 use crate::settings;
 use crate::signals;
@@ -65,21 +62,18 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
             hook.hook, hook.feature
         ));
     }
-    let namespaces = open_namespaces(config, &targets, &session, &to)?;
-    let before = totals(&session)?;
-    let began = mono_now();
-    for n in &namespaces {
-        if let Some(link) = &n.ready.link {
-            sinks.add_link(link);
-        }
+    let totals = session.totals();
+    let filter = session.flow_filter().map_err(|e| sinks::warn(&e.to_string())).ok();
+    let mut namespaces = Namespaces::new(config, filter, totals.clone(), to.clone());
+    for t in &targets {
+        namespaces.add(t.pid, t.netns)?;
     }
+    let began = mono_now();
     let ring = RingThread::start(session, RING, to.clone())?;
     let mut engine = Engine::new(Core::new(core_settings(config)), inbox);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
-    for n in &namespaces {
-        if let Some(progress) = &n.progress {
-            engine.add_source(n.source, std::sync::Arc::clone(progress));
-        }
+    for n in namespaces.threads() {
+        engine.welcome(n, &mut sinks);
     }
     closing::greet(&targets, &namespaces, &mut sinks, began);
     if let What::Command(held) = what {
@@ -88,10 +82,10 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
     drop(to);
 
     let until = config.duration.map(|t| began.after(u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)));
-    let ended = engine.run(&mut sinks, until);
-    let (ring_end, ends) = stop(ring, namespaces, &mut engine, &mut sinks);
+    let ended = engine.run(&mut sinks, &mut namespaces, until);
+    let (ring_end, ends) = stop(ring, namespaces.into_threads(), &mut engine, &mut sinks);
     let code =
-        Closing { config, targets: &targets, began, before: &before, ring: ring_end, namespaces: ends }
+        Closing { config, targets: &targets, began, totals: &totals, ring: ring_end, namespaces: ends }
             .finish(&mut engine, sinks);
     // A command that outlives --duration is waited for: its status is what the caller wants.
     let status = if ended == Ended::Duration { engine.wait_for_command() } else { engine.status() };
@@ -132,73 +126,6 @@ fn open_session(config: &Config, selection: &Selection, targets: &[Target]) -> R
         | tracenet_probes::Error::NothingAttached(_) => Failure::Privilege(e.to_string()),
         _ => Failure::Runtime(e.to_string()),
     })
-}
-
-/// One thread for each network namespace in which a target lives.
-fn open_namespaces(
-    config: &Config,
-    targets: &[Target],
-    session: &Session,
-    to: &Sender<Message>,
-) -> Result<Vec<NamespaceThread>, Failure> {
-    let mut homes: BTreeMap<u32, u32> = BTreeMap::new();
-    for t in targets {
-        homes.entry(t.netns).or_insert(t.pid);
-    }
-    let filter = session.flow_filter().map_err(|e| sinks::warn(&e.to_string())).ok();
-    let mut threads = Vec::new();
-    for (index, (_, pid)) in (1..).zip(homes) {
-        let wanted = config.capture.enabled && filter.is_some();
-        let thread = NamespaceThread::start(
-            Assignment {
-                pid,
-                capture: wanted.then(|| capture_options(config, index)),
-                filter: filter.clone(),
-                source: SourceId(index),
-            },
-            to.clone(),
-        );
-        let thread = match thread {
-            Ok(t) => t,
-            // Without setns the sockets, syscalls and drops of that namespace are still told.
-            Err(Failure::Privilege(text)) if config.capture.write.is_none() => {
-                sinks::warn(&format!("{text}; no packets and no counters of the network namespace of {pid}"));
-                continue;
-            }
-            Err(e) => return Err(e),
-        };
-        if let Some(problem) = &thread.ready.problem {
-            if config.capture.write.is_some() {
-                return Err(if problem.is_privilege() {
-                    Failure::Privilege(problem.to_string())
-                } else {
-                    Failure::Runtime(problem.to_string())
-                });
-            }
-            sinks::warn(&format!("{problem}; the packet view is off"));
-        }
-        threads.push(thread);
-    }
-    Ok(threads)
-}
-
-fn capture_options(config: &Config, source: u16) -> CaptureOptions {
-    let keep = config.capture.write.is_some();
-    let snaplen = i32::try_from(config.capture.snaplen).unwrap_or(i32::MAX);
-    CaptureOptions {
-        interface: config.capture.interface.clone(),
-        filter: config.capture.filter.clone(),
-        // Headers are all that the analysis needs; whole frames are for the file.
-        snaplen: if keep { snaplen } else { snaplen.min(SNAPLEN_HEADERS) },
-        buffer_bytes: i32::try_from(config.capture.buffer_bytes.0).unwrap_or(BUFFER_BYTES),
-        keep_frames: keep,
-        source,
-        netns: NetnsCookie::default(),
-    }
-}
-
-fn totals(session: &Session) -> Result<BTreeMap<NetnsCookie, NetnsTotals>, Failure> {
-    Ok(session.netns_totals().map_err(|e| Failure::Runtime(e.to_string()))?.into_iter().collect())
 }
 
 /// Lets the command go and waits for it in a thread of its own.

@@ -95,8 +95,10 @@ impl Core {
         }
         let key = FlowKey::new(d.netns, &d.tuple);
         let mut hurt = self.find(d.cookie, &key);
-        let is_syn = d.tcp_flags & (tcp_flags::SYN | tcp_flags::RST) == tcp_flags::SYN;
-        if hurt.is_none() && is_syn && d.tuple.transport == Transport::Tcp {
+        // Any part of a handshake with a listener, or what follows it, may be the first that is heard of it. What ends
+        // a connection is a straggler of one that is over.
+        let opening = d.tcp_flags & (tcp_flags::FIN | tcp_flags::RST) == 0;
+        if hurt.is_none() && opening && d.tuple.transport == Transport::Tcp {
             hurt = self.half_open(t, &key, d.tuple, out);
         }
         let peer = match d.peer_cookie.and_then(|c| self.table.by_cookie(c)) {
@@ -127,7 +129,7 @@ impl Core {
             add_drop(&mut c.peer_drops, d, d.direction, owner.clone());
             out.push(fact_of(c, t, drop_fact(d, Some(owner))));
         }
-        if hurt.is_some() || peer.is_some() {
+        if hurt.is_some() {
             return;
         }
         let owner_of_listener = d.cookie.and_then(|c| self.listeners.get(&c)).map(|l| l.owner.clone());
@@ -140,6 +142,8 @@ impl Core {
                 self.totals.dropped_segments += u64::from(d.segments.max(1));
                 out.push(Fact { t, who, conn: None, kind: drop_fact(d, None) });
             }
+            // It hurt nobody of ours, but the connection of ours at the other end has heard of it.
+            None if peer.is_some() => {}
             None => self.totals.unattributed_drops += 1,
         }
     }

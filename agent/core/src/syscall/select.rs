@@ -228,6 +228,8 @@ impl Selection {
                             set(&mut bits, nr);
                             bits
                         }
+                        // strace takes `network` for `%network` still.
+                        None if let Some(bits) = class(name) => bits,
                         None if optional => continue,
                         None => {
                             let suggestion = nearest(name);
@@ -315,6 +317,8 @@ mod tests {
         let s = Selection::parse("read,?nosuchcall,%net").unwrap();
         assert!(has(&s, "read") && has(&s, "connect") && !has(&s, "write"));
         assert_eq!(s.socket_only, [0; 8]);
+
+        assert_eq!(Selection::parse("network"), Selection::parse("%network"));
 
         let s = Selection::parse("!read,write").unwrap();
         assert!(!has(&s, "read") && !has(&s, "write") && has(&s, "close"));

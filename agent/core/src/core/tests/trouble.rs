@@ -156,10 +156,10 @@ fn a_dropped_syn_is_the_connections_that_comes_of_it() {
 }
 
 #[test]
-fn drops_for_a_listener_without_a_flow_are_its_owners() {
+fn stragglers_dropped_before_a_listener_are_its_owners() {
     let mut s = Script::new();
     s.socket(0, listen(1, "0.0.0.0:80"));
-    s.dropped(MS, drop_in(Some(1), SERVER, CLIENT, 1));
+    s.dropped(MS, DropEvent { tcp_flags: FIN | ACK, ..drop_in(Some(1), SERVER, CLIENT, 1) });
     let t = s.core.totals();
     assert_eq!(kinds(&t.no_connection[0].drops), [("NETFILTER_DROP", 1, 1, 10)]);
     assert_eq!(t.unattributed_drops, 0);
@@ -227,4 +227,14 @@ fn a_synack_dropped_in_another_namespace_is_known_to_the_listeners_side() {
     let of = |role| all.iter().find(|c| c.role == role).expect("both ends");
     assert_eq!(kinds(&of(Role::Client).drops), [("NETFILTER_DROP", 1, 1, 10)]);
     assert_eq!(kinds(&of(Role::Server).peer_drops), [("NETFILTER_DROP", 1, 1, 10)]);
+}
+
+#[test]
+fn a_lost_end_of_a_handshake_belongs_to_the_connection_that_comes_of_it() {
+    let mut s = Script::new();
+    s.socket(0, listen(1, "0.0.0.0:80"));
+    s.dropped(MS, drop_in(None, SERVER, CLIENT, 1));
+    s.socket(S, state(7, SERVER, CLIENT, TcpState::SynRecv, TcpState::Established));
+    let c = s.only(2 * S);
+    assert_eq!((c.cookie, kinds(&c.drops)), (7, vec![("NETFILTER_DROP", 1, 1, 10)]));
 }

@@ -1,0 +1,132 @@
+//! The network namespaces in which targets live: those of the beginning, and those that a target moves into later
+//! (`ip netns exec`, a container runtime).
+
+use std::collections::BTreeSet;
+
+use crossbeam_channel::Sender;
+use tracenet_collectors::capture::{BUFFER_BYTES, CaptureOptions, SNAPLEN_HEADERS};
+use tracenet_collectors::netns;
+use tracenet_config::Config;
+use tracenet_core::key::NetnsCookie;
+use tracenet_core::merge::SourceId;
+use tracenet_probes::{FlowFilter, Totals};
+
+use crate::engine::Message;
+use crate::failure::Failure;
+use crate::namespace::{Assignment, NamespaceThread};
+use crate::sinks;
+
+/// Namespaces that get a thread and a capture; in further ones only sockets, syscalls and drops are seen.
+const MAX_NAMESPACES: usize = 64;
+
+/// One thread for each namespace.
+pub struct Namespaces<'a> {
+    config: &'a Config,
+    filter: Option<FlowFilter>,
+    totals: Totals,
+    to: Sender<Message>,
+    threads: Vec<NamespaceThread>,
+    /// Inode numbers that were looked at, those that could not be entered too.
+    seen: BTreeSet<u32>,
+}
+
+impl<'a> Namespaces<'a> {
+    /// None yet.
+    pub fn new(config: &'a Config, filter: Option<FlowFilter>, totals: Totals, to: Sender<Message>) -> Self {
+        Self { config, filter, totals, to, threads: Vec::new(), seen: BTreeSet::new() }
+    }
+
+    /// The threads so far.
+    pub fn threads(&self) -> &[NamespaceThread] {
+        &self.threads
+    }
+
+    /// The threads, at the end.
+    pub fn into_threads(self) -> Vec<NamespaceThread> {
+        self.threads
+    }
+
+    /// Cookie of a namespace, where a thread lives in it.
+    pub fn cookie(&self, inum: u32) -> Option<NetnsCookie> {
+        self.threads.iter().find(|n| n.ready.inum == inum).map(|n| n.ready.netns)
+    }
+
+    /// Makes sure that somebody watches the namespace `inum`, in which `pid` lives. Returns the thread if it is new.
+    /// Where a capture was not asked for by `-w`, what can't be had is warned of and done without.
+    pub fn add(&mut self, pid: u32, inum: u32) -> Result<Option<&NamespaceThread>, Failure> {
+        if !self.seen.insert(inum) {
+            return Ok(None);
+        }
+        if self.threads.len() >= MAX_NAMESPACES {
+            sinks::warn(&format!(
+                "no packets and no counters of netns {inum}: {MAX_NAMESPACES} are watched already"
+            ));
+            return Ok(None);
+        }
+        let index = u16::try_from(self.seen.len()).unwrap_or(u16::MAX);
+        let wanted = self.config.capture.enabled && self.filter.is_some();
+        let thread = NamespaceThread::start(
+            Assignment {
+                pid,
+                capture: wanted.then(|| capture_options(self.config, index)),
+                filter: self.filter.clone(),
+                source: SourceId(index),
+                totals: self.totals.clone(),
+            },
+            self.to.clone(),
+        );
+        let thread = match thread {
+            Ok(t) => t,
+            // Without setns the sockets, syscalls and drops of that namespace are still told.
+            Err(Failure::Privilege(text)) if self.config.capture.write.is_none() => {
+                sinks::warn(&format!("{text}; no packets and no counters of the network namespace of {pid}"));
+                return Ok(None);
+            }
+            Err(e) => return Err(e),
+        };
+        if let Some(problem) = &thread.ready.problem {
+            if self.config.capture.write.is_some() {
+                return Err(if problem.is_privilege() {
+                    Failure::Privilege(problem.to_string())
+                } else {
+                    Failure::Runtime(problem.to_string())
+                });
+            }
+            sinks::warn(&format!("{problem}; the packet view is off"));
+        }
+        self.threads.push(thread);
+        Ok(self.threads.last())
+    }
+
+    /// A target runs something new, or uses a socket of another namespace: is it one that nobody watches? A failure
+    /// is no reason to end a run that goes on elsewhere.
+    pub fn follow(&mut self, pid: u32, inum: Option<u32>) -> Option<&NamespaceThread> {
+        // The namespace of a socket may be one that its owner has left: only the owner's own can be entered by it.
+        let own = netns::inode_of(pid).ok()?;
+        if inum.is_some_and(|n| n != own) || self.seen.contains(&own) {
+            return None;
+        }
+        match self.add(pid, own) {
+            Ok(thread) => thread,
+            Err(e) => {
+                sinks::warn(&format!("{e}; no packets and no counters of netns {own}"));
+                None
+            }
+        }
+    }
+}
+
+fn capture_options(config: &Config, source: u16) -> CaptureOptions {
+    let keep = config.capture.write.is_some();
+    let snaplen = i32::try_from(config.capture.snaplen).unwrap_or(i32::MAX);
+    CaptureOptions {
+        interface: config.capture.interface.clone(),
+        filter: config.capture.filter.clone(),
+        // Headers are all that the analysis needs; whole frames are for the file.
+        snaplen: if keep { snaplen } else { snaplen.min(SNAPLEN_HEADERS) },
+        buffer_bytes: i32::try_from(config.capture.buffer_bytes.0).unwrap_or(BUFFER_BYTES),
+        keep_frames: keep,
+        source,
+        netns: NetnsCookie::default(),
+    }
+}
