@@ -10,9 +10,14 @@ use thiserror::Error;
 use tracenet_core::event::Segment;
 use tracenet_core::key::{Direction, Transport, Tuple, unmap};
 
+mod checksum;
+mod fragments;
+mod layers;
 mod link;
 mod tcp;
 
+pub use checksum::{Checksum, Checksums};
+pub use layers::{Layer, Layers};
 pub use link::LinkType;
 
 /// A frame, taken apart.

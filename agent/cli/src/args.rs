@@ -19,6 +19,8 @@ pub enum Command {
     Attach(AttachArgs),
     /// Trace a command from its first instruction; its exit status is passed on.
     Run(RunArgs),
+    /// Analyse capture files: what was sent again, lost, out of order, and how long answers took.
+    Analyze(AnalyzeArgs),
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.
@@ -71,6 +73,38 @@ pub struct RunArgs {
     /// The command and its arguments, after `--`.
     #[arg(last = true, value_name = "CMD", required = true)]
     pub command: Vec<std::ffi::OsString>,
+}
+
+/// `tracenet analyze`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("view").multiple(false))]
+pub struct AnalyzeArgs {
+    /// Captures: pcap or pcapng, also packed by gzip or zstd; `-` for standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Totals, rates, verdicts and the worst streams (this is the default).
+    #[arg(long, group = "view")]
+    pub summary: bool,
+    /// One line for each TCP packet, with its verdicts.
+    #[arg(long, group = "view")]
+    pub packets: bool,
+    /// Who talked with whom, how much each way.
+    #[arg(long, group = "view")]
+    pub conversations: bool,
+    /// What stands out, grouped by severity.
+    #[arg(long, group = "view")]
+    pub expert: bool,
+    /// For people, as a table with a header line, or one JSON object a line.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// `--format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Tsv,
+    Json,
 }
 
 /// What `attach` and `run` share.

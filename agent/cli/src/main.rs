@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Attach(args) => cmd::attach::main(args),
         Command::Run(args) => cmd::run::main(args),
+        Command::Analyze(args) => cmd::analyze::main(&args),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };

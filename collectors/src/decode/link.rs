@@ -13,6 +13,12 @@ pub enum LinkType {
     Ppp,
     /// An IPv4 or IPv6 packet, told by its version.
     Raw,
+    /// FDDI, with LLC and SNAP.
+    Fddi,
+    /// IEEE 802.11.
+    Wlan,
+    /// IEEE 802.11 after a radiotap header.
+    Radiotap,
     /// OpenBSD loopback: address family in network byte order.
     Loop,
     /// Linux cooked capture.
@@ -34,6 +40,9 @@ impl LinkType {
             0 => Self::Null,
             1 => Self::Ethernet,
             9 | 50 => Self::Ppp,
+            10 => Self::Fddi,
+            105 => Self::Wlan,
+            127 => Self::Radiotap,
             // 12 and 14 are raw IP on some systems, and such files are about.
             12 | 14 | 101 => Self::Raw,
             108 => Self::Loop,
@@ -56,6 +65,9 @@ impl LinkType {
             Self::Null => 0,
             Self::Ethernet => 1,
             Self::Ppp => 9,
+            Self::Fddi => 10,
+            Self::Wlan => 105,
+            Self::Radiotap => 127,
             Self::Raw => 101,
             Self::Loop => 108,
             Self::LinuxSll => 113,
@@ -109,6 +121,12 @@ pub(super) fn strip(link: LinkType, b: &[u8]) -> Result<Stripped<'_>, Undecoded>
             // Written in the capturing host's order, which nobody noted down: families are small numbers.
             by_family(if family > 0xffff { family.swap_bytes() } else { family }, from(b, 4)?)
         }
+        LinkType::Fddi => snap(from(b, 13)?),
+        LinkType::Wlan => wlan(b),
+        LinkType::Radiotap => {
+            let len = be16(b, 2)?.swap_bytes();
+            wlan(from(b, usize::from(len))?)
+        }
         LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?),
         LinkType::Ppp => ppp(b),
         LinkType::Raw => by_version(b),
@@ -137,7 +155,7 @@ const ETHER_TYPE_MIN: u16 = 0x0600;
 /// LLC header of a SNAP frame with an Ethernet type (RFC 1042).
 const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 
-fn by_ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+pub(super) fn by_ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
     // Each turn takes four bytes, so this ends with the frame.
     while ETHER_VLAN.contains(&kind) {
         kind = be16(rest, 2)?;
@@ -160,6 +178,26 @@ fn by_ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Stripped<'_>, Undecod
         }
         other => Err(Undecoded::NotIp(other)),
     }
+}
+
+fn snap(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    if b.starts_with(&SNAP) {
+        by_ether_type(be16(b, SNAP.len())?, from(b, SNAP.len() + 2)?)
+    } else {
+        Err(Undecoded::NotIp(0))
+    }
+}
+
+/// A data frame that isn't encrypted (IEEE 802.11, section 9.2.3).
+fn wlan(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+    let [kind, flags] = be16(b, 0)?.to_be_bytes();
+    // Type 2 is data; its subtypes from 4 on, by the third bit, hold none.
+    if kind & 0x0c != 0x08 || kind & 0x40 != 0 || flags & 0x40 != 0 {
+        return Err(Undecoded::NotIp(0));
+    }
+    let fourth_address = if flags & 3 == 3 { 6 } else { 0 };
+    let quality_of_service = if kind & 0x80 != 0 { 2 } else { 0 };
+    snap(from(b, 24 + fourth_address + quality_of_service)?)
 }
 
 fn ppp(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {

@@ -1,0 +1,102 @@
+//! `--expert`: what stands out, grouped by how bad it is.
+
+use serde::Serialize;
+use tracenet_core::tcp::Verdicts;
+
+use super::tally::Tally;
+use super::{Capture, Print};
+use crate::args::Format;
+
+pub const HEADER: &str = "severity\tcount\tname\twhat";
+
+#[derive(Serialize)]
+struct Line {
+    severity: &'static str,
+    count: u64,
+    name: &'static str,
+    what: &'static str,
+}
+
+/// Wireshark's severities, the worst first.
+const SEVERITIES: [&str; 4] = ["error", "warning", "note", "chat"];
+
+pub fn print(capture: &Capture, print: &mut Print) {
+    let mut lines = lines(&capture.tally);
+    lines.retain(|l| l.count > 0);
+    lines.sort_by_key(|l| (SEVERITIES.iter().position(|s| *s == l.severity), std::cmp::Reverse(l.count)));
+    let mut before = "";
+    for l in &lines {
+        match print.format {
+            Format::Text => {
+                if l.severity != before {
+                    let total: u64 = lines.iter().filter(|o| o.severity == l.severity).map(|o| o.count).sum();
+                    print.line(format_args!("{} ({total})", l.severity));
+                    before = l.severity;
+                }
+                print.line(format_args!("{:>10}  {:<24} {}", l.count, l.name, l.what));
+            }
+            Format::Tsv => {
+                print.first_column();
+                print.line(format_args!("{}\t{}\t{}\t{}", l.severity, l.count, l.name, l.what));
+            }
+            Format::Json => print.json("tracenet.expert/1", l),
+        }
+    }
+    if lines.is_empty() && print.format == Format::Text {
+        print.line(format_args!(
+            "nothing stands out in {}",
+            crate::units::Count(capture.tally.frames, "packet")
+        ));
+    }
+}
+
+fn lines(t: &Tally) -> Vec<Line> {
+    let line = |severity, count, name, what| Line { severity, count, name, what };
+    let mut lines = vec![
+        line("error", t.checksums.bad, "tcp_checksum_bad", "TCP checksum is wrong"),
+        line("error", t.ip_checksums.bad, "ip_checksum_bad", "IPv4 header checksum is wrong"),
+        line("error", t.damaged, "damaged_header", "headers that contradict themselves, or were cut off"),
+        line("warning", t.rst, "reset", "connection reset (RST)"),
+        line("chat", t.syn, "syn", "connection asked for (SYN)"),
+        line("chat", t.syn_ack, "syn_ack", "connection accepted (SYN/ACK)"),
+        line("chat", t.fin, "fin", "one end has nothing more to send (FIN)"),
+        line(
+            "note",
+            t.checksums.offloaded,
+            "tcp_checksum_offloaded",
+            "checksum left to the network card of the capturing host",
+        ),
+        line(
+            "note",
+            t.ip_checksums.offloaded,
+            "ip_checksum_offloaded",
+            "checksum left to the network card of the capturing host",
+        ),
+    ];
+    lines.extend(t.verdicts().map(|(verdict, name, count)| {
+        let (severity, what) = meaning(verdict);
+        line(severity, count, name, what)
+    }));
+    lines
+}
+
+fn meaning(v: Verdicts) -> (&'static str, &'static str) {
+    match v {
+        Verdicts::RETRANSMISSION => ("note", "sent again"),
+        Verdicts::FAST_RETRANSMISSION => ("note", "sent again right after duplicate ACKs"),
+        Verdicts::SPURIOUS_RETRANSMISSION => ("note", "sent again although it had been acknowledged"),
+        Verdicts::LOST_SEGMENT => ("warning", "what comes before was not captured"),
+        Verdicts::ACK_LOST_SEGMENT => ("warning", "acknowledges what was not captured"),
+        Verdicts::OUT_OF_ORDER => ("warning", "came later than what follows it"),
+        Verdicts::DUPLICATE_ACK => ("note", "duplicate ACK"),
+        Verdicts::ZERO_WINDOW => ("warning", "receive window is shut"),
+        Verdicts::ZERO_WINDOW_PROBE => ("note", "one byte sent into a shut window"),
+        Verdicts::ZERO_WINDOW_PROBE_ACK => ("note", "the window is still shut"),
+        Verdicts::WINDOW_FULL => ("warning", "fills the peer's receive window"),
+        Verdicts::WINDOW_UPDATE => ("chat", "nothing new but the window"),
+        Verdicts::KEEP_ALIVE => ("note", "keep-alive probe"),
+        Verdicts::KEEP_ALIVE_ACK => ("note", "answer to a keep-alive probe"),
+        Verdicts::REUSED_PORTS => ("note", "a new connection on the ports of an earlier one"),
+        _ => ("note", ""),
+    }
+}

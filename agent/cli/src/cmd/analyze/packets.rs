@@ -1,0 +1,154 @@
+//! `--packets`: one line for each TCP header, the columns named as tshark's fields are.
+
+use serde::Serialize;
+use tracenet_collectors::decode::{Checksum, Layer};
+use tracenet_collectors::files::Frame;
+use tracenet_core::event::tcp_flags;
+use tracenet_core::tcp::{Analysis, Verdicts};
+
+use super::tally::Tally;
+use super::{Cell, Print, Seconds, Word, ip_checksums, since};
+use crate::args::Format;
+
+pub const HEADER: &str =
+    "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum";
+
+#[derive(Serialize)]
+struct Line<'a> {
+    frame: u64,
+    t_ns: u64,
+    stream: u32,
+    source: String,
+    destination: String,
+    flags: &'a str,
+    seq: u32,
+    ack: u32,
+    window: u16,
+    payload_len: u32,
+    wire_len: u32,
+    quoted: bool,
+    verdicts: Verdicts,
+    bytes_in_flight: Option<u32>,
+    ack_rtt_ns: Option<u64>,
+    initial_rtt_ns: Option<u64>,
+    rto_ns: Option<u64>,
+    dup_ack_num: Option<u32>,
+    tcp_checksum: &'static str,
+    ip_checksum: Vec<&'static str>,
+}
+
+pub fn print(tally: &Tally, frame: &Frame<'_>, layer: &Layer, word: &Word, print: &mut Print) {
+    let (stream, a) = match word {
+        Word::Quoted(stream) => (*stream, Analysis::default()),
+        Word::Analysed(said) => (said.stream, said.analysis),
+    };
+    let segment = layer.tcp.unwrap_or_default();
+    match print.format {
+        Format::Tsv => {
+            print.first_column();
+            print.line(format_args!(
+                "{}\t{stream}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+                tally.frames,
+                a.verdicts,
+                Cell(a.bytes_in_flight),
+                Cell(a.ack_rtt.map(|d| Seconds(d.0))),
+                Cell(a.rto.map(|d| Seconds(d.0))),
+                Cell(a.dup_ack_num),
+                layer.checksum.as_str(),
+                ip_checksums(layer),
+            ));
+        }
+        Format::Json => {
+            let mut room = [0; 8];
+            let line = Line {
+                frame: tally.frames,
+                t_ns: frame.wall.0,
+                stream,
+                source: layer.source.to_string(),
+                destination: layer.destination.to_string(),
+                flags: flags(segment.flags, &mut room),
+                seq: segment.seq,
+                ack: segment.ack,
+                window: segment.window,
+                payload_len: layer.payload_len,
+                wire_len: frame.wire_len,
+                quoted: layer.quoted,
+                verdicts: a.verdicts,
+                bytes_in_flight: a.bytes_in_flight,
+                ack_rtt_ns: a.ack_rtt.map(|d| d.0),
+                initial_rtt_ns: a.initial_rtt.map(|d| d.0),
+                rto_ns: a.rto.map(|d| d.0),
+                dup_ack_num: a.dup_ack_num,
+                tcp_checksum: layer.checksum.as_str(),
+                ip_checksum: layer.ip_checksums.iter().map(Checksum::as_str).collect(),
+            };
+            print.json("tracenet.analyzed_packet/1", &line);
+        }
+        Format::Text => {
+            let mut room = [0; 8];
+            let t = since(tally.first.unwrap_or(frame.wall), frame.wall);
+            print.line(format_args!(
+                "{:>6} {:>16} {stream:>4}  {} > {} [{}] seq {} ack {} win {} len {}{}{}{}{}{}",
+                tally.frames,
+                Seconds(t),
+                layer.source,
+                layer.destination,
+                flags(segment.flags, &mut room),
+                segment.seq,
+                segment.ack,
+                segment.window,
+                layer.payload_len,
+                if layer.quoted { "  quoted by ICMP" } else { "" },
+                Titled("  in flight ", a.bytes_in_flight),
+                Titled("  rtt ", a.ack_rtt.map(crate::units::Time)),
+                Verdict(&a),
+                match layer.checksum {
+                    Checksum::Bad => "  bad TCP checksum",
+                    Checksum::Offloaded => "  TCP checksum offloaded",
+                    Checksum::Good | Checksum::Unverified => "",
+                },
+            ));
+        }
+    }
+}
+
+struct Titled<T>(&'static str, Option<T>);
+
+impl<T: std::fmt::Display> std::fmt::Display for Titled<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.1.as_ref().map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
+    }
+}
+
+struct Verdict<'a>(&'a Analysis);
+
+impl std::fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.verdicts.is_empty() {
+            return Ok(());
+        }
+        write!(f, "  ! {}", self.0.verdicts)?;
+        Titled(" #", self.0.dup_ack_num).fmt(f)?;
+        Titled(" after ", self.0.rto.map(crate::units::Time)).fmt(f)
+    }
+}
+
+/// As tcpdump writes them: `S.` for SYN and ACK.
+fn flags(bits: u8, room: &mut [u8; 8]) -> &str {
+    let names = [
+        (tcp_flags::SYN, b'S'),
+        (tcp_flags::FIN, b'F'),
+        (tcp_flags::RST, b'R'),
+        (tcp_flags::PSH, b'P'),
+        (tcp_flags::URG, b'U'),
+        (tcp_flags::ECE, b'E'),
+        (tcp_flags::CWR, b'W'),
+        (tcp_flags::ACK, b'.'),
+    ];
+    let mut len = 0;
+    for (_, name) in names.into_iter().filter(|(bit, _)| bits & bit != 0) {
+        room[len] = name;
+        len += 1;
+    }
+    std::str::from_utf8(&room[..len]).unwrap_or_default()
+}

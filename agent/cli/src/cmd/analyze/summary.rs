@@ -1,0 +1,272 @@
+//! `--summary`: the capture on one screen.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::flows::Flow;
+use super::tally::{Checks, Tally};
+use super::{Capture, Print};
+use crate::args::Format;
+use crate::units::{Bytes, Count, Time};
+use tracenet_core::time::DurationNs;
+
+/// A table of names and numbers: the tree of the JSON form, flat.
+pub const HEADER: &str = "name\tvalue";
+
+/// Conversations that are named.
+const WORST: usize = 5;
+
+#[derive(Serialize)]
+struct Summary {
+    packets: u64,
+    bytes: u64,
+    captured_bytes: u64,
+    cut_packets: u64,
+    start_ns: u64,
+    duration_ns: u64,
+    packets_per_second: Option<f64>,
+    bits_per_second: Option<f64>,
+    kinds: BTreeMap<&'static str, u64>,
+    tcp_streams: u32,
+    udp_conversations: usize,
+    tcp_segments: u64,
+    tcp_payload_bytes: u64,
+    verdicts: BTreeMap<&'static str, u64>,
+    tcp_checksums: Checks,
+    ip_checksums: Checks,
+    worst: Vec<Worst>,
+    streams_evicted: u64,
+    fragments_given_up: u64,
+    packets_of_omitted_conversations: u64,
+}
+
+#[derive(Serialize)]
+struct Worst {
+    stream: usize,
+    a: String,
+    b: String,
+    packets: u64,
+    bytes: u64,
+    duration_ns: u64,
+    retransmissions: u32,
+    out_of_order: u32,
+    lost_segments: u32,
+    duplicate_acks: u32,
+    zero_windows: u32,
+    initial_rtt_ns: Option<u64>,
+}
+
+pub fn print(capture: &Capture, print: &mut Print) {
+    match print.format {
+        Format::Text => text(capture, print),
+        Format::Json => print.json("tracenet.capture/1", &Summary::of(capture)),
+        Format::Tsv => tsv(&Summary::of(capture), print),
+    }
+}
+
+/// The flows with the most trouble, those with none left out.
+fn worst(capture: &Capture) -> Vec<(usize, &Flow)> {
+    let mut worst: Vec<(usize, &Flow)> =
+        capture.flows.tcp.iter().enumerate().filter(|(_, f)| f.trouble() > 0).collect();
+    let order = |(stream, f): &(usize, &Flow)| (std::cmp::Reverse(f.trouble()), *stream);
+    if worst.len() > WORST {
+        worst.select_nth_unstable_by_key(WORST, order);
+        worst.truncate(WORST);
+    }
+    worst.sort_unstable_by_key(order);
+    worst
+}
+
+fn kinds(t: &Tally) -> [(&'static str, u64); 8] {
+    [
+        ("tcp", t.tcp),
+        ("udp", t.udp),
+        ("icmp", t.icmp),
+        ("other_ip", t.other_ip),
+        ("not_ip", t.not_ip),
+        ("fragments", t.fragments),
+        ("damaged_headers", t.damaged),
+        ("unknown_link_type", t.unknown_link),
+    ]
+}
+
+/// Of something a second; nothing where no time passed.
+fn rate(n: u64, duration_ns: u64) -> Option<f64> {
+    (duration_ns > 0).then(|| n as f64 * 1e9 / duration_ns as f64)
+}
+
+impl Summary {
+    fn of(capture: &Capture) -> Self {
+        let t = &capture.tally;
+        let duration_ns = t.duration_ns();
+        Self {
+            packets: t.frames,
+            bytes: t.bytes,
+            captured_bytes: t.captured_bytes,
+            cut_packets: t.cut,
+            start_ns: t.earliest.0,
+            duration_ns,
+            packets_per_second: rate(t.frames, duration_ns),
+            bits_per_second: rate(t.bytes, duration_ns).map(|n| n * 8.0),
+            kinds: BTreeMap::from(kinds(t)),
+            tcp_streams: capture.streams.count(),
+            udp_conversations: capture.flows.udp.len(),
+            tcp_segments: t.segments,
+            tcp_payload_bytes: t.payload_bytes,
+            verdicts: t.verdicts().map(|(_, name, n)| (name, n)).collect(),
+            tcp_checksums: t.checksums,
+            ip_checksums: t.ip_checksums,
+            worst: worst(capture).into_iter().map(Worst::of).collect(),
+            streams_evicted: capture.streams.evicted(),
+            fragments_given_up: capture.layers.fragments_given_up(),
+            packets_of_omitted_conversations: capture.flows.omitted_packets,
+        }
+    }
+}
+
+impl Worst {
+    fn of((stream, f): (usize, &Flow)) -> Self {
+        Self {
+            stream,
+            a: f.a.to_string(),
+            b: f.b.to_string(),
+            packets: f.frames(),
+            bytes: f.bytes(),
+            duration_ns: f.last.0 - f.first.0,
+            retransmissions: f.retransmissions,
+            out_of_order: f.out_of_order,
+            lost_segments: f.lost_segments,
+            duplicate_acks: f.duplicate_acks,
+            zero_windows: f.zero_windows,
+            initial_rtt_ns: f.initial_rtt.map(|d| d.0),
+        }
+    }
+}
+
+fn tsv(summary: &Summary, print: &mut Print) {
+    let Ok(tree) = serde_json::to_value(summary) else { return };
+    flat(String::new(), &tree, print);
+}
+
+fn flat(name: String, value: &serde_json::Value, print: &mut Print) {
+    let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        serde_json::Value::Object(members) => members.iter().for_each(|(k, v)| flat(below(k), v, print)),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, v)| flat(below(&n.to_string()), v, print));
+        }
+        serde_json::Value::Null => {}
+        serde_json::Value::String(text) => {
+            print.first_column();
+            print.line(format_args!("{name}\t{text}"));
+        }
+        other => {
+            print.first_column();
+            print.line(format_args!("{name}\t{other}"));
+        }
+    }
+}
+
+fn text(capture: &Capture, print: &mut Print) {
+    let t = &capture.tally;
+    let duration = t.duration_ns();
+    let rates = match (rate(t.frames, duration), rate(t.bytes, duration)) {
+        (Some(packets), Some(bytes)) => format!(" ({packets:.1} packets/s, {:.3} Mbit/s)", bytes * 8.0 / 1e6),
+        _ => String::new(),
+    };
+    print.line(format_args!(
+        "{}, {}, {}{rates}",
+        Count(t.frames, "packet"),
+        Bytes(t.bytes),
+        Time(DurationNs(duration))
+    ));
+    if t.frames == 0 {
+        return;
+    }
+    if let Ok(start) = Timestamp::from_nanosecond(i128::from(t.earliest.0)) {
+        print.line(format_args!("from {start:.6}"));
+    }
+    let kinds: Vec<String> = kinds(t)
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(name, n)| format!("{} {n}", name.replace('_', " ")))
+        .collect();
+    print.line(format_args!("packets by kind: {}", kinds.join(", ")));
+    if t.cut > 0 {
+        print.line(format_args!("{} cut by the snapshot length", Count(t.cut, "packet")));
+    }
+    print.line(format_args!(
+        "TCP: {}, {}, {} of payload; UDP: {}",
+        Count(u64::from(capture.streams.count()), "stream"),
+        Count(t.segments, "segment"),
+        Bytes(t.payload_bytes),
+        Count(capture.flows.udp.len() as u64, "conversation")
+    ));
+    checks("TCP checksums", &t.checksums, print);
+    checks("IP checksums", &t.ip_checksums, print);
+    let mut heading = Some("verdicts");
+    for (_, name, n) in t.verdicts().filter(|(.., n)| *n > 0) {
+        if let Some(title) = heading.take() {
+            print.line(format_args!("{title}"));
+        }
+        print.line(format_args!(
+            "{n:>10}  {:<24} {:>6.2} % of the segments",
+            name,
+            n as f64 * 100.0 / t.segments as f64
+        ));
+    }
+    let mut heading = Some("streams with the most trouble");
+    for (stream, f) in worst(capture) {
+        if let Some(title) = heading.take() {
+            print.line(format_args!("{title}"));
+        }
+        trouble(stream, f, print);
+    }
+    for (n, what) in [
+        (capture.streams.evicted(), "streams gave way to others before they ended"),
+        (capture.layers.fragments_given_up(), "fragmented datagrams never became whole"),
+        (capture.flows.omitted_packets, "packets of conversations too many to keep"),
+    ] {
+        if n > 0 {
+            print.line(format_args!("{n} {what}"));
+        }
+    }
+}
+
+fn checks(title: &str, c: &Checks, print: &mut Print) {
+    let parts: Vec<String> =
+        [("good", c.good), ("bad", c.bad), ("offloaded", c.offloaded), ("unverified", c.unverified)]
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
+    if !parts.is_empty() {
+        print.line(format_args!("{title}: {}", parts.join(", ")));
+    }
+}
+
+fn trouble(stream: usize, f: &Flow, print: &mut Print) {
+    let parts: Vec<String> = [
+        (f.retransmissions, "retransmitted"),
+        (f.out_of_order, "out of order"),
+        (f.lost_segments, "gaps"),
+        (f.zero_windows, "zero windows"),
+        (f.duplicate_acks, "duplicate ACKs"),
+    ]
+    .iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{what} {n}"))
+    .collect();
+    let rtt = f.initial_rtt.map(|d| format!(", handshake {}", Time(d))).unwrap_or_default();
+    print.line(format_args!(
+        "  stream {stream} {} <-> {}: {} of {}, {} in {}{rtt}",
+        f.a,
+        f.b,
+        parts.join(", "),
+        Count(f.frames(), "packet"),
+        Bytes(f.bytes()),
+        Time(DurationNs(f.last.0 - f.first.0)),
+    ));
+}
