@@ -49,6 +49,19 @@ pub fn cpu_ns(pid: u32) -> u64 {
         .sum()
 }
 
+/// CPU time of a process once all its threads sleep: one that has just answered is on its way there still.
+pub fn cpu_ns_asleep(pid: u32) -> u64 {
+    crate::wait_for("the process to sleep", || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let asleep = tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which is in parentheses (proc(5)).
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+        });
+        asleep.then(|| cpu_ns(pid))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

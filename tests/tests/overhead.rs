@@ -25,7 +25,7 @@ fn an_idle_target_costs_no_cpu() {
     let netns = Netns::new("idle");
     let _server = load::serve(&netns, "127.0.0.1:8001");
     let target = load::client(&netns, "127.0.0.1:8001", 1, 1, (10, 10), 1);
-    let before = counters::cpu_ns(target.pid());
+    let before = counters::cpu_ns_asleep(target.pid());
     let agent = Agent::attach(&[target.pid()], &[]);
     let start = std::time::Instant::now();
     let at_start = counters::cpu_ns(agent.pid());

@@ -6,7 +6,7 @@ use tracenet_collectors::pcapng::{self, Record};
 use tracenet_collectors::{capture::Link, clock};
 use tracenet_config::{Config, Format};
 use tracenet_core::fact::{Fact, FactKind, PacketFact};
-use tracenet_core::summary;
+use tracenet_core::summary::EventLines;
 use tracenet_core::syscall::RenderOptions;
 use tracenet_core::time::{ClockOffset, MonoNs};
 use tracenet_otel::{ExportOptions, ExportReport, Exporter, Telemetry};
@@ -31,6 +31,7 @@ pub struct Sinks {
     line: String,
     lines: u64,
     json: bool,
+    events: EventLines,
     packets: bool,
     quiet: bool,
     story: Story,
@@ -70,6 +71,7 @@ impl Sinks {
             line: String::new(),
             lines: 0,
             json: c.output.format == Format::Json,
+            events: EventLines::default(),
             packets: c.output.packets,
             quiet: c.output.quiet,
             story,
@@ -143,7 +145,10 @@ impl Sinks {
         if !self.quiet {
             let told = match &fact.kind {
                 FactKind::Packet(_) if !self.packets => false,
-                _ if self.json => summary::event_line(fact, self.clock, &mut self.text),
+                _ if self.json => {
+                    self.events.append(fact, self.clock, &mut self.text);
+                    true
+                }
                 _ => {
                     self.line.clear();
                     let told = self.story.line(fact, &mut self.line);

@@ -18,7 +18,7 @@ use crate::key::{Direction, Role, Transport};
 use crate::time::{DurationNs, MonoNs};
 use crate::totals::LostTotals;
 
-pub use event_line::{Detail, EVENT_SCHEMA, EventLine, PacketDetail, TcpDetail, event_line};
+pub use event_line::{Detail, EVENT_SCHEMA, EventLine, EventLines, PacketDetail, TcpDetail};
 
 /// Value of `schema` in the summary.
 pub const SUMMARY_SCHEMA: &str = "tracenet.summary/1";

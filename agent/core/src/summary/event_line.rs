@@ -22,7 +22,9 @@ pub struct EventLine<'a> {
     /// `fork`, `exec`, `exit`, `syscall`, `opened`, `established`, `accepted`, `state`, `packet`, `retransmit`,
     /// `drop`, `reset`, `turn`, `closed`, `lost`.
     pub kind: &'static str,
-    /// When, in nanoseconds since the epoch.
+    /// Place in the stream, in nanoseconds since the epoch: when it happened, for a syscall when it was entered. It
+    /// never goes back: what is told late (a turn is over when the next one begins) stands where it is told, and has
+    /// its own times in `detail`.
     pub t_ns: WallNs,
     /// PID that it belongs to.
     pub pid: Option<u32>,
@@ -158,13 +160,12 @@ pub struct TcpDetail {
 }
 
 impl<'a> EventLine<'a> {
-    /// The line of a fact.
-    pub fn new(fact: &'a Fact, clock: ClockOffset) -> Self {
+    fn new(fact: &'a Fact, clock: ClockOffset, t_ns: WallNs) -> Self {
         let (kind, detail) = detail(fact, clock);
         Self {
             schema: EVENT_SCHEMA,
             kind,
-            t_ns: clock.wall(fact.t),
+            t_ns,
             pid: fact.who.as_ref().map(|w| w.key.tgid),
             tid: fact.who.as_ref().map(|w| w.tid),
             comm: fact.who.as_ref().map(|w| &*w.comm),
@@ -174,11 +175,23 @@ impl<'a> EventLine<'a> {
     }
 }
 
-/// Appends the line of `fact`, with its newline, to `out`. Returns true: every fact has a line.
-pub fn event_line(fact: &Fact, clock: ClockOffset, out: &mut Vec<u8>) -> bool {
-    json::append(&EventLine::new(fact, clock), out);
-    out.push(b'\n');
-    true
+/// The lines of a story, in order.
+#[derive(Debug, Default)]
+pub struct EventLines {
+    latest: WallNs,
+}
+
+impl EventLines {
+    /// Appends the line of `fact`, with its newline, to `out`. Every fact has one.
+    pub fn append(&mut self, fact: &Fact, clock: ClockOffset, out: &mut Vec<u8>) {
+        let t = match &fact.kind {
+            FactKind::Syscall(call) => call.entered,
+            _ => fact.t,
+        };
+        self.latest = self.latest.max(clock.wall(t));
+        json::append(&EventLine::new(fact, clock, self.latest), out);
+        out.push(b'\n');
+    }
 }
 
 fn detail(fact: &Fact, clock: ClockOffset) -> (&'static str, Detail<'_>) {
@@ -323,11 +336,30 @@ mod tests {
         let who = Who { key: ProcessKey { tgid: 7, start_ns: 1 }, tid: 8, comm: Arc::from("a\"b") };
         let fact = Fact { t: MonoNs(5), who: Some(who), conn: Some(ConnId(3)), kind };
         let mut text = b"{}\n".to_vec();
-        assert!(event_line(&fact, CLOCK, &mut text));
+        EventLines::default().append(&fact, CLOCK, &mut text);
         let text = String::from_utf8(text).expect("valid UTF-8");
         let line = text.strip_prefix("{}\n").and_then(|l| l.strip_suffix('\n')).expect("one more line");
         assert!(!line.contains('\n'));
         serde_json::from_str(line).expect("valid JSON")
+    }
+
+    #[test]
+    fn lines_never_go_back_in_time() {
+        let (mut lines, mut text) = (EventLines::default(), Vec::new());
+        for t in [7, 5, 9] {
+            let kind = FactKind::Executed { filename: Arc::from("x") };
+            lines.append(&Fact { t: MonoNs(t), who: None, conn: None, kind }, CLOCK, &mut text);
+        }
+        let times: Vec<u64> = String::from_utf8(text)
+            .expect("valid UTF-8")
+            .lines()
+            .map(|l| {
+                serde_json::from_str::<serde_json::Value>(l).expect("valid JSON")["t_ns"]
+                    .as_u64()
+                    .unwrap_or(0)
+            })
+            .collect();
+        assert_eq!(times, [7, 7, 9].map(|t| 1_700_000_000_000_000_000 + t));
     }
 
     #[test]
