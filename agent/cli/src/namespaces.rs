@@ -19,6 +19,10 @@ use crate::sinks;
 /// Namespaces that get a thread and a capture; in further ones only sockets, syscalls and drops are seen.
 const MAX_NAMESPACES: usize = 64;
 
+/// Most bytes of the ring of a namespace that a target moves into: 64 MiB take 30 ms to set up, in which a program that
+/// has just begun may be done. This takes 15, most of it a wait that every ring has (packet_set_ring's synchronize_net).
+const LATE_BUFFER_BYTES: i32 = 8 << 20;
+
 /// One thread for each namespace.
 pub struct Namespaces<'a> {
     config: &'a Config,
@@ -54,6 +58,10 @@ impl<'a> Namespaces<'a> {
     /// Makes sure that somebody watches the namespace `inum`, in which `pid` lives. Returns the thread if it is new.
     /// Where a capture was not asked for by `-w`, what can't be had is warned of and done without.
     pub fn add(&mut self, pid: u32, inum: u32) -> Result<Option<&NamespaceThread>, Failure> {
+        self.watch(pid, inum, i32::MAX)
+    }
+
+    fn watch(&mut self, pid: u32, inum: u32, most_bytes: i32) -> Result<Option<&NamespaceThread>, Failure> {
         if !self.seen.insert(inum) {
             return Ok(None);
         }
@@ -68,7 +76,10 @@ impl<'a> Namespaces<'a> {
         let thread = NamespaceThread::start(
             Assignment {
                 pid,
-                capture: wanted.then(|| capture_options(self.config, index)),
+                capture: wanted.then(|| {
+                    let options = capture_options(self.config, index);
+                    CaptureOptions { buffer_bytes: options.buffer_bytes.min(most_bytes), ..options }
+                }),
                 filter: self.filter.clone(),
                 source: SourceId(index),
                 totals: self.totals.clone(),
@@ -106,7 +117,7 @@ impl<'a> Namespaces<'a> {
         if inum.is_some_and(|n| n != own) || self.seen.contains(&own) {
             return None;
         }
-        match self.add(pid, own) {
+        match self.watch(pid, own, LATE_BUFFER_BYTES) {
             Ok(thread) => thread,
             Err(e) => {
                 sinks::warn(&format!("{e}; no packets and no counters of netns {own}"));
