@@ -99,7 +99,7 @@ impl Reader {
     /// [`OpenError`] naming the path.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         if path == Path::new("-") {
-            return Ok(Self::new(io::stdin().lock()));
+            return Ok(Self::new(io::stdin()));
         }
         let error = |source| OpenError { path: path.to_owned(), source };
         let file = File::open(path).map_err(error)?;
@@ -110,7 +110,7 @@ impl Reader {
     }
 
     /// Reads from anything.
-    pub fn new(source: impl Read + 'static) -> Self {
+    pub fn new(source: impl Read + Send + 'static) -> Self {
         Self {
             input: Input::new(Box::new(source)),
             format: Format::Unknown,
@@ -123,7 +123,6 @@ impl Reader {
     #[inline]
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let record = loop {
-            let at = self.input.offset();
             let result = match &mut self.format {
                 Format::Pcap(header) => header.record(&mut self.input),
                 Format::Pcapng(section) => section.record(&mut self.input),
@@ -135,7 +134,7 @@ impl Reader {
             };
             match result {
                 Ok(record) => break record,
-                Err(stop) => self.stop(at, stop),
+                Err(stop) => self.stop(stop),
             }
         };
         self.last = record.wall.unwrap_or(self.last);
@@ -185,9 +184,10 @@ impl Reader {
     }
 
     #[cold]
-    fn stop(&mut self, offset: u64, stop: Stop) {
+    fn stop(&mut self, stop: Stop) {
         self.format = Format::Ended;
         if let Stop::Damaged(what) = stop {
+            let offset = self.input.marked();
             self.damage = Some(Damage { offset, unpacked: self.input.is_unpacked(), what });
         }
     }

@@ -15,12 +15,14 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 pub(super) struct Input {
-    source: Box<dyn Read>,
+    source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     /// Position of `start` in the (unpacked) file.
     offset: u64,
+    /// Start of the record or block being read.
+    mark: u64,
     ended: bool,
     error: Option<io::Error>,
     unpacked: bool,
@@ -36,13 +38,14 @@ impl fmt::Debug for Input {
 }
 
 impl Input {
-    pub fn new(source: Box<dyn Read>) -> Self {
+    pub fn new(source: Box<dyn Read + Send>) -> Self {
         Self {
             source,
             buffer: vec![0; BUFFER],
             start: 0,
             end: 0,
             offset: 0,
+            mark: 0,
             ended: false,
             error: None,
             unpacked: false,
@@ -67,6 +70,17 @@ impl Input {
 
     pub fn is_unpacked(&self) -> bool {
         self.unpacked
+    }
+
+    /// A record or block starts here.
+    #[inline]
+    pub fn mark(&mut self) {
+        self.mark = self.offset;
+    }
+
+    /// Where the last record or block started.
+    pub fn marked(&self) -> u64 {
+        self.mark
     }
 
     pub fn is_drained(&self) -> bool {

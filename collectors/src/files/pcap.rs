@@ -49,6 +49,7 @@ impl Header {
 
     #[inline]
     pub fn record(&mut self, input: &mut Input) -> Result<Record, Stop> {
+        input.mark();
         let head = input.peek(self.record_header);
         if head.len() < self.record_header {
             if head.is_empty() {

@@ -46,6 +46,7 @@ impl Section {
     /// The next packet, over any number of other blocks.
     pub fn record(&mut self, input: &mut Input) -> Result<Record, Stop> {
         loop {
+            input.mark();
             let head = match input.peek(FRAME) {
                 [] => return Err(input.error().unwrap_or(Stop::End)),
                 b => b.first_chunk::<FRAME>().copied(),

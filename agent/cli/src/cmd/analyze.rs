@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tracenet_collectors::decode::{Layer, Layers, Undecoded};
-use tracenet_collectors::files::{Frame, Reader};
+use tracenet_collectors::decode::{Layer, Undecoded};
+use tracenet_collectors::files::{Damage, Reader};
 use tracenet_core::tcp::{StreamSegment, Streams};
 use tracenet_core::time::WallNs;
 
@@ -16,10 +16,12 @@ mod conversations;
 mod expert;
 mod flows;
 mod packets;
+mod reading;
 mod summary;
 mod tally;
 
 use flows::Flows;
+use reading::{Packet, Reading};
 use tally::Tally;
 
 /// What of a capture is printed.
@@ -34,7 +36,7 @@ enum View {
 /// What is known of a capture.
 #[derive(Debug, Default)]
 struct Capture {
-    layers: Layers,
+    fragments_given_up: u64,
     streams: Streams,
     flows: Flows,
     tally: Tally,
@@ -67,7 +69,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     let mut print = Print { view, format: args.format, file: None, text: Vec::with_capacity(BUFFER + 4096) };
     let mut code = 0;
     for (n, file) in args.files.iter().enumerate() {
-        let mut reader = match Reader::open(file) {
+        let reader = match Reader::open(file) {
             Ok(reader) => reader,
             Err(e) => {
                 warn(&e.to_string());
@@ -75,17 +77,19 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
                 continue;
             }
         };
+        let reading =
+            Reading::start(reader).map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
         if args.files.len() > 1 {
             print.file = Some(file.display().to_string());
         }
-        let done = print.head(n == 0).and_then(|()| capture(&mut reader, file, &mut print));
-        match done {
-            Ok(()) => {}
+        let done = print.head(n == 0).and_then(|()| capture(reading, &mut print));
+        let damage = match done {
+            Ok(damage) => damage,
             // Whoever read has seen enough.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-            Err(e) => return Err(Failure::Runtime(format!("cannot write standard output: {e}"))),
-        }
-        if let Some(damage) = reader.damage() {
+            Err(e) => return Err(Failure::Runtime(e.to_string())),
+        };
+        if let Some(damage) = damage {
             warn(&format!("{}: {damage}", file.display()));
             code = 1;
         }
@@ -93,64 +97,69 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     Ok(code)
 }
 
-fn capture(reader: &mut Reader, file: &Path, print: &mut Print) -> io::Result<()> {
-    let piped = file == Path::new("-");
+/// Reads a capture to its end, or to its damage.
+fn capture(reading: Reading, print: &mut Print) -> io::Result<Option<Damage>> {
     let mut capture = Capture::default();
-    while let Some(frame) = reader.next_frame() {
-        capture.take(&frame, print);
-        if print.text.len() >= BUFFER {
+    while let Some(batch) = reading.next() {
+        for (packet, layers) in batch.packets() {
+            capture.take(packet, layers, print);
+            if print.text.len() >= BUFFER {
+                print.flush()?;
+            }
+        }
+        if batch.is_last_for_now && !print.text.is_empty() {
             print.flush()?;
         }
-        if piped && reader.is_drained() {
-            // The next packet may take its time.
-            print.flush()?;
-        }
+        reading.done(batch);
     }
+    let end = reading.end().ok_or_else(|| io::Error::other("the reading thread died"))?;
+    capture.fragments_given_up = end.fragments_given_up;
     match print.view {
         View::Packets => {}
         View::Summary => summary::print(&capture, print),
         View::Conversations => conversations::print(&capture, print),
         View::Expert => expert::print(&capture, print),
     }
-    print.flush()
+    print.flush()?;
+    Ok(end.damage)
 }
 
 impl Capture {
-    fn take(&mut self, frame: &Frame<'_>, print: &mut Print) {
-        let Self { layers, streams, flows, tally } = self;
-        tally.frame(frame);
+    fn take(&mut self, packet: &Packet, layers: &[Layer], print: &mut Print) {
+        let Self { streams, flows, tally, .. } = self;
+        tally.frame(packet);
         let packets = print.view == View::Packets;
         let mut is_tcp = false;
-        let outcome = layers.walk(frame.link, frame.data, frame.wire_len, |layer| {
+        for layer in layers {
             let Some(segment) = &layer.tcp else {
-                flows.udp(frame, layer);
-                return;
+                flows.udp(packet, layer);
+                continue;
             };
             is_tcp = true;
+            let (source, destination) = (layer.source, layer.destination);
             let (stream, word) = if layer.quoted {
-                let stream = streams.quoted(layer.source, layer.destination, segment);
+                let stream = streams.quoted(source, destination, segment);
                 (stream, Word::Quoted(stream))
             } else {
-                let (source, destination) = (layer.source, layer.destination);
-                let said = streams.segment(frame.wall.0, source, destination, segment, layer.payload_len);
+                let said = streams.segment(packet.wall.0, source, destination, segment, layer.payload_len);
                 tally.segment(segment, layer, &said.analysis);
                 (said.stream, Word::Analysed(said))
             };
-            flows.tcp(stream, frame, layer, &word);
+            flows.tcp(stream, packet, layer, &word);
             if packets {
-                packets::print(tally, frame, layer, &word, print);
+                packets::print(tally, packet, layer, &word, print);
             }
-        });
-        match outcome {
-            Ok(()) if is_tcp => tally.tcp += 1,
-            Ok(()) => tally.udp += 1,
-            Err(Undecoded::Protocol(1 | 58)) => tally.icmp += 1,
-            Err(Undecoded::Protocol(_)) => tally.other_ip += 1,
-            Err(Undecoded::NotIp(_)) => tally.not_ip += 1,
-            Err(Undecoded::Fragment) => tally.fragments += 1,
-            Err(Undecoded::Link) => tally.unknown_link += 1,
-            Err(Undecoded::Cut | Undecoded::Damaged) => tally.damaged += 1,
         }
+        *match packet.outcome {
+            Ok(()) if is_tcp => &mut tally.tcp,
+            Ok(()) => &mut tally.udp,
+            Err(Undecoded::Protocol(1 | 58)) => &mut tally.icmp,
+            Err(Undecoded::Protocol(_)) => &mut tally.other_ip,
+            Err(Undecoded::NotIp(_)) => &mut tally.not_ip,
+            Err(Undecoded::Fragment) => &mut tally.fragments,
+            Err(Undecoded::Link) => &mut tally.unknown_link,
+            Err(Undecoded::Cut | Undecoded::Damaged) => &mut tally.damaged,
+        } += 1;
     }
 }
 
@@ -227,7 +236,7 @@ impl Print {
         let mut out = io::stdout().lock();
         let result = out.write_all(&self.text).and_then(|()| out.flush());
         self.text.clear();
-        result
+        result.map_err(|e| io::Error::new(e.kind(), format!("cannot write standard output: {e}")))
     }
 }
 

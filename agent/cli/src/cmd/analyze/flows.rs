@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
 use tracenet_collectors::decode::Layer;
-use tracenet_collectors::files::Frame;
 use tracenet_core::tcp::Verdicts;
 use tracenet_core::time::{DurationNs, WallNs};
 
 use super::Word;
+use super::reading::Packet;
 
 /// Conversations of a transport that are kept; more are only counted.
 const MAX_FLOWS: usize = 1 << 20;
@@ -40,14 +40,14 @@ pub struct Flow {
 }
 
 impl Flow {
-    fn new(frame: &Frame<'_>, layer: &Layer) -> Self {
+    fn new(packet: &Packet, layer: &Layer) -> Self {
         Self {
             a: layer.source,
             b: layer.destination,
             from_a: Way::default(),
             from_b: Way::default(),
-            first: frame.wall,
-            last: frame.wall,
+            first: packet.wall,
+            last: packet.wall,
             initial_rtt: None,
             retransmissions: 0,
             out_of_order: 0,
@@ -57,12 +57,12 @@ impl Flow {
         }
     }
 
-    fn add(&mut self, frame: &Frame<'_>, layer: &Layer) {
+    fn add(&mut self, packet: &Packet, layer: &Layer) {
         let way = if layer.source == self.a { &mut self.from_a } else { &mut self.from_b };
         way.frames += 1;
-        way.bytes += u64::from(frame.wire_len);
-        self.first = self.first.min(frame.wall);
-        self.last = self.last.max(frame.wall);
+        way.bytes += u64::from(packet.wire_len);
+        self.first = self.first.min(packet.wall);
+        self.last = self.last.max(packet.wall);
     }
 
     pub fn frames(&self) -> u64 {
@@ -94,17 +94,17 @@ pub struct Flows {
 }
 
 impl Flows {
-    pub fn tcp(&mut self, stream: u32, frame: &Frame<'_>, layer: &Layer, word: &Word) {
+    pub fn tcp(&mut self, stream: u32, packet: &Packet, layer: &Layer, word: &Word) {
         let at = stream as usize;
         // Streams are numbered without gaps.
         if at == self.tcp.len() && at < MAX_FLOWS {
-            self.tcp.push(Flow::new(frame, layer));
+            self.tcp.push(Flow::new(packet, layer));
         }
         let Some(flow) = self.tcp.get_mut(at) else {
             self.omitted_packets += 1;
             return;
         };
-        flow.add(frame, layer);
+        flow.add(packet, layer);
         let Word::Analysed(said) = word else { return };
         let analysis = &said.analysis;
         flow.initial_rtt = flow.initial_rtt.or(analysis.initial_rtt);
@@ -119,13 +119,13 @@ impl Flows {
         flow.zero_windows += has(Verdicts::ZERO_WINDOW);
     }
 
-    pub fn udp(&mut self, frame: &Frame<'_>, layer: &Layer) {
+    pub fn udp(&mut self, packet: &Packet, layer: &Layer) {
         let (s, d) = (layer.source, layer.destination);
         let key = if s <= d { (s, d) } else { (d, s) };
         let at = match self.udp_by_pair.get(&key) {
             Some(at) => *at,
             None if self.udp.len() < MAX_FLOWS => {
-                self.udp.push(Flow::new(frame, layer));
+                self.udp.push(Flow::new(packet, layer));
                 self.udp_by_pair.insert(key, self.udp.len() - 1);
                 self.udp.len() - 1
             }
@@ -135,7 +135,7 @@ impl Flows {
             }
         };
         if let Some(flow) = self.udp.get_mut(at) {
-            flow.add(frame, layer);
+            flow.add(packet, layer);
         }
     }
 }

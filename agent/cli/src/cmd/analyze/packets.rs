@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use tracenet_collectors::decode::{Checksum, Layer};
-use tracenet_collectors::files::Frame;
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Analysis, Verdicts};
 
+use super::reading::Packet;
 use super::tally::Tally;
 use super::{Cell, Print, Seconds, Word, ip_checksums, since};
 use crate::args::Format;
@@ -37,7 +37,7 @@ struct Line<'a> {
     ip_checksum: Vec<&'static str>,
 }
 
-pub fn print(tally: &Tally, frame: &Frame<'_>, layer: &Layer, word: &Word, print: &mut Print) {
+pub fn print(tally: &Tally, packet: &Packet, layer: &Layer, word: &Word, print: &mut Print) {
     let (stream, a) = match word {
         Word::Quoted(stream) => (*stream, Analysis::default()),
         Word::Analysed(said) => (said.stream, said.analysis),
@@ -47,9 +47,11 @@ pub fn print(tally: &Tally, frame: &Frame<'_>, layer: &Layer, word: &Word, print
         Format::Tsv => {
             print.first_column();
             print.line(format_args!(
-                "{}\t{stream}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+                "{}\t{stream}\t{}{}\t{}\t{}\t{}\t{}\t{}\t{}",
                 tally.frames,
                 a.verdicts,
+                // tshark counts the time as a verdict of its own.
+                if a.rto.is_some() { ",rto" } else { "" },
                 Cell(a.bytes_in_flight),
                 Cell(a.ack_rtt.map(|d| Seconds(d.0))),
                 Cell(a.rto.map(|d| Seconds(d.0))),
@@ -62,7 +64,7 @@ pub fn print(tally: &Tally, frame: &Frame<'_>, layer: &Layer, word: &Word, print
             let mut room = [0; 8];
             let line = Line {
                 frame: tally.frames,
-                t_ns: frame.wall.0,
+                t_ns: packet.wall.0,
                 stream,
                 source: layer.source.to_string(),
                 destination: layer.destination.to_string(),
@@ -71,7 +73,7 @@ pub fn print(tally: &Tally, frame: &Frame<'_>, layer: &Layer, word: &Word, print
                 ack: segment.ack,
                 window: segment.window,
                 payload_len: layer.payload_len,
-                wire_len: frame.wire_len,
+                wire_len: packet.wire_len,
                 quoted: layer.quoted,
                 verdicts: a.verdicts,
                 bytes_in_flight: a.bytes_in_flight,
@@ -86,7 +88,7 @@ pub fn print(tally: &Tally, frame: &Frame<'_>, layer: &Layer, word: &Word, print
         }
         Format::Text => {
             let mut room = [0; 8];
-            let t = since(tally.first.unwrap_or(frame.wall), frame.wall);
+            let t = since(tally.first.unwrap_or(packet.wall), packet.wall);
             print.line(format_args!(
                 "{:>6} {:>16} {stream:>4}  {} > {} [{}] seq {} ack {} win {} len {}{}{}{}{}{}",
                 tally.frames,

@@ -120,7 +120,7 @@ impl Summary {
             ip_checksums: t.ip_checksums,
             worst: worst(capture).into_iter().map(Worst::of).collect(),
             streams_evicted: capture.streams.evicted(),
-            fragments_given_up: capture.layers.fragments_given_up(),
+            fragments_given_up: capture.fragments_given_up,
             packets_of_omitted_conversations: capture.flows.omitted_packets,
         }
     }
@@ -226,7 +226,7 @@ fn text(capture: &Capture, print: &mut Print) {
     }
     for (n, what) in [
         (capture.streams.evicted(), "streams gave way to others before they ended"),
-        (capture.layers.fragments_given_up(), "fragmented datagrams never became whole"),
+        (capture.fragments_given_up, "fragmented datagrams never became whole"),
         (capture.flows.omitted_packets, "packets of conversations too many to keep"),
     ] {
         if n > 0 {

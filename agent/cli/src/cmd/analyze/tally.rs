@@ -1,10 +1,11 @@
 //! Counts over a whole capture.
 
 use tracenet_collectors::decode::{Checksum, Layer};
-use tracenet_collectors::files::Frame;
 use tracenet_core::event::{Segment, tcp_flags};
 use tracenet_core::tcp::{Analysis, Verdicts};
 use tracenet_core::time::WallNs;
+
+use super::reading::Packet;
 
 /// Sums of a capture. The kinds of frames add up to `frames`.
 #[derive(Debug, Default)]
@@ -61,17 +62,17 @@ impl Checks {
 }
 
 impl Tally {
-    pub fn frame(&mut self, frame: &Frame<'_>) {
+    pub fn frame(&mut self, packet: &Packet) {
         self.frames += 1;
-        self.bytes += u64::from(frame.wire_len);
-        self.captured_bytes += frame.data.len() as u64;
-        self.cut += u64::from((frame.data.len() as u64) < u64::from(frame.wire_len));
+        self.bytes += u64::from(packet.wire_len);
+        self.captured_bytes += u64::from(packet.captured_len);
+        self.cut += u64::from(packet.captured_len < packet.wire_len);
         if self.first.is_none() {
-            self.first = Some(frame.wall);
-            self.earliest = frame.wall;
+            self.first = Some(packet.wall);
+            self.earliest = packet.wall;
         }
-        self.earliest = self.earliest.min(frame.wall);
-        self.latest = self.latest.max(frame.wall);
+        self.earliest = self.earliest.min(packet.wall);
+        self.latest = self.latest.max(packet.wall);
     }
 
     pub fn segment(&mut self, segment: &Segment, layer: &Layer, analysis: &Analysis) {
