@@ -168,7 +168,8 @@ impl Engine {
         if sinks.is_broken() {
             return Some(Ended::Output);
         }
-        if self.core.live_targets() > 0 {
+        // None at all: the ring has not told of them yet.
+        if self.core.live_targets() > 0 || self.core.targets().is_empty() {
             self.targets_gone = None;
             return None;
         }
@@ -244,6 +245,9 @@ impl Engine {
         while let (Some(_), None) = (self.command, self.status) {
             match self.inbox.recv() {
                 Ok(Message::Ended(status)) => self.status = Some(status),
+                Ok(Message::Signal { signal, from_terminal: false }) => {
+                    self.command.map(|pid| kill(pid, signal));
+                }
                 Ok(_) => {}
                 Err(_) => break,
             }

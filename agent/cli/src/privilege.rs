@@ -63,9 +63,9 @@ impl Effective {
 
 /// One line that says how to get what is missing.
 pub fn remedy(name: &str) -> String {
-    let lower = name.to_lowercase();
     format!(
-        "run as root, or give the binary the capability: setcap {lower}+ep (with cap_bpf, cap_perfmon, cap_net_raw, \
-         cap_sys_ptrace, cap_sys_admin for everything)"
+        "run as root, or give the binary {} and the others: setcap cap_bpf,cap_perfmon,cap_net_raw,cap_sys_admin,\
+             cap_sys_ptrace,cap_dac_read_search+ep $(command -v tracenet)",
+        name.to_lowercase()
     )
 }

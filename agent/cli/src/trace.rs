@@ -87,8 +87,8 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
     let code =
         Closing { config, targets: &targets, began, totals: &totals, ring: ring_end, namespaces: ends }
             .finish(&mut engine, sinks);
-    // A command that outlives --duration is waited for: its status is what the caller wants.
-    let status = if ended == Ended::Duration { engine.wait_for_command() } else { engine.status() };
+    // A command that outlives the trace is waited for: its status is what the caller wants.
+    let status = if ended == Ended::Targets { engine.status() } else { engine.wait_for_command() };
     Ok(match (code, status) {
         (0, Some(status)) => status,
         (code, _) => code,
