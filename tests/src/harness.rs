@@ -16,6 +16,8 @@ pub enum Need {
     Tool(&'static str),
     /// The Python environment that `.ci/setup` makes.
     Venv,
+    /// Captures with what tshark says of them ([`corpus`]).
+    Corpus,
 }
 
 /// The needs of nearly every test: namespaces and BPF.
@@ -76,10 +78,18 @@ fn missing(need: Need) -> Option<String> {
         Need::Root => (!is_root()).then(|| "root".into()),
         Need::Bpf => (!may_bpf()).then(|| "CAP_BPF and /sys/kernel/btf/vmlinux".into()),
         Need::Tool(name) => which(name).is_none().then(|| format!("the program {name}")),
+        Need::Corpus => (!corpus().join("captures").is_dir())
+            .then(|| format!("captures in {} (or TRACENET_CORPUS)", corpus().display())),
         Need::Venv => {
             (!crate::collector::python().exists()).then(|| "the Python environment of .ci/setup".into())
         }
     }
+}
+
+/// Where the captures are: `TRACENET_CORPUS`, or `shared/corpus` beside the repository.
+pub fn corpus() -> std::path::PathBuf {
+    std::env::var_os("TRACENET_CORPUS")
+        .map_or_else(|| crate::repository().join("../shared/corpus"), std::path::PathBuf::from)
 }
 
 fn is_root() -> bool {

@@ -1,6 +1,7 @@
 //! Streams: which connection a segment of a capture belongs to, numbered as tshark numbers `tcp.stream`.
 
-use std::net::SocketAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use rustc_hash::FxHashMap;
 
@@ -19,13 +20,40 @@ struct Stream {
     analyser: Analyser,
 }
 
+/// Both ends, the lower address first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pair(SocketAddr, SocketAddr);
+
+impl Pair {
+    /// And which of them `src` is.
+    fn of(src: SocketAddr, dst: SocketAddr) -> (Self, usize) {
+        if src <= dst { (Self(src, dst), 0) } else { (Self(dst, src), 1) }
+    }
+}
+
+/// In few words: the derived one hashes an address octet by octet, for every packet.
+impl Hash for Pair {
+    #[inline]
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        for end in [self.0, self.1] {
+            match end.ip() {
+                IpAddr::V4(ip) => to.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(end.port())),
+                IpAddr::V6(ip) => {
+                    to.write_u128(ip.to_bits());
+                    to.write_u16(end.port());
+                }
+            }
+        }
+    }
+}
+
 /// All streams of one capture.
 ///
 /// The table has one entry for each pair of addresses, [`MAX_STREAMS`] at most: then an arbitrary one gives way,
 /// and is counted. [`Streams::forget`] frees one that is closed.
 #[derive(Debug, Default)]
 pub struct Streams {
-    table: FxHashMap<(SocketAddr, SocketAddr), Stream>,
+    table: FxHashMap<Pair, Box<Stream>>,
     count: u32,
     evicted: u64,
 }
@@ -84,7 +112,7 @@ impl Streams {
     }
 
     fn place(&mut self, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> (&mut Stream, usize, bool) {
-        let (key, at) = if src <= dst { ((src, dst), 0) } else { ((dst, src), 1) };
+        let (key, at) = Pair::of(src, dst);
         if self.table.len() >= MAX_STREAMS
             && !self.table.contains_key(&key)
             && let Some(other) = self.table.keys().next().copied()
@@ -98,11 +126,11 @@ impl Streams {
             *count = count.saturating_add(1);
             Stream { index, orig_is_low: at == 0, first_seq: [None; 2], analyser: Analyser::new() }
         };
-        let stream = self.table.entry(key).or_insert_with(&mut open);
+        let stream = self.table.entry(key).or_insert_with(|| Box::new(open()));
         let bare_syn = seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
         let reused = bare_syn && stream.first_seq[at].is_some_and(|seq| seq != seg.seq);
         if reused {
-            *stream = open();
+            **stream = open();
         }
         let syn = seg.flags & tcp_flags::SYN != 0;
         stream.first_seq[at].get_or_insert(if syn { seg.seq } else { seg.seq.wrapping_sub(1) });
@@ -114,6 +142,6 @@ impl Streams {
 
     /// Frees the stream between two addresses; a later segment between them opens a new one.
     pub fn forget(&mut self, a: SocketAddr, b: SocketAddr) {
-        self.table.remove(&if a <= b { (a, b) } else { (b, a) });
+        self.table.remove(&Pair::of(a, b).0);
     }
 }

@@ -29,7 +29,8 @@ pub fn print(capture: &Capture, print: &mut Print) {
     for (transport, title, flows) in
         [("tcp", "TCP conversation", &capture.flows.tcp), ("udp", "UDP conversation", &capture.flows.udp)]
     {
-        let mut order: Vec<(usize, &Flow)> = flows.iter().enumerate().collect();
+        let mut order: Vec<(usize, &Flow)> =
+            flows.iter().enumerate().filter(|(_, f)| f.frames() > 0).collect();
         order.sort_by_key(|(_, f)| std::cmp::Reverse(f.frames()));
         if print.format == Format::Text {
             text(title, &order, first, print);

@@ -58,6 +58,11 @@ impl Flow {
     }
 
     fn add(&mut self, packet: &Packet, layer: &Layer) {
+        if self.frames() == 0 {
+            // Only quoted so far.
+            (self.a, self.b) = (layer.source, layer.destination);
+            (self.first, self.last) = (packet.wall, packet.wall);
+        }
         let way = if layer.source == self.a { &mut self.from_a } else { &mut self.from_b };
         way.frames += 1;
         way.bytes += u64::from(packet.wire_len);
@@ -104,8 +109,9 @@ impl Flows {
             self.omitted_packets += 1;
             return;
         };
-        flow.add(packet, layer);
+        // A quoted header takes a number, but is no packet of the conversation.
         let Word::Analysed(said) = word else { return };
+        flow.add(packet, layer);
         let analysis = &said.analysis;
         flow.initial_rtt = flow.initial_rtt.or(analysis.initial_rtt);
         if analysis.verdicts.is_empty() {
@@ -120,6 +126,9 @@ impl Flows {
     }
 
     pub fn udp(&mut self, packet: &Packet, layer: &Layer) {
+        if layer.quoted {
+            return;
+        }
         let (s, d) = (layer.source, layer.destination);
         let key = if s <= d { (s, d) } else { (d, s) };
         let at = match self.udp_by_pair.get(&key) {
