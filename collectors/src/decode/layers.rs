@@ -396,3 +396,6 @@ fn quoted_tcp(b: &[u8]) -> Result<((u16, u16), Segment, usize), Undecoded> {
     };
     Ok((tcp::ports(b)?, segment, 20))
 }
+
+#[cfg(test)]
+mod tests;

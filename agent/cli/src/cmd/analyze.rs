@@ -82,7 +82,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         if args.files.len() > 1 {
             print.file = Some(file.display().to_string());
         }
-        let done = print.head(n == 0).and_then(|()| capture(reading, &mut print));
+        let done = print.head(n == 0).and_then(|()| capture(reading, n + 1 == args.files.len(), &mut print));
         let damage = match done {
             Ok(damage) => damage,
             // Whoever read has seen enough.
@@ -98,7 +98,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
 }
 
 /// Reads a capture to its end, or to its damage.
-fn capture(reading: Reading, print: &mut Print) -> io::Result<Option<Damage>> {
+fn capture(reading: Reading, last: bool, print: &mut Print) -> io::Result<Option<Damage>> {
     let mut capture = Capture::default();
     while let Some(batch) = reading.next() {
         for (packet, layers) in batch.packets() {
@@ -121,6 +121,10 @@ fn capture(reading: Reading, print: &mut Print) -> io::Result<Option<Damage>> {
         View::Expert => expert::print(&capture, print),
     }
     print.flush()?;
+    if last {
+        // The process ends: giving back a million streams one by one would take a seventh of the whole time.
+        std::mem::forget(capture);
+    }
     Ok(end.damage)
 }
 
