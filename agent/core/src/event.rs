@@ -488,4 +488,3 @@ pub mod tcp_flags {
     pub const ECE: u8 = 64;
     pub const CWR: u8 = 128;
 }
-
