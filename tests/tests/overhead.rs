@@ -10,9 +10,9 @@ use tracenet_tests::netns::Netns;
 use tracenet_tests::program::Program;
 use tracenet_tests::{case, counters, load};
 
-/// More than the early-out of the two syscall hooks was measured to cost (56 ns in all, see ARCHITECTURE.md), less
-/// than aggregating the call (149 ns).
-const EARLY_OUT_LIMIT_NS: f64 = 120.0;
+/// What a stranger's call may cost more, as a share of the bare call, so that a slower machine is measured by its own
+/// measure: between an early-out (0.66 to 0.8 of a bare call were seen) and aggregating the call (1.75).
+const EARLY_OUT_LIMIT: f64 = 1.0;
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -60,7 +60,8 @@ fn a_strangers_syscalls_cost_at_most_the_early_out() {
     agent.stop();
     let after = ns_per_call(&mut stranger);
     println!("getppid: {bare:.0} ns bare, {traced:.0} ns with another process traced, {after:.0} ns after");
-    assert!(traced - bare.min(after) < EARLY_OUT_LIMIT_NS, "{traced:.0} ns against {bare:.0} ns");
+    let bare = bare.min(after);
+    assert!(traced - bare < bare * EARLY_OUT_LIMIT, "{traced:.0} ns against {bare:.0} ns");
 }
 
 fn num_cpus() -> usize {
