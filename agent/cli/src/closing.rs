@@ -212,18 +212,17 @@ impl Closing<'_> {
 
     fn counters(&self, sinks: &Sinks, out: &mut String) {
         let paint = sinks.paint();
-        let changes = |d: &Delta| d.changed().map(|(n, c)| (n.to_owned(), c.change)).collect::<Vec<_>>();
+        let mut show = |title: &str, d: &Delta| {
+            report::counters(title, d.changed().map(|(name, c)| (name, c.change)), paint, out);
+        };
         for n in &self.namespaces {
-            let rows = changes(&counters::delta(&n.end.before, &n.end.after));
-            let title = format!("kernel counters of netns {}", n.inum);
-            report::counters(&title, rows.iter().map(|(n, c)| (n.as_str(), *c)), paint, out);
+            let delta = counters::delta(&n.end.before, &n.end.after);
+            show(&format!("kernel counters of netns {}", n.inum), &delta);
         }
         let proc = Proc::default();
         for t in self.targets {
             let (Some(before), Some(after)) = (&t.before, counters::process(&proc, t.pid)) else { continue };
-            let rows = changes(&counters::delta(before, &after));
-            let title = format!("{}[{}]", t.comm, t.pid);
-            report::counters(&title, rows.iter().map(|(n, c)| (n.as_str(), *c)), paint, out);
+            show(&format!("{}[{}]", t.comm, t.pid), &counters::delta(before, &after));
         }
     }
 }
