@@ -11,6 +11,7 @@ pub mod event;
 pub mod fact;
 mod flow;
 pub mod histogram;
+pub mod ip;
 pub mod key;
 pub mod merge;
 pub mod process;
