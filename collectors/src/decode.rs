@@ -12,13 +12,16 @@ use tracenet_core::key::{Direction, Transport, Tuple, unmap};
 
 mod checksum;
 mod fragments;
+mod ip_options;
 mod layers;
 mod link;
+mod protocol;
 mod tcp;
 
 pub use checksum::{Checksum, Checksums};
-pub use layers::{Layer, Layers};
+pub use layers::{Layer, Layers, RawOptions};
 pub use link::LinkType;
+pub use protocol::{IpPacket, Protocol, Visit};
 
 /// A frame, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub enum Undecoded {
 /// # Errors
 /// [`Undecoded`] says what it is instead.
 pub fn decode_frame(link: LinkType, captured: &[u8], wire_len: u32) -> Result<Decoded<'_>, Undecoded> {
-    let l2 = link::strip(link, captured)?;
+    let l2 = link::strip(link, captured, &mut ())?;
     let header_len = captured.len() - l2.rest.len();
     let on_wire = wire_len.saturating_sub(u32::try_from(header_len).unwrap_or(u32::MAX));
     let ip = match l2.network {

@@ -103,8 +103,9 @@ pub struct AnalyzeArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Text,
-    Tsv,
     Json,
+    Tsv,
+    Csv,
 }
 
 /// What `attach` and `run` share.

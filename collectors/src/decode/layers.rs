@@ -6,11 +6,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracenet_core::event::Segment;
+use tracenet_core::ip::{IpFacts, IpOptions};
 
 use super::checksum::{self, Checksum, Checksums};
 use super::fragments::{Fragment, Fragments, Key};
+use super::ip_options::{ipv4_options, ipv6_options};
 use super::link::{self, LinkType, Network, be16, be32};
-use super::{Undecoded, tcp};
+use super::{IpPacket, Protocol, Undecoded, Visit, tcp};
 
 /// Levels of encapsulation that are looked through.
 const MAX_DEPTH: u8 = 12;
@@ -24,6 +26,10 @@ pub struct Layer {
     pub destination: SocketAddr,
     /// TCP header; `None` for UDP.
     pub tcp: Option<Segment>,
+    /// TCP options as they stand in the header.
+    pub options: RawOptions,
+    /// The IP header around it; of a datagram that came in fragments that of the last to come.
+    pub ip: IpFacts,
     /// Bytes above the transport header by the IP length.
     pub payload_len: u32,
     /// Quoted in an ICMP error: the segment itself was seen elsewhere, or not at all.
@@ -34,6 +40,39 @@ pub struct Layer {
     pub checksum: Checksum,
     /// Checksums of the IPv4 headers, from the outside in.
     pub ip_checksums: Checksums,
+}
+
+/// The bytes of a TCP header's options, as far as they were captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawOptions {
+    bytes: [u8; Self::MAX],
+    len: u8,
+}
+
+impl RawOptions {
+    /// A header has 60 bytes at most (RFC 9293, section 3.1).
+    pub const MAX: usize = 40;
+
+    #[inline]
+    fn of(bytes: &[u8]) -> Self {
+        let mut options = Self::default();
+        let len = bytes.len().min(Self::MAX);
+        options.bytes[..len].copy_from_slice(&bytes[..len]);
+        options.len = len as u8;
+        options
+    }
+
+    /// What was captured of them.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Default for RawOptions {
+    fn default() -> Self {
+        Self { bytes: [0; Self::MAX], len: 0 }
+    }
 }
 
 /// Takes frames apart; keeps IP fragments until they are whole.
@@ -48,7 +87,8 @@ impl Layers {
         Self::default()
     }
 
-    /// Tells `found` of each transport header, and returns what stopped the way inwards if it was not told of any.
+    /// Tells `visit` of each header, and returns what stopped the way inwards if it was not told of any transport
+    /// header.
     ///
     /// # Errors
     /// [`Undecoded`] says what it is instead.
@@ -58,23 +98,20 @@ impl Layers {
         link: LinkType,
         captured: &[u8],
         wire_len: u32,
-        mut found: impl FnMut(&Layer),
+        visit: &mut impl Visit,
     ) -> Result<(), Undecoded> {
-        let l2 = link::strip(link, captured)?;
+        let l2 = link::strip(link, captured, visit)?;
         let missing = (wire_len as usize).saturating_sub(captured.len());
-        let mut told = false;
         let mut walk = Walk {
             fragments: &mut self.fragments,
-            found: |layer: &Layer| {
-                told = true;
-                found(layer);
-            },
+            visit,
+            told: false,
             depth: 0,
             quoted: false,
             ip_checksums: Checksums::default(),
         };
         let result = walk.network(l2.network, l2.rest, missing);
-        if told { Ok(()) } else { result }
+        if walk.told { Ok(()) } else { result }
     }
 
     /// Datagrams whose fragments never came together, and which gave way to others.
@@ -83,23 +120,17 @@ impl Layers {
     }
 }
 
-struct Walk<'a, F> {
+struct Walk<'a, V> {
     fragments: &'a mut Fragments,
-    found: F,
+    visit: &'a mut V,
+    /// Of a transport header.
+    told: bool,
     depth: u8,
     quoted: bool,
     ip_checksums: Checksums,
 }
 
-/// Addresses and protocol of an IP packet.
-#[derive(Clone, Copy)]
-struct Ip {
-    source: IpAddr,
-    destination: IpAddr,
-    protocol: u8,
-}
-
-impl<F: FnMut(&Layer)> Walk<'_, F> {
+impl<V: Visit> Walk<'_, V> {
     fn deeper(&mut self) -> Result<(), Undecoded> {
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(Undecoded::Damaged) } else { Ok(()) }
@@ -115,17 +146,17 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
     }
 
     fn ip(&mut self, b: &[u8], missing: usize) -> Result<(), Undecoded> {
-        let l2 = link::strip(LinkType::Raw, b)?;
+        let l2 = link::by_version(b)?;
         self.network(l2.network, l2.rest, missing)
     }
 
     fn ether_type(&mut self, kind: u16, b: &[u8], missing: usize) -> Result<(), Undecoded> {
-        let l2 = link::by_ether_type(kind, b)?;
+        let l2 = link::by_ether_type(kind, b, self.visit)?;
         self.network(l2.network, l2.rest, missing)
     }
 
     fn ethernet(&mut self, b: &[u8], missing: usize) -> Result<(), Undecoded> {
-        let l2 = link::strip(LinkType::Ethernet, b)?;
+        let l2 = link::strip(LinkType::Ethernet, b, self.visit)?;
         self.network(l2.network, l2.rest, missing)
     }
 
@@ -147,17 +178,35 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
             return Err(Undecoded::Damaged);
         }
         self.ip_checksums.push(checksum::ipv4(header));
+        self.visit.header(Protocol::Ipv4, &b[..b.len().min(total)]);
         let b = &b[header_len..b.len().min(total)];
-        let ip = Ip {
+        let fragment = u16::from_be_bytes([fixed[6], fixed[7]]);
+        let id = u16::from_be_bytes([fixed[4], fixed[5]]);
+        let ip = IpPacket {
             source: IpAddr::V4(Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15])),
             destination: IpAddr::V4(Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19])),
-            protocol: fixed[9],
+            facts: IpFacts {
+                version: 4,
+                ttl: fixed[8],
+                tos: fixed[1],
+                protocol: fixed[9],
+                flags: fixed[6] >> 5,
+                id: Some(u32::from(id)),
+                fragment_offset: (fragment & 0x1fff) * 8,
+                header_len: header_len as u16,
+                total_len: u32::try_from(total).unwrap_or(u32::MAX),
+                options: if header_len > fixed.len() {
+                    ipv4_options(&header[fixed.len()..])
+                } else {
+                    IpOptions::default()
+                },
+            },
+            quoted: self.quoted,
         };
+        self.visit.ip(&ip);
         let len = total - header_len;
-        let fragment = u16::from_be_bytes([fixed[6], fixed[7]]);
         if fragment & 0x3fff != 0 {
-            let id = u32::from(u16::from_be_bytes([fixed[4], fixed[5]]));
-            return self.fragment(ip, id, usize::from(fragment & 0x1fff) * 8, fragment & 0x2000 != 0, b, len);
+            return self.fragment(ip, b, len);
         }
         self.transport(ip, b, len)
     }
@@ -172,7 +221,19 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
             octets.copy_from_slice(&fixed[at..at + 16]);
             IpAddr::V6(Ipv6Addr::from(octets))
         };
-        let mut ip = Ip { source: address(8), destination: address(24), protocol: fixed[6] };
+        let word = be32(fixed, 0)?;
+        let mut ip = IpPacket {
+            source: address(8),
+            destination: address(24),
+            facts: IpFacts {
+                version: 6,
+                ttl: fixed[7],
+                tos: (word >> 20) as u8,
+                protocol: fixed[6],
+                ..IpFacts::default()
+            },
+            quoted: self.quoted,
+        };
         let on_wire = b.len() - 40 + missing;
         let mut len = match usize::from(u16::from_be_bytes([fixed[4], fixed[5]])) {
             // A jumbogram, or what segmentation offload leaves.
@@ -180,33 +241,43 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
             n if self.quoted => n,
             n => n.min(on_wire),
         };
-        let mut rest = &b[40..b.len().min(40 + len)];
+        let whole = &b[..b.len().min(40 + len)];
+        self.visit.header(Protocol::Ipv6, whole);
+        ip.facts.total_len = u32::try_from(40 + len).unwrap_or(u32::MAX);
+        let mut rest = &whole[40..];
+        let mut is_fragment = false;
         // Hop-by-hop options, routing, fragment, destination options, mobility: each takes at least eight bytes.
-        while matches!(ip.protocol, 0 | 43 | 44 | 60 | 135) {
+        while matches!(ip.facts.protocol, 0 | 43 | 44 | 60 | 135) {
             let Some(head) = rest.first_chunk::<8>() else { return Err(Undecoded::Cut) };
-            let kind = ip.protocol;
-            ip.protocol = head[0];
+            let kind = ip.facts.protocol;
+            ip.facts.protocol = head[0];
             let size = if kind == 44 { 8 } else { (usize::from(head[1]) + 1) * 8 };
-            rest = rest.get(size..).ok_or(Undecoded::Cut)?;
+            let extension = rest.get(..size).ok_or(Undecoded::Cut)?;
+            rest = &rest[size..];
             len = len.checked_sub(size).ok_or(Undecoded::Damaged)?;
-            let fragment = u16::from_be_bytes([head[2], head[3]]);
-            if kind == 44 && fragment & 0xfff9 != 0 {
-                let id = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-                return self.fragment(ip, id, usize::from(fragment & 0xfff8), fragment & 1 != 0, rest, len);
+            match kind {
+                0 | 60 => ipv6_options(kind, &extension[2..], &mut ip.facts.options),
+                44 => {
+                    let fragment = u16::from_be_bytes([head[2], head[3]]);
+                    ip.facts.id = Some(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
+                    ip.facts.fragment_offset = fragment & 0xfff8;
+                    ip.facts.flags = (fragment & 1) as u8;
+                    is_fragment = fragment & 0xfff9 != 0;
+                }
+                _ => {}
+            }
+            if is_fragment {
+                break;
             }
         }
-        self.transport(ip, rest, len)
+        ip.facts.header_len = u16::try_from(whole.len() - rest.len()).unwrap_or(u16::MAX);
+        self.visit.ip(&ip);
+        if is_fragment { self.fragment(ip, rest, len) } else { self.transport(ip, rest, len) }
     }
 
-    fn fragment(
-        &mut self,
-        ip: Ip,
-        id: u32,
-        offset: usize,
-        more: bool,
-        b: &[u8],
-        len: usize,
-    ) -> Result<(), Undecoded> {
+    fn fragment(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
+        let offset = usize::from(ip.facts.fragment_offset);
+        let more = ip.facts.flags & 1 != 0;
         if self.quoted {
             return if offset == 0 { self.transport(ip, b, len) } else { Err(Undecoded::Fragment) };
         }
@@ -214,7 +285,12 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
             // It can't be put together; its first part still tells whose it is.
             return if offset == 0 { self.unverified(ip, b, len) } else { Err(Undecoded::Fragment) };
         }
-        let key = Key { source: ip.source, destination: ip.destination, id, protocol: ip.protocol };
+        let key = Key {
+            source: ip.source,
+            destination: ip.destination,
+            id: ip.facts.id.unwrap_or_default(),
+            protocol: ip.facts.protocol,
+        };
         let Some(whole) = self.fragments.add(key, Fragment { offset, more, bytes: b }) else {
             return Err(Undecoded::Fragment);
         };
@@ -222,14 +298,17 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
     }
 
     /// A transport header whose checksum covers more than there is.
-    fn unverified(&mut self, ip: Ip, b: &[u8], len: usize) -> Result<(), Undecoded> {
+    fn unverified(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         self.transport(ip, b, len.max(b.len() + 1))
     }
 
     /// `len`: bytes by the IP header, of which `b` was captured.
-    fn transport(&mut self, ip: Ip, b: &[u8], len: usize) -> Result<(), Undecoded> {
+    fn transport(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         let missing = len.saturating_sub(b.len());
-        match ip.protocol {
+        if let Some(protocol) = Protocol::of_ip(ip.facts.protocol) {
+            self.visit.header(protocol, b);
+        }
+        match ip.facts.protocol {
             6 => self.tcp(ip, b, len),
             17 => self.udp(ip, b, len),
             4 | 41 => self.ip(b, missing),
@@ -241,7 +320,8 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
                 let rest = b.get(size..).ok_or(Undecoded::Cut)?;
                 self.deeper()?;
                 let len = len.checked_sub(size).ok_or(Undecoded::Damaged)?;
-                self.transport(Ip { protocol: head[0], ..ip }, rest, len)
+                let facts = IpFacts { protocol: head[0], ..ip.facts };
+                self.transport(IpPacket { facts, ..ip }, rest, len)
             }
             // Errors quote the packet that they are about (RFC 792, RFC 4443).
             1 if matches!(b.first(), Some(3 | 4 | 5 | 11 | 12)) => self.quote(b, missing),
@@ -255,17 +335,20 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
         self.ip(b.get(8..).ok_or(Undecoded::Cut)?, missing)
     }
 
-    fn tcp(&mut self, ip: Ip, b: &[u8], len: usize) -> Result<(), Undecoded> {
+    fn tcp(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         let (ports, segment, header_len) = if self.quoted { quoted_tcp(b)? } else { tcp::header(b)? };
         let checksum = if self.quoted || b.len() < len {
             Checksum::Unverified
         } else {
             checksum::tcp(ip.source, ip.destination, b)
         };
-        (self.found)(&Layer {
+        self.told = true;
+        self.visit.transport(&Layer {
             source: SocketAddr::new(ip.source, ports.0),
             destination: SocketAddr::new(ip.destination, ports.1),
             tcp: Some(segment),
+            options: RawOptions::of(b.get(tcp::FIXED..header_len.min(b.len())).unwrap_or_default()),
+            ip: ip.facts,
             payload_len: u32::try_from(len.saturating_sub(header_len)).unwrap_or(u32::MAX),
             quoted: self.quoted,
             cut: header_len > b.len(),
@@ -275,12 +358,15 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
         Ok(())
     }
 
-    fn udp(&mut self, ip: Ip, b: &[u8], len: usize) -> Result<(), Undecoded> {
+    fn udp(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         let (source, destination) = tcp::ports(b)?;
-        (self.found)(&Layer {
+        self.told = true;
+        self.visit.transport(&Layer {
             source: SocketAddr::new(ip.source, source),
             destination: SocketAddr::new(ip.destination, destination),
             tcp: None,
+            options: RawOptions::default(),
+            ip: ip.facts,
             payload_len: u32::try_from(len.saturating_sub(super::UDP_HEADER)).unwrap_or(u32::MAX),
             quoted: self.quoted,
             cut: false,
@@ -291,12 +377,16 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
         let missing = len.saturating_sub(b.len());
         // What is inside is a guess by the port: where it leads nowhere the datagram stands for itself.
         let _ = match (source, destination) {
-            (_, VXLAN) => self.tunnel(data, 8, missing, Self::ethernet),
+            (_, VXLAN) => {
+                self.visit.header(Protocol::Vxlan, data);
+                self.tunnel(data, 8, missing, Self::ethernet)
+            }
             (_, GENEVE) => self.geneve(data, missing),
             (_, GTP_U) => self.gtp(data, missing),
             (TEREDO, _) | (_, TEREDO) => {
                 // An indication of the origin may come first (RFC 4380, section 5.1.1).
                 let at = if data.starts_with(&[0, 0]) { 8 } else { 0 };
+                self.visit.header(Protocol::Teredo, data);
                 self.tunnel(data, at, missing, Self::ip)
             }
             _ => Ok(()),
@@ -316,6 +406,7 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
 
     /// RFC 8926, section 3.4.
     fn geneve(&mut self, data: &[u8], missing: usize) -> Result<(), Undecoded> {
+        self.visit.header(Protocol::Geneve, data);
         let header = 8 + usize::from(data.first().ok_or(Undecoded::Cut)? & 0x3f) * 4;
         let kind = be16(data, 2)?;
         let inner = data.get(header..).ok_or(Undecoded::Cut)?;
@@ -328,6 +419,7 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
 
     /// GTP, version 1 (3GPP TS 29.281, section 5.1): only packets of users.
     fn gtp(&mut self, data: &[u8], missing: usize) -> Result<(), Undecoded> {
+        self.visit.header(Protocol::Gtp, data);
         let Some(head) = data.first_chunk::<2>() else { return Err(Undecoded::Cut) };
         if head[1] != 0xff {
             return Err(Undecoded::Protocol(17));
@@ -348,6 +440,11 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
         let at = 4 + words.into_iter().filter(|w| *w).count() * 4;
         let rest = b.get(at..).ok_or(Undecoded::Cut)?;
         match kind {
+            ERSPAN | ERSPAN_3 => self.visit.header(Protocol::Erspan, rest),
+            PPP => self.visit.header(Protocol::Ppp, rest),
+            _ => {}
+        }
+        match kind {
             TRANSPARENT_ETHERNET => self.ethernet(rest, missing),
             // Type I has neither a sequence number nor a header of its own.
             ERSPAN if !has(GRE_SEQUENCE) => self.ethernet(rest, missing),
@@ -358,7 +455,7 @@ impl<F: FnMut(&Layer)> Walk<'_, F> {
                 self.tunnel(rest, header, missing, Self::ethernet)
             }
             PPP => {
-                let l2 = link::strip(LinkType::Ppp, rest)?;
+                let l2 = link::ppp(rest)?;
                 self.network(l2.network, l2.rest, missing)
             }
             other => self.ether_type(other, rest, missing),

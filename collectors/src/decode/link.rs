@@ -1,6 +1,6 @@
 use tracenet_core::key::Direction;
 
-use super::Undecoded;
+use super::{Protocol, Undecoded, Visit};
 
 /// Link types by their LINKTYPE_ names (the numbers of capture files).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,19 +99,27 @@ pub(super) struct Stripped<'a> {
 }
 
 /// Removes the link header.
-pub(super) fn strip(link: LinkType, b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+#[inline]
+pub(super) fn strip<'a>(
+    link: LinkType,
+    b: &'a [u8],
+    visit: &mut impl Visit,
+) -> Result<Stripped<'a>, Undecoded> {
+    if let Some(protocol) = Protocol::of_link(link) {
+        visit.header(protocol, b);
+    }
     match link {
-        LinkType::Ethernet => by_ether_type(be16(b, 12)?, from(b, 14)?),
+        LinkType::Ethernet => by_ether_type(be16(b, 12)?, from(b, 14)?, visit),
         LinkType::LinuxSll => {
             let direction = sll_direction(be16(b, 0)?);
-            let mut s = by_ether_type(be16(b, 14)?, from(b, 16)?)?;
+            let mut s = by_ether_type(be16(b, 14)?, from(b, 16)?, visit)?;
             s.direction = direction;
             Ok(s)
         }
         LinkType::LinuxSll2 => {
             let ifindex = be32(b, 4)?;
             let direction = sll_direction(u16::from(*b.get(10).ok_or(Undecoded::Cut)?));
-            let mut s = by_ether_type(be16(b, 0)?, from(b, 20)?)?;
+            let mut s = by_ether_type(be16(b, 0)?, from(b, 20)?, visit)?;
             s.ifindex = Some(ifindex);
             s.direction = direction;
             Ok(s)
@@ -121,11 +129,13 @@ pub(super) fn strip(link: LinkType, b: &[u8]) -> Result<Stripped<'_>, Undecoded>
             // Written in the capturing host's order, which nobody noted down: families are small numbers.
             by_family(if family > 0xffff { family.swap_bytes() } else { family }, from(b, 4)?)
         }
-        LinkType::Fddi => snap(from(b, 13)?),
-        LinkType::Wlan => wlan(b),
+        LinkType::Fddi => llc(from(b, 13)?, visit),
+        LinkType::Wlan => wlan(b, visit),
         LinkType::Radiotap => {
             let len = be16(b, 2)?.swap_bytes();
-            wlan(from(b, usize::from(len))?)
+            let b = from(b, usize::from(len))?;
+            visit.header(Protocol::Wlan, b);
+            wlan(b, visit)
         }
         LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?),
         LinkType::Ppp => ppp(b),
@@ -142,6 +152,7 @@ fn plain(network: Network, rest: &[u8]) -> Stripped<'_> {
 
 const ETHER_IPV4: u16 = 0x0800;
 const ETHER_IPV6: u16 = 0x86dd;
+const ETHER_ARP: u16 = 0x0806;
 /// IEEE 802.1Q, 802.1ad, and what switches used before 802.1ad.
 const ETHER_VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 /// RFC 2516, session stage.
@@ -155,41 +166,63 @@ const ETHER_TYPE_MIN: u16 = 0x0600;
 /// LLC header of a SNAP frame with an Ethernet type (RFC 1042).
 const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 
-pub(super) fn by_ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+pub(super) fn by_ether_type<'a>(
+    mut kind: u16,
+    mut rest: &'a [u8],
+    visit: &mut impl Visit,
+) -> Result<Stripped<'a>, Undecoded> {
     // Each turn takes four bytes, so this ends with the frame.
     while ETHER_VLAN.contains(&kind) {
+        visit.header(Protocol::Vlan, rest);
         kind = be16(rest, 2)?;
         rest = from(rest, 4)?;
     }
-    if kind < ETHER_TYPE_MIN && rest.starts_with(&SNAP) {
-        kind = be16(rest, SNAP.len())?;
-        rest = from(rest, SNAP.len() + 2)?;
+    if kind < ETHER_TYPE_MIN {
+        return llc(rest, visit);
     }
     match kind {
         ETHER_IPV4 => Ok(plain(Network::Ipv4, rest)),
         ETHER_IPV6 => Ok(plain(Network::Ipv6, rest)),
-        ETHER_PPPOE => ppp(from(rest, 6)?),
+        ETHER_PPPOE => {
+            visit.header(Protocol::Pppoe, rest);
+            let rest = from(rest, 6)?;
+            visit.header(Protocol::Ppp, rest);
+            ppp(rest)
+        }
         other if ETHER_MPLS.contains(&other) => {
             // What follows the labels is agreed between the routers and not told: IP shows by its version.
-            while be16(rest, 2)?.to_be_bytes()[0] & MPLS_BOTTOM == 0 {
+            loop {
+                visit.header(Protocol::Mpls, rest);
+                let bottom = be16(rest, 2)?.to_be_bytes()[0] & MPLS_BOTTOM != 0;
                 rest = from(rest, 4)?;
+                if bottom {
+                    return by_version(rest);
+                }
             }
-            by_version(from(rest, 4)?)
         }
-        other => Err(Undecoded::NotIp(other)),
+        other => {
+            if other == ETHER_ARP {
+                visit.header(Protocol::Arp, rest);
+            }
+            Err(Undecoded::NotIp(other))
+        }
     }
 }
 
-fn snap(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
-    if b.starts_with(&SNAP) {
-        by_ether_type(be16(b, SNAP.len())?, from(b, SNAP.len() + 2)?)
-    } else {
-        Err(Undecoded::NotIp(0))
+/// IEEE 802.2, and above it what a SNAP header tells.
+fn llc<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
+    visit.header(Protocol::Llc, b);
+    match be16(b, SNAP.len()) {
+        // A length again would go in circles.
+        Ok(kind) if b.starts_with(&SNAP) && kind >= ETHER_TYPE_MIN => {
+            by_ether_type(kind, from(b, SNAP.len() + 2)?, visit)
+        }
+        _ => Err(Undecoded::NotIp(0)),
     }
 }
 
 /// A data frame that isn't encrypted (IEEE 802.11, section 9.2.3).
-fn wlan(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+fn wlan<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
     let [kind, flags] = be16(b, 0)?.to_be_bytes();
     // Type 2 is data; its subtypes from 4 on, by the third bit, hold none.
     if kind & 0x0c != 0x08 || kind & 0x40 != 0 || flags & 0x40 != 0 {
@@ -197,10 +230,10 @@ fn wlan(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
     }
     let fourth_address = if flags & 3 == 3 { 6 } else { 0 };
     let quality_of_service = if kind & 0x80 != 0 { 2 } else { 0 };
-    snap(from(b, 24 + fourth_address + quality_of_service)?)
+    llc(from(b, 24 + fourth_address + quality_of_service)?, visit)
 }
 
-fn ppp(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+pub(super) fn ppp(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
     // Address and control may be compressed away (RFC 1661, section 6.6).
     let b = b.strip_prefix(&[0xff, 0x03]).unwrap_or(b);
     // So may the high byte of the protocol: the low byte is odd, the high one even (section 6.5).
@@ -223,7 +256,7 @@ fn by_family(family: u32, rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
     }
 }
 
-fn by_version(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+pub(super) fn by_version(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
     match b.first().ok_or(Undecoded::Cut)? >> 4 {
         4 => Ok(plain(Network::Ipv4, b)),
         6 => Ok(plain(Network::Ipv6, b)),

@@ -7,7 +7,7 @@ use super::Undecoded;
 use super::link::{be16, be32};
 
 /// Header without options, bytes.
-const FIXED: usize = 20;
+pub(super) const FIXED: usize = 20;
 
 /// Source and destination port, which TCP and UDP have at the same place.
 pub(super) fn ports(b: &[u8]) -> Result<(u16, u16), Undecoded> {

@@ -38,7 +38,8 @@ fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
 
 fn walk(layers: &mut Layers, ip: &[u8]) -> (Vec<Layer>, Result<(), Undecoded>) {
     let mut found = Vec::new();
-    let outcome = layers.walk(LinkType::Raw, ip, u32::try_from(ip.len()).unwrap(), |l| found.push(*l));
+    let outcome =
+        layers.walk(LinkType::Raw, ip, u32::try_from(ip.len()).unwrap(), &mut |l: &Layer| found.push(*l));
     (found, outcome)
 }
 
@@ -107,9 +108,9 @@ fn fragments_tell_of_their_segment_when_the_last_has_come() {
 fn what_was_not_captured_is_not_verified_but_counted() {
     let packet = segment();
     let mut found = Vec::new();
-    Layers::new().walk(LinkType::Raw, &packet[..30], 45, |l| found.push(*l)).unwrap_err();
-    Layers::new().walk(LinkType::Raw, &packet[..38], 45, |l| found.push(*l)).unwrap();
-    Layers::new().walk(LinkType::Raw, &packet[..44], 45, |l| found.push(*l)).unwrap();
+    Layers::new().walk(LinkType::Raw, &packet[..30], 45, &mut |l: &Layer| found.push(*l)).unwrap_err();
+    Layers::new().walk(LinkType::Raw, &packet[..38], 45, &mut |l: &Layer| found.push(*l)).unwrap();
+    Layers::new().walk(LinkType::Raw, &packet[..44], 45, &mut |l: &Layer| found.push(*l)).unwrap();
     assert!(found.iter().all(|l| l.checksum == Checksum::Unverified && l.payload_len == 5));
     assert_eq!(found.iter().map(|l| l.cut).collect::<Vec<_>>(), [true, false]);
 }
@@ -122,7 +123,7 @@ proptest! {
     ) {
         let mut layers = Layers::new();
         for (bytes, wire) in &frames {
-            let _ = layers.walk(LinkType::from_number(link), bytes, *wire, |_| {});
+            let _ = layers.walk(LinkType::from_number(link), bytes, *wire, &mut ());
         }
     }
 
@@ -154,7 +155,7 @@ proptest! {
         packet.truncate(cut.index(packet.len()) + 1);
         let mut layers = Layers::new();
         for _ in 0..2 {
-            let _ = layers.walk(LinkType::Raw, &packet, wire, |_| {});
+            let _ = layers.walk(LinkType::Raw, &packet, wire, &mut ());
         }
     }
 }

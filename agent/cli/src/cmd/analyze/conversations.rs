@@ -1,12 +1,14 @@
 //! `--conversations`: TCP and UDP, the busiest first.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::flows::Flow;
-use super::{Capture, Cell, Print, Seconds, since};
+use super::flows::{Flow, Flows};
+use super::{Cell, Closing, Print, Seconds, Seen, View};
 use crate::args::Format;
 
-pub const HEADER: &str = "transport\tstream\ta\tb\tframes_a_to_b\tbytes_a_to_b\tframes_b_to_a\tbytes_b_to_a\t\
+const COLUMNS: &str = "transport\tstream\ta\tb\tframes_a_to_b\tbytes_a_to_b\tframes_b_to_a\tbytes_b_to_a\t\
                           frames\tbytes\tstart\tduration";
 
 #[derive(Serialize)]
@@ -24,23 +26,42 @@ struct Line {
     initial_rtt_ns: Option<u64>,
 }
 
-pub fn print(capture: &Capture, print: &mut Print) {
-    let first = capture.tally.first.unwrap_or_default();
+#[derive(Default)]
+pub struct Conversations {
+    flows: Flows,
+}
+
+impl View for Conversations {
+    fn columns(&self) -> Cow<'static, str> {
+        COLUMNS.into()
+    }
+
+    fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
+        self.flows.packet(seen);
+    }
+
+    fn end(&mut self, closing: &Closing<'_>, print: &mut Print) {
+        show(&self.flows, closing, print);
+    }
+}
+
+fn show(all: &Flows, closing: &Closing<'_>, print: &mut Print) {
+    let first = closing.first;
+    let since = |t: tracenet_core::time::WallNs| t.0.saturating_sub(first.0);
     for (transport, title, flows) in
-        [("tcp", "TCP conversation", &capture.flows.tcp), ("udp", "UDP conversation", &capture.flows.udp)]
+        [("tcp", "TCP conversation", &all.tcp), ("udp", "UDP conversation", &all.udp)]
     {
         let mut order: Vec<(usize, &Flow)> =
             flows.iter().enumerate().filter(|(_, f)| f.frames() > 0).collect();
         order.sort_by_key(|(_, f)| std::cmp::Reverse(f.frames()));
         if print.format == Format::Text {
-            text(title, &order, first, print);
+            text(title, &order, &since, print);
             continue;
         }
         for (stream, f) in order {
-            let (start, duration) = (since(first, f.first), f.last.0 - f.first.0);
-            if print.format == Format::Tsv {
-                print.first_column();
-                print.line(format_args!(
+            let (start, duration) = (since(f.first), f.last.0 - f.first.0);
+            if print.format != Format::Json {
+                print.row(format_args!(
                     "{transport}\t{stream}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
                     f.a,
                     f.b,
@@ -71,15 +92,16 @@ pub fn print(capture: &Capture, print: &mut Print) {
             }
         }
     }
-    if capture.flows.omitted_packets > 0 && print.format == Format::Text {
-        print.line(format_args!("{} packets of further conversations", capture.flows.omitted_packets));
+    let omitted = all.omitted_packets + closing.datagrams.omitted;
+    if omitted > 0 && print.format == Format::Text {
+        print.line(format_args!("{omitted} packets of further conversations"));
     }
 }
 
 fn text(
     title: &'static str,
     order: &[(usize, &Flow)],
-    first: tracenet_core::time::WallNs,
+    since: &dyn Fn(tracenet_core::time::WallNs) -> u64,
     print: &mut Print,
 ) {
     print.line(format_args!("{}", crate::units::Count(order.len() as u64, title)));
@@ -102,7 +124,7 @@ fn text(
             f.from_b.bytes,
             f.frames(),
             f.bytes(),
-            Seconds(since(first, f.first)).to_string(),
+            Seconds(since(f.first)).to_string(),
             Seconds(f.last.0 - f.first.0).to_string(),
             Cell(f.initial_rtt.map(|d| format!("  handshake {}", crate::units::Time(d)))),
         ));

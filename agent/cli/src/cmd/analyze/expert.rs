@@ -1,13 +1,15 @@
 //! `--expert`: what stands out, grouped by how bad it is.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tracenet_core::tcp::Verdicts;
 
 use super::tally::Tally;
-use super::{Capture, Print};
+use super::{Closing, Print, Seen, View};
 use crate::args::Format;
 
-pub const HEADER: &str = "severity\tcount\tname\twhat";
+const COLUMNS: &str = "severity\tcount\tname\twhat";
 
 #[derive(Serialize)]
 struct Line {
@@ -20,8 +22,27 @@ struct Line {
 /// Wireshark's severities, the worst first.
 const SEVERITIES: [&str; 4] = ["error", "warning", "note", "chat"];
 
-pub fn print(capture: &Capture, print: &mut Print) {
-    let mut lines = lines(&capture.tally);
+#[derive(Default)]
+pub struct Expert {
+    tally: Tally,
+}
+
+impl View for Expert {
+    fn columns(&self) -> Cow<'static, str> {
+        COLUMNS.into()
+    }
+
+    fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
+        self.tally.packet(seen);
+    }
+
+    fn end(&mut self, _: &Closing<'_>, print: &mut Print) {
+        show(&self.tally, print);
+    }
+}
+
+fn show(tally: &Tally, print: &mut Print) {
+    let mut lines = lines(tally);
     lines.retain(|l| l.count > 0);
     lines.sort_by_key(|l| (SEVERITIES.iter().position(|s| *s == l.severity), std::cmp::Reverse(l.count)));
     let mut before = "";
@@ -35,18 +56,14 @@ pub fn print(capture: &Capture, print: &mut Print) {
                 }
                 print.line(format_args!("{:>10}  {:<24} {}", l.count, l.name, l.what));
             }
-            Format::Tsv => {
-                print.first_column();
-                print.line(format_args!("{}\t{}\t{}\t{}", l.severity, l.count, l.name, l.what));
+            Format::Tsv | Format::Csv => {
+                print.row(format_args!("{}\t{}\t{}\t{}", l.severity, l.count, l.name, l.what));
             }
             Format::Json => print.json("tracenet.expert/1", l),
         }
     }
     if lines.is_empty() && print.format == Format::Text {
-        print.line(format_args!(
-            "nothing stands out in {}",
-            crate::units::Count(capture.tally.frames, "packet")
-        ));
+        print.line(format_args!("nothing stands out in {}", crate::units::Count(tally.frames, "packet")));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 
-use rustc_hash::FxHashMap;
 use tracenet_collectors::decode::Layer;
-use tracenet_core::tcp::Verdicts;
+use tracenet_core::tcp::{Analysis, Verdicts};
 use tracenet_core::time::{DurationNs, WallNs};
 
-use super::Word;
 use super::reading::Packet;
+use super::{Seen, Word};
 
 /// Conversations of a transport that are kept; more are only counted.
 const MAX_FLOWS: usize = 1 << 20;
@@ -59,7 +58,7 @@ impl Flow {
 
     fn add(&mut self, packet: &Packet, layer: &Layer) {
         if self.frames() == 0 {
-            // Only quoted so far.
+            // Only quoted so far, or not shown.
             (self.a, self.b) = (layer.source, layer.destination);
             (self.first, self.last) = (packet.wall, packet.wall);
         }
@@ -68,6 +67,19 @@ impl Flow {
         way.bytes += u64::from(packet.wire_len);
         self.first = self.first.min(packet.wall);
         self.last = self.last.max(packet.wall);
+    }
+
+    fn judge(&mut self, analysis: &Analysis) {
+        self.initial_rtt = self.initial_rtt.or(analysis.initial_rtt);
+        if analysis.verdicts.is_empty() {
+            return;
+        }
+        let has = |v: Verdicts| u32::from(analysis.verdicts.contains(v));
+        self.retransmissions += has(Verdicts::RETRANSMISSION);
+        self.out_of_order += has(Verdicts::OUT_OF_ORDER);
+        self.lost_segments += has(Verdicts::LOST_SEGMENT);
+        self.duplicate_acks += has(Verdicts::DUPLICATE_ACK);
+        self.zero_windows += has(Verdicts::ZERO_WINDOW);
     }
 
     pub fn frames(&self) -> u64 {
@@ -92,59 +104,46 @@ impl Flow {
 pub struct Flows {
     /// By the number of the stream.
     pub tcp: Vec<Flow>,
+    /// By the number of the conversation.
     pub udp: Vec<Flow>,
-    udp_by_pair: FxHashMap<(SocketAddr, SocketAddr), usize>,
-    /// Packets of conversations that were not kept.
+    /// Packets of TCP conversations that were not kept.
     pub omitted_packets: u64,
 }
 
 impl Flows {
-    pub fn tcp(&mut self, stream: u32, packet: &Packet, layer: &Layer, word: &Word) {
-        let at = stream as usize;
-        // Streams are numbered without gaps.
-        if at == self.tcp.len() && at < MAX_FLOWS {
-            self.tcp.push(Flow::new(packet, layer));
+    /// Takes a packet.
+    #[inline]
+    pub fn packet(&mut self, seen: &Seen<'_>) {
+        let packet = seen.dissected.packet;
+        for (layer, word) in seen.layers() {
+            match word {
+                Word::Segment(said) => match place(&mut self.tcp, said.stream, packet, layer) {
+                    Some(flow) => {
+                        flow.add(packet, layer);
+                        flow.judge(&said.analysis);
+                    }
+                    None => self.omitted_packets += 1,
+                },
+                // It takes a number, but is no packet of the conversation.
+                Word::Quoted(stream) => {
+                    place(&mut self.tcp, *stream, packet, layer);
+                }
+                Word::Datagram(Some(number)) => {
+                    if let Some(flow) = place(&mut self.udp, *number, packet, layer) {
+                        flow.add(packet, layer);
+                    }
+                }
+                Word::Datagram(None) | Word::QuotedDatagram => {}
+            }
         }
-        let Some(flow) = self.tcp.get_mut(at) else {
-            self.omitted_packets += 1;
-            return;
-        };
-        // A quoted header takes a number, but is no packet of the conversation.
-        let Word::Analysed(said) = word else { return };
-        flow.add(packet, layer);
-        let analysis = &said.analysis;
-        flow.initial_rtt = flow.initial_rtt.or(analysis.initial_rtt);
-        if analysis.verdicts.is_empty() {
-            return;
-        }
-        let has = |v: Verdicts| u32::from(analysis.verdicts.contains(v));
-        flow.retransmissions += has(Verdicts::RETRANSMISSION);
-        flow.out_of_order += has(Verdicts::OUT_OF_ORDER);
-        flow.lost_segments += has(Verdicts::LOST_SEGMENT);
-        flow.duplicate_acks += has(Verdicts::DUPLICATE_ACK);
-        flow.zero_windows += has(Verdicts::ZERO_WINDOW);
     }
+}
 
-    pub fn udp(&mut self, packet: &Packet, layer: &Layer) {
-        if layer.quoted {
-            return;
-        }
-        let (s, d) = (layer.source, layer.destination);
-        let key = if s <= d { (s, d) } else { (d, s) };
-        let at = match self.udp_by_pair.get(&key) {
-            Some(at) => *at,
-            None if self.udp.len() < MAX_FLOWS => {
-                self.udp.push(Flow::new(packet, layer));
-                self.udp_by_pair.insert(key, self.udp.len() - 1);
-                self.udp.len() - 1
-            }
-            None => {
-                self.omitted_packets += 1;
-                return;
-            }
-        };
-        if let Some(flow) = self.udp.get_mut(at) {
-            flow.add(packet, layer);
-        }
+/// The flow of that number. Numbers are given without gaps, but not every packet may be shown.
+fn place<'a>(flows: &'a mut Vec<Flow>, number: u32, packet: &Packet, layer: &Layer) -> Option<&'a mut Flow> {
+    let at = number as usize;
+    if at >= flows.len() && at < MAX_FLOWS {
+        flows.resize_with(at + 1, || Flow::new(packet, layer));
     }
+    flows.get_mut(at)
 }

@@ -1,16 +1,16 @@
 //! `--packets`: one line for each TCP header, the columns named as tshark's fields are.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tracenet_collectors::decode::{Checksum, Layer};
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Analysis, Verdicts};
 
-use super::reading::Packet;
-use super::tally::Tally;
-use super::{Cell, Print, Seconds, Word, ip_checksums, since};
+use super::{Cell, Print, Seconds, Seen, View, Word, ip_checksums};
 use crate::args::Format;
 
-pub const HEADER: &str =
+const COLUMNS: &str =
     "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum";
 
 #[derive(Serialize)]
@@ -37,18 +37,32 @@ struct Line<'a> {
     ip_checksum: Vec<&'static str>,
 }
 
-pub fn print(tally: &Tally, packet: &Packet, layer: &Layer, word: &Word, print: &mut Print) {
-    let (stream, a) = match word {
-        Word::Quoted(stream) => (*stream, Analysis::default()),
-        Word::Analysed(said) => (said.stream, said.analysis),
-    };
+pub struct Packets;
+
+impl View for Packets {
+    fn columns(&self) -> Cow<'static, str> {
+        COLUMNS.into()
+    }
+
+    fn packet(&mut self, seen: &Seen<'_>, print: &mut Print) {
+        for (layer, word) in seen.layers() {
+            match word {
+                Word::Quoted(stream) => line(seen, layer, *stream, &Analysis::default(), print),
+                Word::Segment(said) => line(seen, layer, said.stream, &said.analysis, print),
+                Word::Datagram(_) | Word::QuotedDatagram => {}
+            }
+        }
+    }
+}
+
+fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut Print) {
+    let packet = seen.dissected.packet;
     let segment = layer.tcp.unwrap_or_default();
     match print.format {
-        Format::Tsv => {
-            print.first_column();
-            print.line(format_args!(
+        Format::Tsv | Format::Csv => {
+            print.row(format_args!(
                 "{}\t{stream}\t{}{}\t{}\t{}\t{}\t{}\t{}\t{}",
-                tally.frames,
+                seen.number,
                 a.verdicts,
                 // tshark counts the time as a verdict of its own.
                 if a.rto.is_some() { ",rto" } else { "" },
@@ -63,7 +77,7 @@ pub fn print(tally: &Tally, packet: &Packet, layer: &Layer, word: &Word, print: 
         Format::Json => {
             let mut room = [0; 8];
             let line = Line {
-                frame: tally.frames,
+                frame: seen.number,
                 t_ns: packet.wall.0,
                 stream,
                 source: layer.source.to_string(),
@@ -88,11 +102,10 @@ pub fn print(tally: &Tally, packet: &Packet, layer: &Layer, word: &Word, print: 
         }
         Format::Text => {
             let mut room = [0; 8];
-            let t = since(tally.first.unwrap_or(packet.wall), packet.wall);
             print.line(format_args!(
                 "{:>6} {:>16} {stream:>4}  {} > {} [{}] seq {} ack {} win {} len {}{}{}{}{}{}",
-                tally.frames,
-                Seconds(t),
+                seen.number,
+                Seconds(seen.since_first()),
                 layer.source,
                 layer.destination,
                 flags(segment.flags, &mut room),
@@ -103,7 +116,7 @@ pub fn print(tally: &Tally, packet: &Packet, layer: &Layer, word: &Word, print: 
                 if layer.quoted { "  quoted by ICMP" } else { "" },
                 Titled("  in flight ", a.bytes_in_flight),
                 Titled("  rtt ", a.ack_rtt.map(crate::units::Time)),
-                Verdict(&a),
+                Verdict(a),
                 match layer.checksum {
                     Checksum::Bad => "  bad TCP checksum",
                     Checksum::Offloaded => "  TCP checksum offloaded",

@@ -4,7 +4,7 @@
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracenet_collectors::decode::{Layer, Layers, Undecoded};
+use tracenet_collectors::decode::{IpPacket, Layer, Layers, LinkType, Protocol, Undecoded, Visit};
 use tracenet_collectors::files::{Damage, Reader};
 use tracenet_core::time::WallNs;
 
@@ -14,18 +14,45 @@ const BATCH: usize = 512;
 /// Batches on their way.
 const BATCHES: usize = 4;
 
+/// A batch with packets' bytes ends here, even if it has few of them.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What of the packets is kept besides their transport headers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    /// IP headers, of fragments too.
+    pub ips: bool,
+    /// Names of all headers.
+    pub headers: bool,
+    /// Bytes of the frame and of all headers.
+    pub bytes: bool,
+}
+
 /// A packet without its bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet {
     pub wall: WallNs,
+    pub link: LinkType,
     /// Bytes on the wire.
     pub wire_len: u32,
     /// Bytes in the file.
     pub captured_len: u32,
+    /// Bytes of the file read so far, unpacked.
+    pub offset: u64,
     /// What stopped the way to a transport header.
     pub outcome: Result<(), Undecoded>,
-    /// Layers of this packet.
-    layers: usize,
+    /// Layers, headers and IP headers of this packet.
+    counts: (u32, u32, u32),
+    /// Where its bytes begin, if they are kept.
+    at: usize,
+}
+
+/// A header by name, and where its bytes are.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    protocol: Protocol,
+    at: usize,
+    len: usize,
 }
 
 /// Packets with their layers, one after the other.
@@ -33,19 +60,114 @@ pub struct Packet {
 pub struct Batch {
     packets: Vec<Packet>,
     layers: Vec<Layer>,
+    headers: Vec<Header>,
+    ips: Vec<IpPacket>,
+    bytes: Vec<u8>,
     /// The next packet may take its time.
     pub is_last_for_now: bool,
 }
 
+/// A packet and all that is kept of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Dissected<'a> {
+    pub packet: &'a Packet,
+    /// Transport headers, from the outside in.
+    pub layers: &'a [Layer],
+    /// IP headers, from the outside in; empty unless [`Keep::ips`].
+    pub ips: &'a [IpPacket],
+    headers: &'a [Header],
+    bytes: &'a [u8],
+}
+
+impl<'a> Dissected<'a> {
+    /// The captured frame; empty unless [`Keep::bytes`].
+    pub fn frame(&self) -> &'a [u8] {
+        let end = self.packet.at.saturating_add(self.packet.captured_len as usize);
+        self.bytes.get(self.packet.at..end).unwrap_or_default()
+    }
+
+    /// Every header from the outside in with the bytes from there to the end of its layer, as far as captured; no
+    /// header unless [`Keep::headers`], no bytes unless [`Keep::bytes`].
+    pub fn headers(&self) -> impl Iterator<Item = (Protocol, &'a [u8])> {
+        let bytes = self.bytes;
+        self.headers.iter().map(move |h| (h.protocol, bytes.get(h.at..h.at + h.len).unwrap_or_default()))
+    }
+}
+
 impl Batch {
-    /// Each packet with its transport headers, from the outside in.
-    pub fn packets(&self) -> impl Iterator<Item = (&Packet, &[Layer])> {
-        let mut from = 0;
-        self.packets.iter().map(move |p| {
-            let layers = self.layers.get(from..from + p.layers).unwrap_or_default();
-            from += p.layers;
-            (p, layers)
+    /// Each packet.
+    pub fn packets(&self) -> impl Iterator<Item = Dissected<'_>> {
+        let (mut layers, mut headers, mut ips) =
+            (self.layers.as_slice(), self.headers.as_slice(), self.ips.as_slice());
+        self.packets.iter().map(move |packet| Dissected {
+            packet,
+            layers: take(&mut layers, packet.counts.0),
+            headers: take(&mut headers, packet.counts.1),
+            ips: take(&mut ips, packet.counts.2),
+            bytes: &self.bytes,
         })
+    }
+
+    fn clear(&mut self) {
+        self.packets.clear();
+        self.layers.clear();
+        self.headers.clear();
+        self.ips.clear();
+        self.bytes.clear();
+        self.is_last_for_now = false;
+    }
+}
+
+/// The first `n`, and leaves the others.
+fn take<'a, T>(all: &mut &'a [T], n: u32) -> &'a [T] {
+    let (first, rest) = all.split_at_checked(n as usize).unwrap_or((all, &[]));
+    *all = rest;
+    first
+}
+
+/// Notes what the walk through a frame passes.
+struct Noting<'a> {
+    layers: &'a mut Vec<Layer>,
+    headers: &'a mut Vec<Header>,
+    ips: &'a mut Vec<IpPacket>,
+    bytes: &'a mut Vec<u8>,
+    keep: Keep,
+    /// Address of the frame, and where its copy is.
+    frame: std::ops::Range<usize>,
+    at: usize,
+}
+
+impl Visit for Noting<'_> {
+    #[inline]
+    fn header(&mut self, protocol: Protocol, bytes: &[u8]) {
+        if !self.keep.headers {
+            return;
+        }
+        let mut header = Header { protocol, at: 0, len: 0 };
+        if self.keep.bytes {
+            let address = bytes.as_ptr() as usize;
+            header.len = bytes.len();
+            header.at = if self.frame.contains(&address) {
+                self.at + (address - self.frame.start)
+            } else {
+                // Of a datagram that came in fragments.
+                self.bytes.extend_from_slice(bytes);
+                self.bytes.len() - bytes.len()
+            };
+        }
+        self.headers.push(header);
+    }
+
+    #[inline]
+    fn ip(&mut self, packet: &IpPacket) {
+        if self.keep.ips {
+            self.ips.push(*packet);
+        }
+    }
+
+    #[inline]
+    fn transport(&mut self, layer: &Layer) {
+        self.layers.push(*layer);
     }
 }
 
@@ -69,7 +191,7 @@ impl Reading {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(reader: Reader) -> std::io::Result<Self> {
+    pub fn start(reader: Reader, keep: Keep) -> std::io::Result<Self> {
         let (to_full, full) = bounded(BATCHES);
         let (empty, from_empty) = bounded(BATCHES);
         for _ in 0..BATCHES {
@@ -78,7 +200,7 @@ impl Reading {
         }
         let thread = std::thread::Builder::new()
             .name("tracenet-read".into())
-            .spawn(move || read(reader, &to_full, &from_empty))?;
+            .spawn(move || read(reader, keep, &to_full, &from_empty))?;
         Ok(Self { full, empty, thread })
     }
 
@@ -100,13 +222,12 @@ impl Reading {
     }
 }
 
-fn read(mut reader: Reader, full: &Sender<Batch>, empty: &Receiver<Batch>) -> End {
+fn read(mut reader: Reader, keep: Keep, full: &Sender<Batch>, empty: &Receiver<Batch>) -> End {
     let mut layers = Layers::new();
     // Without a batch to fill, nobody reads any more.
     while let Ok(mut batch) = empty.recv() {
-        batch.packets.clear();
-        batch.layers.clear();
-        let more = fill(&mut batch, &mut reader, &mut layers);
+        batch.clear();
+        let more = fill(&mut batch, keep, &mut reader, &mut layers);
         if full.send(batch).is_err() || !more {
             break;
         }
@@ -114,22 +235,47 @@ fn read(mut reader: Reader, full: &Sender<Batch>, empty: &Receiver<Batch>) -> En
     End { damage: reader.damage().cloned(), fragments_given_up: layers.fragments_given_up() }
 }
 
-fn fill(batch: &mut Batch, reader: &mut Reader, layers: &mut Layers) -> bool {
-    batch.is_last_for_now = false;
-    while batch.packets.len() < BATCH {
+fn fill(batch: &mut Batch, keep: Keep, reader: &mut Reader, walker: &mut Layers) -> bool {
+    let Batch { packets, layers, headers, ips, bytes, is_last_for_now } = batch;
+    while packets.len() < BATCH && bytes.len() < BATCH_BYTES {
         let Some(frame) = reader.next_frame() else { return false };
-        let before = batch.layers.len();
-        let outcome = layers.walk(frame.link, frame.data, frame.wire_len, |layer| batch.layers.push(*layer));
-        batch.packets.push(Packet {
-            wall: frame.wall,
-            wire_len: frame.wire_len,
-            // No frame exceeds MAX_PACKET.
-            captured_len: u32::try_from(frame.data.len()).unwrap_or(u32::MAX),
+        let before = (layers.len(), headers.len(), ips.len());
+        let at = bytes.len();
+        if keep.bytes {
+            bytes.extend_from_slice(frame.data);
+        }
+        let address = frame.data.as_ptr() as usize;
+        let mut noting = Noting {
+            layers: &mut *layers,
+            headers: &mut *headers,
+            ips: &mut *ips,
+            bytes: &mut *bytes,
+            keep,
+            frame: address..address + frame.data.len(),
+            at,
+        };
+        let outcome = walker.walk(frame.link, frame.data, frame.wire_len, &mut noting);
+        let (wall, link, wire_len) = (frame.wall, frame.link, frame.wire_len);
+        // No frame exceeds MAX_PACKET.
+        let captured_len = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
+        // A frame has few headers: each takes some of its bytes.
+        let counts = (
+            (layers.len() - before.0) as u32,
+            (headers.len() - before.1) as u32,
+            (ips.len() - before.2) as u32,
+        );
+        packets.push(Packet {
+            wall,
+            link,
+            wire_len,
+            captured_len,
+            offset: reader.offset(),
             outcome,
-            layers: batch.layers.len() - before,
+            counts,
+            at,
         });
         if reader.is_drained() {
-            batch.is_last_for_now = true;
+            *is_last_for_now = true;
             break;
         }
     }

@@ -1,25 +1,26 @@
 //! `--summary`: the capture on one screen.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::flows::Flow;
+use super::flows::{Flow, Flows};
 use super::tally::{Checks, Tally};
-use super::{Capture, Print};
+use super::{Closing, Print, Seen, View};
 use crate::args::Format;
 use crate::units::{Bytes, Count, Time};
 use tracenet_core::time::DurationNs;
 
 /// A table of names and numbers: the tree of the JSON form, flat.
-pub const HEADER: &str = "name\tvalue";
+const COLUMNS: &str = "name\tvalue";
 
 /// Conversations that are named.
 const WORST: usize = 5;
 
 #[derive(Serialize)]
-struct Summary {
+struct Line {
     packets: u64,
     bytes: u64,
     captured_bytes: u64,
@@ -58,18 +59,37 @@ struct Worst {
     initial_rtt_ns: Option<u64>,
 }
 
-pub fn print(capture: &Capture, print: &mut Print) {
-    match print.format {
-        Format::Text => text(capture, print),
-        Format::Json => print.json("tracenet.capture/1", &Summary::of(capture)),
-        Format::Tsv => tsv(&Summary::of(capture), print),
+/// What is counted over the whole capture.
+#[derive(Default)]
+pub struct Summary {
+    flows: Flows,
+    tally: Tally,
+}
+
+impl View for Summary {
+    fn columns(&self) -> Cow<'static, str> {
+        COLUMNS.into()
+    }
+
+    #[inline]
+    fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
+        self.tally.packet(seen);
+        self.flows.packet(seen);
+    }
+
+    fn end(&mut self, closing: &Closing<'_>, print: &mut Print) {
+        match print.format {
+            Format::Text => text(self, closing, print),
+            Format::Json => print.json("tracenet.capture/1", &Line::of(self, closing)),
+            Format::Tsv | Format::Csv => table(&Line::of(self, closing), print),
+        }
     }
 }
 
 /// The flows with the most trouble, those with none left out.
-fn worst(capture: &Capture) -> Vec<(usize, &Flow)> {
+fn worst(flows: &Flows) -> Vec<(usize, &Flow)> {
     let mut worst: Vec<(usize, &Flow)> =
-        capture.flows.tcp.iter().enumerate().filter(|(_, f)| f.trouble() > 0).collect();
+        flows.tcp.iter().enumerate().filter(|(_, f)| f.trouble() > 0).collect();
     let order = |(stream, f): &(usize, &Flow)| (std::cmp::Reverse(f.trouble()), *stream);
     if worst.len() > WORST {
         worst.select_nth_unstable_by_key(WORST, order);
@@ -97,9 +117,9 @@ fn rate(n: u64, duration_ns: u64) -> Option<f64> {
     (duration_ns > 0).then(|| n as f64 * 1e9 / duration_ns as f64)
 }
 
-impl Summary {
-    fn of(capture: &Capture) -> Self {
-        let t = &capture.tally;
+impl Line {
+    fn of(summary: &Summary, closing: &Closing<'_>) -> Self {
+        let t = &summary.tally;
         let duration_ns = t.duration_ns();
         Self {
             packets: t.frames,
@@ -111,17 +131,17 @@ impl Summary {
             packets_per_second: rate(t.frames, duration_ns),
             bits_per_second: rate(t.bytes, duration_ns).map(|n| n * 8.0),
             kinds: BTreeMap::from(kinds(t)),
-            tcp_streams: capture.streams.count(),
-            udp_conversations: capture.flows.udp.len(),
+            tcp_streams: closing.streams.count(),
+            udp_conversations: summary.flows.udp.len(),
             tcp_segments: t.segments,
             tcp_payload_bytes: t.payload_bytes,
             verdicts: t.verdicts().map(|(_, name, n)| (name, n)).collect(),
             tcp_checksums: t.checksums,
             ip_checksums: t.ip_checksums,
-            worst: worst(capture).into_iter().map(Worst::of).collect(),
-            streams_evicted: capture.streams.evicted(),
-            fragments_given_up: capture.fragments_given_up,
-            packets_of_omitted_conversations: capture.flows.omitted_packets,
+            worst: worst(&summary.flows).into_iter().map(Worst::of).collect(),
+            streams_evicted: closing.streams.evicted(),
+            fragments_given_up: closing.fragments_given_up,
+            packets_of_omitted_conversations: (summary.flows.omitted_packets + closing.datagrams.omitted),
         }
     }
 }
@@ -145,8 +165,8 @@ impl Worst {
     }
 }
 
-fn tsv(summary: &Summary, print: &mut Print) {
-    let Ok(tree) = serde_json::to_value(summary) else { return };
+fn table(line: &Line, print: &mut Print) {
+    let Ok(tree) = serde_json::to_value(line) else { return };
     flat(String::new(), &tree, print);
 }
 
@@ -158,19 +178,13 @@ fn flat(name: String, value: &serde_json::Value, print: &mut Print) {
             items.iter().enumerate().for_each(|(n, v)| flat(below(&n.to_string()), v, print));
         }
         serde_json::Value::Null => {}
-        serde_json::Value::String(text) => {
-            print.first_column();
-            print.line(format_args!("{name}\t{text}"));
-        }
-        other => {
-            print.first_column();
-            print.line(format_args!("{name}\t{other}"));
-        }
+        serde_json::Value::String(text) => print.row(format_args!("{name}\t{text}")),
+        other => print.row(format_args!("{name}\t{other}")),
     }
 }
 
-fn text(capture: &Capture, print: &mut Print) {
-    let t = &capture.tally;
+fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
+    let t = &summary.tally;
     let duration = t.duration_ns();
     let rates = match (rate(t.frames, duration), rate(t.bytes, duration)) {
         (Some(packets), Some(bytes)) => format!(" ({packets:.1} packets/s, {:.3} Mbit/s)", bytes * 8.0 / 1e6),
@@ -199,10 +213,10 @@ fn text(capture: &Capture, print: &mut Print) {
     }
     print.line(format_args!(
         "TCP: {}, {}, {} of payload; UDP: {}",
-        Count(u64::from(capture.streams.count()), "stream"),
+        Count(u64::from(closing.streams.count()), "stream"),
         Count(t.segments, "segment"),
         Bytes(t.payload_bytes),
-        Count(capture.flows.udp.len() as u64, "conversation")
+        Count(summary.flows.udp.len() as u64, "conversation")
     ));
     checks("TCP checksums", &t.checksums, print);
     checks("IP checksums", &t.ip_checksums, print);
@@ -218,16 +232,19 @@ fn text(capture: &Capture, print: &mut Print) {
         ));
     }
     let mut heading = Some("streams with the most trouble");
-    for (stream, f) in worst(capture) {
+    for (stream, f) in worst(&summary.flows) {
         if let Some(title) = heading.take() {
             print.line(format_args!("{title}"));
         }
         trouble(stream, f, print);
     }
     for (n, what) in [
-        (capture.streams.evicted(), "streams gave way to others before they ended"),
-        (capture.fragments_given_up, "fragmented datagrams never became whole"),
-        (capture.flows.omitted_packets, "packets of conversations too many to keep"),
+        (closing.streams.evicted(), "streams gave way to others before they ended"),
+        (closing.fragments_given_up, "fragmented datagrams never became whole"),
+        (
+            (summary.flows.omitted_packets + closing.datagrams.omitted),
+            "packets of conversations too many to keep",
+        ),
     ] {
         if n > 0 {
             print.line(format_args!("{n} {what}"));

@@ -1,11 +1,11 @@
 //! Counts over a whole capture.
 
-use tracenet_collectors::decode::{Checksum, Layer};
+use tracenet_collectors::decode::{Checksum, Layer, Undecoded};
 use tracenet_core::event::{Segment, tcp_flags};
 use tracenet_core::tcp::{Analysis, Verdicts};
 use tracenet_core::time::WallNs;
 
-use super::reading::Packet;
+use super::{Seen, Word};
 
 /// Sums of a capture. The kinds of frames add up to `frames`.
 #[derive(Debug, Default)]
@@ -16,8 +16,6 @@ pub struct Tally {
     pub captured_bytes: u64,
     /// Frames of which less was captured than was on the wire.
     pub cut: u64,
-    /// Stamp of the first frame; every other time is told from there.
-    pub first: Option<WallNs>,
     pub earliest: WallNs,
     pub latest: WallNs,
     pub tcp: u64,
@@ -62,20 +60,39 @@ impl Checks {
 }
 
 impl Tally {
-    pub fn frame(&mut self, packet: &Packet) {
+    /// Takes a packet.
+    #[inline]
+    pub fn packet(&mut self, seen: &Seen<'_>) {
+        let packet = seen.dissected.packet;
+        if self.frames == 0 {
+            self.earliest = packet.wall;
+        }
         self.frames += 1;
         self.bytes += u64::from(packet.wire_len);
         self.captured_bytes += u64::from(packet.captured_len);
         self.cut += u64::from(packet.captured_len < packet.wire_len);
-        if self.first.is_none() {
-            self.first = Some(packet.wall);
-            self.earliest = packet.wall;
-        }
         self.earliest = self.earliest.min(packet.wall);
         self.latest = self.latest.max(packet.wall);
+        let mut is_tcp = false;
+        for (layer, word) in seen.layers() {
+            is_tcp |= layer.tcp.is_some();
+            if let (Some(segment), Word::Segment(said)) = (&layer.tcp, word) {
+                self.segment(segment, layer, &said.analysis);
+            }
+        }
+        *match packet.outcome {
+            Ok(()) if is_tcp => &mut self.tcp,
+            Ok(()) => &mut self.udp,
+            Err(Undecoded::Protocol(1 | 58)) => &mut self.icmp,
+            Err(Undecoded::Protocol(_)) => &mut self.other_ip,
+            Err(Undecoded::NotIp(_)) => &mut self.not_ip,
+            Err(Undecoded::Fragment) => &mut self.fragments,
+            Err(Undecoded::Link) => &mut self.unknown_link,
+            Err(Undecoded::Cut | Undecoded::Damaged) => &mut self.damaged,
+        } += 1;
     }
 
-    pub fn segment(&mut self, segment: &Segment, layer: &Layer, analysis: &Analysis) {
+    fn segment(&mut self, segment: &Segment, layer: &Layer, analysis: &Analysis) {
         self.segments += 1;
         self.payload_bytes += u64::from(layer.payload_len);
         let has = |flag: u8| segment.flags & flag != 0;

@@ -1,0 +1,151 @@
+//! What the views write, and in which form.
+
+use std::io::{self, Write};
+
+use tracenet_collectors::decode::Layer;
+
+use crate::args::Format;
+
+/// Output is collected up to about this many bytes.
+const BUFFER: usize = 64 << 10;
+
+/// Where the views write.
+pub struct Print {
+    pub format: Format,
+    /// Name of the capture, where there are several.
+    file: Option<String>,
+    text: Vec<u8>,
+}
+
+impl Print {
+    pub fn new(format: Format) -> Self {
+        Self { format, file: None, text: Vec::with_capacity(BUFFER + 4096) }
+    }
+
+    /// What comes before a capture: its name, if there are several, and before the `first` one a table's `header`.
+    pub fn head(&mut self, file: Option<String>, first: bool, header: &str) -> io::Result<()> {
+        self.file = file;
+        match (self.format, &self.file) {
+            (Format::Text, Some(file)) => {
+                let mut name = String::new();
+                crate::paint::push_safe(&mut name, file);
+                let gap = if first { "" } else { "\n" };
+                writeln!(self.text, "{gap}{name}")?;
+            }
+            (Format::Tsv | Format::Csv, file) if first => {
+                let from = self.text.len();
+                if file.is_some() {
+                    self.text.extend_from_slice(b"file\t");
+                }
+                self.text.extend_from_slice(header.as_bytes());
+                self.text.push(b'\n');
+                self.separate(from);
+            }
+            _ => {}
+        }
+        self.flush()
+    }
+
+    /// A row of a table: the cells with tabs between them.
+    pub fn row(&mut self, cells: std::fmt::Arguments<'_>) {
+        let from = self.text.len();
+        if let Some(file) = &self.file {
+            let mut name = String::new();
+            crate::paint::push_safe(&mut name, file);
+            self.text.extend_from_slice(name.as_bytes());
+            self.text.push(b'\t');
+        }
+        self.line(cells);
+        self.separate(from);
+    }
+
+    /// Turns the line from `from` on into comma-separated values (RFC 4180), where they are asked for.
+    fn separate(&mut self, from: usize) {
+        if self.format != Format::Csv {
+            return;
+        }
+        let line = self.text.split_off(from);
+        for (n, cell) in line.trim_ascii_end().split(|b| *b == b'\t').enumerate() {
+            if n > 0 {
+                self.text.push(b',');
+            }
+            if cell.iter().any(|b| matches!(b, b',' | b'"' | b'\r')) {
+                self.text.push(b'"');
+                for b in cell {
+                    self.text.extend_from_slice(if *b == b'"' { b"\"\"" } else { std::slice::from_ref(b) });
+                }
+                self.text.push(b'"');
+            } else {
+                self.text.extend_from_slice(cell);
+            }
+        }
+        self.text.push(b'\n');
+    }
+
+    pub fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // A vector takes everything.
+        let _ = self.text.write_fmt(line);
+        self.text.push(b'\n');
+    }
+
+    /// One object a line, its first members being the schema and, where there are several, the file.
+    pub fn json<T: serde::Serialize>(&mut self, schema: &'static str, body: &T) {
+        #[derive(serde::Serialize)]
+        struct Line<'a, T> {
+            schema: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file: Option<&'a str>,
+            #[serde(flatten)]
+            body: &'a T,
+        }
+        let line = Line { schema, file: self.file.as_deref(), body };
+        // Our own types, into a vector: nothing can fail.
+        let _ = serde_json::to_writer(&mut self.text, &line);
+        self.text.push(b'\n');
+    }
+
+    /// Nothing waits to be written.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Writes out what has collected, if that is enough to be worth it.
+    pub fn flush_if_full(&mut self) -> io::Result<()> {
+        if self.text.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let result = out.write_all(&self.text).and_then(|()| out.flush());
+        self.text.clear();
+        result.map_err(|e| io::Error::new(e.kind(), format!("cannot write standard output: {e}")))
+    }
+}
+
+/// Nanoseconds as seconds with nine decimals.
+pub struct Seconds(pub u64);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
+    }
+}
+
+/// A value, or nothing.
+pub struct Cell<T>(pub Option<T>);
+
+impl<T: std::fmt::Display> std::fmt::Display for Cell<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |v| v.fmt(f))
+    }
+}
+
+/// Names of the IP headers' checksums, from the outside in.
+pub fn ip_checksums(layer: &Layer) -> impl std::fmt::Display {
+    std::fmt::from_fn(|f| {
+        for (n, c) in layer.ip_checksums.iter().enumerate() {
+            write!(f, "{}{}", if n == 0 { "" } else { "," }, c.as_str())?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,78 @@
+//! What a view of a capture is, and what it is told.
+
+use std::borrow::Cow;
+
+use tracenet_collectors::decode::Layer;
+use tracenet_core::tcp::{StreamSegment, Streams};
+use tracenet_core::time::WallNs;
+
+use super::datagrams::Datagrams;
+use super::print::Print;
+use super::reading::{Dissected, Keep};
+
+/// What a transport header is.
+#[derive(Debug, Clone, Copy)]
+pub enum Word {
+    /// TCP: the analyser's word.
+    Segment(StreamSegment),
+    /// TCP that an ICMP error quotes: only the number of its stream.
+    Quoted(u32),
+    /// UDP: the number of its conversation, unless there are too many.
+    Datagram(Option<u32>),
+    /// UDP that an ICMP error quotes.
+    QuotedDatagram,
+}
+
+/// A frame that was analysed.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// From 1.
+    pub number: u64,
+    /// Stamp of the capture's first frame.
+    pub first: WallNs,
+    pub dissected: Dissected<'a>,
+    /// One for each of its layers.
+    pub words: &'a [Word],
+}
+
+impl<'a> Seen<'a> {
+    /// Transport headers from the outside in, each with its word.
+    pub fn layers(&self) -> impl Iterator<Item = (&'a Layer, &'a Word)> {
+        self.dissected.layers.iter().zip(self.words)
+    }
+
+    /// Time since the capture's first frame; zero for what is stamped before it.
+    pub fn since_first(&self) -> u64 {
+        self.dissected.packet.wall.0.saturating_sub(self.first.0)
+    }
+}
+
+/// What is known at the end of a capture.
+#[derive(Debug, Clone, Copy)]
+pub struct Closing<'a> {
+    /// Stamp of the first frame.
+    pub first: WallNs,
+    /// Datagrams of which fragments are missing.
+    pub fragments_given_up: u64,
+    pub streams: &'a Streams,
+    pub datagrams: &'a Datagrams,
+}
+
+/// One way to look at a capture.
+pub trait View {
+    /// The header line of its table, the columns' names with tabs between them.
+    fn columns(&self) -> Cow<'static, str>;
+
+    /// What it needs of each packet besides the transport headers.
+    fn keep(&self) -> Keep {
+        Keep::default()
+    }
+
+    /// A packet, in the order of the file.
+    fn packet(&mut self, seen: &Seen<'_>, print: &mut Print);
+
+    /// The capture has ended, or its damage was reached.
+    fn end(&mut self, closing: &Closing<'_>, print: &mut Print) {
+        let _ = (closing, print);
+    }
+}
