@@ -43,7 +43,7 @@ fn attach(options: Options<'_>, idle: &Program, pids: &[u32]) -> Option<Agent> {
 
 fn getppid(options: Options<'_>, idle: &Program) -> f64 {
     let netns = Netns::new("spin");
-    let mut spin = Program::start(load::load(&netns).args(["spin", "20000", "20"]));
+    let mut spin = Program::start(load::load(&netns).args(["spin", "1000", "400"]));
     spin.json();
     pin(spin.pid());
     let agent = attach(options, idle, &[spin.pid()]);

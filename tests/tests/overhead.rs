@@ -10,9 +10,11 @@ use tracenet_tests::netns::Netns;
 use tracenet_tests::program::Program;
 use tracenet_tests::{case, counters, load};
 
-/// What a stranger's call may cost more, as a share of the bare call, so that a slower machine is measured by its own
-/// measure: 120 ns where the bare call takes 136. An early-out was seen to cost 0.66 to 0.8 of it, aggregating 1.75.
-const EARLY_OUT_LIMIT: f64 = 0.88;
+/// What tracing another process may add to a stranger's call, as a share of what it adds to a recorded one. Both are
+/// taken from the same machine in the same minute, since the bare call alone was seen to vary by 17 % with its clock.
+/// Two programs that leave at once cost a third of a record; one look into a map in each would make it half.
+/// `make bench` has the figures in nanoseconds.
+const EARLY_OUT_LIMIT: f64 = 0.5;
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -46,22 +48,31 @@ fn ns_per_call(program: &mut Program) -> f64 {
     program.json()["ns_per_call"].as_f64().expect("a number")
 }
 
-fn a_strangers_syscalls_cost_at_most_the_early_out() {
-    let netns = Netns::new("spin");
-    let target = Program::start(netns.command("cat").arg("-"));
-    let mut stranger = Program::start(load::load(&netns).args(["spin", "20000", "50"]));
-    stranger.json();
+/// Calls getppid(2) when it is asked to, always on the same CPU; in batches that end within a time slice.
+fn caller(netns: &Netns) -> Program {
+    let mut caller = Program::start(load::load(netns).args(["spin", "1000", "200"]));
+    caller.json();
     let mut one = CpuSet::new();
     one.set(1.min(num_cpus() - 1)).expect("a CPU that exists");
-    sched_setaffinity(Pid::from_raw(stranger.pid().cast_signed()), &one).expect("one's own child");
-    let bare = ns_per_call(&mut stranger);
-    let agent = Agent::attach(&[target.pid()], &[]);
-    let traced = ns_per_call(&mut stranger);
+    sched_setaffinity(Pid::from_raw(caller.pid().cast_signed()), &one).expect("one's own child");
+    caller
+}
+
+fn a_strangers_syscalls_cost_at_most_the_early_out() {
+    let netns = Netns::new("spin");
+    let (mut target, mut stranger) = (caller(&netns), caller(&netns));
+    let before = ns_per_call(&mut stranger);
+    let agent = Agent::attach(&[target.pid()], &["-i", "none", "-e", "trace=getppid", "-q"]);
+    let passed = ns_per_call(&mut stranger);
+    let recorded = ns_per_call(&mut target);
     agent.stop();
     let after = ns_per_call(&mut stranger);
-    println!("getppid: {bare:.0} ns bare, {traced:.0} ns with another process traced, {after:.0} ns after");
-    let bare = bare.min(after);
-    assert!(traced - bare < bare * EARLY_OUT_LIMIT, "{traced:.0} ns against {bare:.0} ns");
+    println!(
+        "getppid: {before:.0} ns bare, {passed:.0} a stranger's, {recorded:.0} a target's, {after:.0} after"
+    );
+    let bare = before.min(after);
+    let share = (passed - bare) / (recorded - bare);
+    assert!(share < EARLY_OUT_LIMIT, "a stranger pays {share:.2} of what a target pays");
 }
 
 fn num_cpus() -> usize {
