@@ -31,12 +31,20 @@ fn dependencies_run_one_way() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("tracenet-core", &[][..]),
         ("tracenet-config", &[]),
+        ("tracenet-filter", &[]),
         ("tracenet-probes", &["tracenet-core"]),
         ("tracenet-collectors", &["tracenet-core"]),
         ("tracenet-otel", &["tracenet-core"]),
         (
             "tracenet",
-            &["tracenet-core", "tracenet-config", "tracenet-probes", "tracenet-collectors", "tracenet-otel"],
+            &[
+                "tracenet-core",
+                "tracenet-filter",
+                "tracenet-config",
+                "tracenet-probes",
+                "tracenet-collectors",
+                "tracenet-otel",
+            ],
         ),
         ("tracenet-tests", &["tracenet-core"]),
     ]);
