@@ -54,7 +54,13 @@ impl Wire {
             (Role::Client, Direction::Out) | (Role::Server, Direction::In) => Side::Orig,
             (Role::Client, Direction::In) | (Role::Server, Direction::Out) => Side::Resp,
         };
-        let analysis = self.analyser.get_or_insert_default().segment(t.0, from, seg, p.payload_len);
+        let analysis = self.analyser.get_or_insert_default().segment(
+            t.0,
+            from,
+            seg,
+            p.payload_len,
+            p.ip_id.map(u32::from),
+        );
         self.note(t, seg, p.payload_len, direction, &analysis);
         Some(analysis)
     }

@@ -3,6 +3,7 @@
 use crate::event::{Segment, tcp_flags};
 use crate::time::DurationNs;
 
+use super::cause;
 use super::half::{Half, Scale};
 use super::seq::SeqNum;
 use super::verdict::Verdicts;
@@ -28,18 +29,18 @@ pub struct Analyser {
 }
 
 /// A segment as the rules look at it.
-struct Seen<'a> {
-    t_ns: u64,
-    seg: &'a Segment,
-    seq: SeqNum,
+pub(super) struct Seen<'a> {
+    pub t_ns: u64,
+    pub seg: &'a Segment,
+    pub seq: SeqNum,
     /// After the last sequence number; SYN and FIN count.
-    end: SeqNum,
+    pub end: SeqNum,
     ack: SeqNum,
     len: u32,
 }
 
 impl Seen<'_> {
-    fn has(&self, flags: u8) -> bool {
+    pub fn has(&self, flags: u8) -> bool {
         self.seg.flags & flags != 0
     }
 
@@ -60,10 +61,18 @@ impl Analyser {
     }
 
     /// Takes the next segment. `t_ns` is the capture stamp (any epoch, the same for all calls); `payload_len` is
-    /// the length by the IP header, in bytes, whatever part of it was captured.
+    /// the length by the IP header, in bytes, whatever part of it was captured; `ip_id` is the IP header's
+    /// identification, where it has one.
     ///
     /// A SYN with another initial sequence number starts anew: a later connection on the same ports.
-    pub fn segment(&mut self, t_ns: u64, from: Side, seg: &Segment, payload_len: u32) -> Analysis {
+    pub fn segment(
+        &mut self,
+        t_ns: u64,
+        from: Side,
+        seg: &Segment,
+        payload_len: u32,
+        ip_id: Option<u32>,
+    ) -> Analysis {
         let syn_or_fin = u32::from(seg.flags & (tcp_flags::SYN | tcp_flags::FIN) != 0);
         let seq = SeqNum(seg.seq);
         let s = Seen {
@@ -142,9 +151,13 @@ impl Analyser {
             }
         }
 
+        out.cause = cause::judge(fwd, rev, &s, ip_id, verdicts, out_of_order_ns);
         remember(fwd, &s, verdicts);
         if s.has(tcp_flags::ACK) {
             out.ack_rtt = nonzero(rev.unacked.acknowledge(s.ack).map_or(0, |sent| t_ns.abs_diff(sent)));
+            if let Some(after) = out.ack_rtt {
+                rev.trail.answered(after.0);
+            }
             rev.flight_unknown = false;
         }
         if s.len > 0 && !fwd.flight_unknown {

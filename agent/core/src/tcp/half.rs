@@ -1,5 +1,6 @@
 //! One direction of a connection, as an observer between the ends may claim it.
 
+use super::cause::Trail;
 use super::seq::SeqNum;
 use super::unacked::UnackedList;
 use super::verdict::Verdicts;
@@ -50,6 +51,8 @@ pub(super) struct Half {
     pub flight_unknown: bool,
     /// Sent, not acknowledged.
     pub unacked: UnackedList,
+    /// What tells why a segment comes again or late.
+    pub trail: Trail,
 }
 
 impl Half {

@@ -4,6 +4,7 @@
 //! tshark's output; the terms are those of RFC 9293, 5681 and 7323.
 
 mod analyser;
+mod cause;
 mod half;
 pub mod seq;
 pub mod streams;
@@ -14,6 +15,7 @@ mod verdict;
 mod tests;
 
 pub use analyser::Analyser;
+pub use cause::Cause;
 pub use streams::{StreamSegment, Streams};
 pub use unacked::MAX_UNACKED;
 pub use verdict::Verdicts;
@@ -44,4 +46,6 @@ pub struct Analysis {
     pub rto: Option<DurationNs>,
     /// Number of this duplicate ACK, from 1.
     pub dup_ack_num: Option<u32>,
+    /// What really happened, where the segment is not plainly new.
+    pub cause: Option<Cause>,
 }

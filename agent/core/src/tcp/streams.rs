@@ -88,7 +88,8 @@ impl Streams {
         self.evicted
     }
 
-    /// Takes the next segment of the capture (see [`Analyser::segment`] for `t_ns` and `payload_len`).
+    /// Takes the next segment of the capture (see [`Analyser::segment`] for `t_ns`, `payload_len` and
+    /// `ip_id`).
     pub fn segment(
         &mut self,
         t_ns: u64,
@@ -96,10 +97,11 @@ impl Streams {
         dst: SocketAddr,
         seg: &Segment,
         payload_len: u32,
+        ip_id: Option<u32>,
     ) -> StreamSegment {
         let (stream, at, reused) = self.place(src, dst, seg);
         let from = if (at == 0) == stream.orig_is_low { Side::Orig } else { Side::Resp };
-        let mut analysis = stream.analyser.segment(t_ns, from, seg, payload_len);
+        let mut analysis = stream.analyser.segment(t_ns, from, seg, payload_len, ip_id);
         if reused {
             analysis.verdicts.insert(Verdicts::REUSED_PORTS);
         }

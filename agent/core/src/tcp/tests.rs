@@ -51,7 +51,7 @@ impl Line {
             flags,
             options: TcpOptions::default(),
         };
-        self.analyser.segment(self.t_ns, from, &seg, len)
+        self.analyser.segment(self.t_ns, from, &seg, len, None)
     }
 
     fn data(&mut self, after_ms: u64, seq: u32, len: u32) -> Analysis {
@@ -171,13 +171,13 @@ fn streams_are_numbered_by_first_sight_and_anew_for_another_syn() {
     let syn = |seq| Segment { seq, flags: SYN, ..Segment::default() };
     let syn_ack = Segment { seq: 7, ack: 101, flags: SYN | ACK, ..Segment::default() };
     let mut streams = Streams::new();
-    let first = streams.segment(1, a, b, &syn(100), 0);
+    let first = streams.segment(1, a, b, &syn(100), 0, None);
     assert_eq!((first.stream, first.from), (0, Side::Orig));
-    let answer = streams.segment(2, b, a, &syn_ack, 0);
+    let answer = streams.segment(2, b, a, &syn_ack, 0, None);
     assert_eq!((answer.stream, answer.from), (0, Side::Resp));
-    assert_eq!(streams.segment(3, c, b, &syn(100), 0).stream, 1);
-    assert_eq!(streams.segment(4, a, b, &syn(100), 0).stream, 0, "the same SYN again");
-    let reused = streams.segment(5, a, b, &syn(200), 0);
+    assert_eq!(streams.segment(3, c, b, &syn(100), 0, None).stream, 1);
+    assert_eq!(streams.segment(4, a, b, &syn(100), 0, None).stream, 0, "the same SYN again");
+    let reused = streams.segment(5, a, b, &syn(200), 0, None);
     assert_eq!((reused.stream, reused.analysis.verdicts), (2, Verdicts::REUSED_PORTS));
     assert_eq!(streams.count(), 3);
 }
@@ -213,7 +213,7 @@ fn any_segments_in_any_order_give_an_answer() {
         };
         let from = if n & 4 == 0 { Side::Orig } else { Side::Resp };
         let len = if n & 8 == 0 { (random() % 3000) as u32 } else { random() as u32 };
-        let a = analyser.segment(random(), from, &seg, len);
+        let a = analyser.segment(random(), from, &seg, len, None);
         assert!(a.bytes_in_flight.is_none_or(|n| n > 0));
         assert_eq!(a.dup_ack_num.is_some(), a.verdicts.contains(Verdicts::DUPLICATE_ACK));
     }

@@ -43,6 +43,11 @@ impl UnackedList {
         !beyond && self.list.iter().any(|u| u.seq == seq && u.end == end)
     }
 
+    /// When the segment with exactly these bounds was captured first.
+    pub fn stamp(&self, seq: SeqNum, end: SeqNum) -> Option<u64> {
+        self.list.iter().find(|u| u.seq == seq && u.end == end).map(|u| u.t_ns)
+    }
+
     /// Adds a segment. Where the list is full the segment is only counted.
     pub fn push(&mut self, seq: SeqNum, end: SeqNum, t_ns: u64, isn: SeqNum) {
         if self.list.len() >= MAX_UNACKED {

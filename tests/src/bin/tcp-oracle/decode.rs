@@ -11,6 +11,8 @@ pub struct Found {
     pub dst: SocketAddr,
     pub seg: Segment,
     pub payload_len: u32,
+    /// IPv4's identification.
+    pub ip_id: Option<u32>,
     /// Quoted in an ICMP error.
     pub quoted: bool,
     /// The header's options were not captured to their end.
@@ -31,7 +33,7 @@ fn be32(b: &[u8], at: usize) -> Option<u32> {
 /// The outermost TCP header of a frame; `wire_len` is the frame's length before it was cut.
 pub fn tcp(linktype: i32, data: &[u8], wire_len: u32) -> Option<Found> {
     let cut = wire_len.saturating_sub(data.len() as u32);
-    let walk = Walk { cut, quoted: false, depth: 0 };
+    let walk = Walk { cut, quoted: false, depth: 0, ip_id: None };
     match linktype {
         0 | 108 => {
             let family = data.first_chunk::<4>()?;
@@ -60,6 +62,8 @@ struct Walk {
     cut: u32,
     quoted: bool,
     depth: u8,
+    /// Of the innermost IP header so far.
+    ip_id: Option<u32>,
 }
 
 impl Walk {
@@ -121,6 +125,7 @@ impl Walk {
                 let on_wire = b.len() + self.cut as usize;
                 // Zero is what a segmentation offload leaves.
                 let total = if total == 0 { on_wire } else { total.min(on_wire) };
+                let w = Self { ip_id: be16(b, 4).map(u32::from), ..w };
                 w.transport(*b.get(9)?, src.into(), dst.into(), b.get(header..)?, total.checked_sub(header)?)
             }
             6 => {
@@ -141,6 +146,7 @@ impl Walk {
                     rest = rest.get(len..)?;
                     left = left.checked_sub(len)?;
                 }
+                let w = Self { ip_id: None, ..w };
                 w.transport(next, src.into(), dst.into(), rest, left)
             }
             _ => None,
@@ -200,6 +206,7 @@ impl Walk {
             dst: SocketAddr::new(dst, be16(b, 2)?),
             seg,
             payload_len: len.saturating_sub(header) as u32,
+            ip_id: self.ip_id,
             quoted: self.quoted,
             cut: header > b.len(),
         })

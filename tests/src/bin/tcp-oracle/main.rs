@@ -115,7 +115,7 @@ fn compare(args: &Args, file: &Path, rows: &Rows, diff: bool) -> anyhow::Result<
             seen += u64::from(rows.get(&frame).is_some_and(|r| r.stream == stream));
             continue;
         }
-        let ours = streams.segment(t, found.src, found.dst, &found.seg, found.payload_len);
+        let ours = streams.segment(t, found.src, found.dst, &found.seg, found.payload_len, found.ip_id);
         let Some(theirs) = rows.get(&frame) else { continue };
         seen += 1;
         if found.cut {
