@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6ExtensionsSlice, Ipv6HeaderSlice};
+use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 use thiserror::Error;
 use tracenet_core::event::Segment;
 use tracenet_core::key::{Direction, Transport, Tuple, unmap};
@@ -78,6 +78,7 @@ pub fn decode_frame(link: LinkType, captured: &[u8], wire_len: u32) -> Result<De
     let ip = match l2.network {
         link::Network::Ipv4 => ipv4(l2.rest, on_wire)?,
         link::Network::Ipv6 => ipv6(l2.rest, on_wire)?,
+        link::Network::Ethernet => return Err(Undecoded::NotIp(0)),
     };
     let (ports, tcp, transport_len) = match ip.transport {
         Transport::Tcp => {
@@ -163,24 +164,27 @@ fn ipv6(b: &[u8], on_wire: u32) -> Result<Ip<'_>, Undecoded> {
         0 => on_wire.saturating_sub(u32::try_from(h.slice().len()).unwrap_or(0)),
         n => u32::from(n),
     };
-    let (extensions, next, rest, stopped) = Ipv6ExtensionsSlice::from_slice_lax(h.next_header(), after);
-    let mut more_fragments = false;
-    for extension in extensions {
-        if let Ipv6ExtensionSlice::Fragment(f) = extension {
-            if f.fragment_offset().value() != 0 {
+    let (mut rest, mut next, mut more_fragments) = (after, h.next_header().0, false);
+    // Hop-by-hop options, routing, fragment, authentication (RFC 4302), destination options, mobility. By hand:
+    // etherparse's iterator reads beyond a chain that its lax parser cut short.
+    while matches!(next, 0 | 43 | 44 | 51 | 60 | 135) {
+        let head = rest.first_chunk::<8>().ok_or(Undecoded::Cut)?;
+        let size = match next {
+            44 => head.len(),
+            51 => (usize::from(head[1]) + 2) * 4,
+            _ => (usize::from(head[1]) + 1) * 8,
+        };
+        if next == 44 {
+            let fragment = u16::from_be_bytes([head[2], head[3]]);
+            if fragment & 0xfff8 != 0 {
                 return Err(Undecoded::Fragment);
             }
-            more_fragments = f.more_fragments();
+            more_fragments = fragment & 1 != 0;
         }
+        next = head[0];
+        rest = rest.get(size..).ok_or(Undecoded::Cut)?;
     }
-    if stopped.is_some() {
-        return Err(Undecoded::Cut);
-    }
-    let transport = Transport::from_ip_proto(next.0).ok_or(match next {
-        // The chain of extensions ended in one that the parser would not take.
-        IpNumber::IPV6_HEADER_HOP_BY_HOP => Undecoded::Damaged,
-        IpNumber(other) => Undecoded::Protocol(other),
-    })?;
+    let transport = Transport::from_ip_proto(next).ok_or(Undecoded::Protocol(next))?;
     let extensions_len = u32::try_from(after.len() - rest.len()).unwrap_or(u32::MAX);
     Ok(Ip {
         source: IpAddr::V6(h.source_addr()),

@@ -13,10 +13,10 @@ use crate::checked;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not a size.
-    #[error("`{0}` is no size: use bytes or a unit, such as 4096, 64KiB, 16MiB, 1GiB")]
+    #[error("`{}` is no size: use bytes or a unit, such as 4096, 64KiB, 16MiB, 1GiB", .0.escape_debug())]
     Size(String),
     /// Not a time.
-    #[error("`{0}` is no time: use a number and a unit, such as 500ms, 10s, 2m, 1h")]
+    #[error("`{}` is no time: use a number and a unit, such as 500ms, 10s, 2m, 1h", .0.escape_debug())]
     Time(String),
 }
 

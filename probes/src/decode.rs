@@ -19,9 +19,10 @@ const NAMES_MAX: usize = 4096;
 /// Open UDP sockets of targets whose totals are kept for their last word. Those beyond get none.
 const UDP_MAX: usize = 65536;
 
-/// Turns records into events. Holds what names need: the kernel's enums and symbols, and strings seen before.
-#[derive(Debug)]
-pub(crate) struct Decoder {
+/// Turns records of the ring buffer into events. Holds what names need: the kernel's enums and symbols, and strings
+/// seen before; the default one knows no names, and tells numbers and addresses instead.
+#[derive(Debug, Default)]
+pub struct Decoder {
     types: KernelTypes,
     symbols: Symbols,
     comms: FxHashMap<[u8; 16], Arc<str>>,
@@ -45,7 +46,7 @@ impl Decoder {
     }
 
     /// Decodes one record of the ring buffer or of an iterator and appends what it says. Returns its kind.
-    pub(crate) fn decode(&mut self, record: &[u8], out: &mut Vec<Event>) -> Option<u16> {
+    pub fn decode(&mut self, record: &[u8], out: &mut Vec<Event>) -> Option<u16> {
         let kind = abi::read::<abi::Header>(record).map(|h| h.kind);
         if kind.is_none() || self.try_decode(record, out).is_none() {
             self.malformed += 1;
@@ -373,7 +374,7 @@ mod tests {
     use super::*;
 
     fn decoder() -> Decoder {
-        Decoder::new(KernelTypes::default(), Symbols::default())
+        Decoder::default()
     }
 
     fn bytes_of<T: Wire>(t: &T) -> Vec<u8> {

@@ -18,6 +18,7 @@ mod spec;
 mod symbols;
 mod totals;
 
+pub use decode::Decoder;
 pub use load::doctor;
 pub use session::{Error, FlowFilter, Result, Session, mono_now};
 pub use spec::{DEFAULT_RING_BYTES, Drained, HookStatus, MAX_NR, NetnsTotals, Options, SyscallFilter};

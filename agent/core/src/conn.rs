@@ -250,7 +250,7 @@ impl Conn {
             Direction::Out => (self.io.sent, io.totals.sent),
             Direction::In => (self.io.received, io.totals.received),
         };
-        if now > known + u64::from(io.bytes) && !self.mid_life {
+        if now > known.saturating_add(u64::from(io.bytes)) && !self.mid_life {
             self.turns.gap();
         }
         self.totals(io.totals);
@@ -374,8 +374,8 @@ impl Conn {
             opened_before: self.opened_before,
             start: self.start,
             end: self.last,
-            bytes_sent: self.bytes_before.0 + self.io.sent,
-            bytes_received: self.bytes_before.1 + self.io.received,
+            bytes_sent: self.bytes_before.0.saturating_add(self.io.sent),
+            bytes_received: self.bytes_before.1.saturating_add(self.io.received),
             bytes_sent_before: self.bytes_before.0,
             bytes_received_before: self.bytes_before.1,
             turns,
@@ -441,7 +441,8 @@ fn bytes_so_far(tcp: &TcpInfo, state: TcpState) -> (u64, u64) {
     let fin_received = matches!(state, CloseWait | LastAck | Closing | TimeWait);
     let unsent = u64::from(tcp.write_seq.wrapping_sub(tcp.snd_una));
     let unread = u64::from(tcp.rcv_nxt.wrapping_sub(tcp.copied_seq));
-    let (about_sent, about_received) = (tcp.bytes_acked + unsent, tcp.bytes_received.saturating_sub(unread));
+    let about_sent = tcp.bytes_acked.saturating_add(unsent);
+    let about_received = tcp.bytes_received.saturating_sub(unread);
     if tcp.local_isn == 0 && tcp.remote_isn == 0 {
         return (about_sent, about_received);
     }

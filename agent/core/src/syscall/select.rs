@@ -15,7 +15,7 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// Not a syscall of this architecture.
-    #[error("unknown system call '{name}'{}", did_you_mean(*suggestion))]
+    #[error("unknown system call '{}'{}", name.escape_debug(), did_you_mean(*suggestion))]
     UnknownName {
         /// What was given.
         name: String,
@@ -23,13 +23,13 @@ pub enum SelectionError {
         suggestion: Option<&'static str>,
     },
     /// Not a class of syscalls.
-    #[error("unknown class of system calls '%{name}': known are {}", CLASS_NAMES)]
+    #[error("unknown class of system calls '%{}': known are {}", name.escape_debug(), CLASS_NAMES)]
     UnknownClass {
         /// What was given, without the percent sign.
         name: String,
     },
     /// An element of the list has no name.
-    #[error("a name is missing in the list of system calls '{expr}'")]
+    #[error("a name is missing in the list of system calls '{}'", expr.escape_debug())]
     Empty {
         /// The whole expression.
         expr: String,
