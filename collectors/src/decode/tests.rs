@@ -233,7 +233,9 @@ fn a_chain_of_ipv6_extensions_may_end_anywhere() {
     PacketBuilder::ipv6([1; 16], [2; 16], 64).udp(53, 5353).write(&mut v6, b"").unwrap();
     for kind in [0u8, 43, 44, 51, 60, 135] {
         // The second header is a hop-by-hop one, which belongs to the front, and claims more than there is.
-        for extensions in [vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 17], vec![0; 12], vec![kind, 0, 0, 0, 0], vec![]] {
+        for extensions in
+            [vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 17], vec![0; 12], vec![kind, 0, 0, 0, 0], vec![]]
+        {
             let mut packet = v6[..40].to_vec();
             packet[6] = kind;
             packet.extend_from_slice(&extensions);
