@@ -110,6 +110,9 @@ fn capture(
     while let Some(batch) = reading.next() {
         for dissected in batch.packets() {
             capture.take(&dissected);
+            for stream in capture.streams.ended() {
+                view.ended(stream, print);
+            }
             let Capture { frames, first, words, .. } = &capture;
             let first = first.unwrap_or(dissected.packet.wall);
             view.packet(&Seen { number: *frames, first, dissected, words }, print);
@@ -147,7 +150,7 @@ impl Capture {
                 None if layer.quoted => Word::QuotedDatagram,
                 None => Word::Datagram(self.datagrams.number(source, destination)),
                 Some(segment) if layer.quoted => {
-                    Word::Quoted(self.streams.quoted(source, destination, segment))
+                    Word::Quoted(self.streams.quoted(packet.wall.0, source, destination, segment))
                 }
                 Some(segment) => Word::Segment(self.streams.segment(
                     packet.wall.0,

@@ -1,6 +1,7 @@
 //! Streams: which connection a segment of a capture belongs to, numbered as tshark numbers `tcp.stream`.
 
-use std::hash::{Hash, Hasher};
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry as Slot;
 use std::net::{IpAddr, SocketAddr};
 
 use rustc_hash::FxHashMap;
@@ -9,57 +10,92 @@ use crate::event::{Segment, tcp_flags};
 
 use super::{Analyser, Analysis, Side, Verdicts};
 
-/// A stream: index and analyser of the connection that holds a pair of addresses now.
-#[derive(Debug)]
-struct Stream {
-    index: u32,
-    /// The originator's address is the lower one of the key.
-    orig_is_low: bool,
-    /// Sequence number of the first segment from each end: low, high.
-    first_seq: [Option<u32>; 2],
-    analyser: Analyser,
+/// Most streams that are followed at once.
+pub const MAX_STREAMS: usize = 1 << 20;
+
+/// A stream that is over, or that nobody answered, keeps its state this long after its last segment: `TIME_WAIT` in
+/// Linux (include/net/tcp.h `TCP_TIMEWAIT_LEN`), in which stragglers are to be expected.
+const LINGER_NS: u64 = 60_000_000_000;
+
+/// Streams without state of which the number is still known, for stragglers and for ports that are used again. The
+/// oldest give way.
+const MAX_OVER: usize = 1 << 16;
+
+/// Open streams that are looked at for a segment, at most.
+const LOOKED_AT: usize = 8;
+
+/// Both ends, the lower one first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    addresses: [u64; 4],
+    ports: u64,
 }
 
-/// Both ends, the lower address first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pair(SocketAddr, SocketAddr);
-
-impl Pair {
-    /// And which of them `src` is.
+impl Key {
+    /// And which of the two `src` is.
+    #[inline]
     fn of(src: SocketAddr, dst: SocketAddr) -> (Self, usize) {
-        if src <= dst { (Self(src, dst), 0) } else { (Self(dst, src), 1) }
+        let family = u64::from(src.is_ipv6()) << 32 | u64::from(dst.is_ipv6()) << 33;
+        let (s, d) = ((bits(src.ip()), src.port()), (bits(dst.ip()), dst.port()));
+        let (low, high, at) = if s <= d { (s, d, 0) } else { (d, s, 1) };
+        let halves = |a: u128| ((a >> 64) as u64, a as u64);
+        let ((a, b), (c, e)) = (halves(low.0), halves(high.0));
+        let ports = family | u64::from(low.1) << 16 | u64::from(high.1);
+        (Self { addresses: [a, b, c, e], ports }, at)
     }
 }
 
-/// In few words: the derived one hashes an address octet by octet, for every packet.
-impl Hash for Pair {
-    #[inline]
-    fn hash<H: Hasher>(&self, to: &mut H) {
-        for end in [self.0, self.1] {
-            match end.ip() {
-                IpAddr::V4(ip) => to.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(end.port())),
-                IpAddr::V6(ip) => {
-                    to.write_u128(ip.to_bits());
-                    to.write_u16(end.port());
-                }
-            }
-        }
+#[inline]
+fn bits(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+/// A stream: number and analyser of the connection that holds a pair of addresses now.
+#[derive(Debug)]
+struct Stream {
+    index: u32,
+    /// Which end, low or high, is the originator.
+    orig: u8,
+    /// Flags that each end has sent.
+    flags: [u8; 2],
+    /// Sequence number of the first segment from each end: low, high.
+    first_seq: [Option<u32>; 2],
+    /// Stamp of the last segment.
+    last_t_ns: u64,
+    /// `None` once the stream is over.
+    analyser: Option<Box<Analyser>>,
+}
+
+impl Stream {
+    fn new(index: u32, orig: usize, t_ns: u64) -> Self {
+        let analyser = Some(Box::default());
+        Self { index, orig: orig as u8, flags: [0; 2], first_seq: [None; 2], last_t_ns: t_ns, analyser }
+    }
+
+    /// Both ends are through, one has reset the connection, or one never said a word.
+    fn is_over(&self) -> bool {
+        let [low, high] = self.flags;
+        (low | high) & tcp_flags::RST != 0 || low & high & tcp_flags::FIN != 0 || low == 0 || high == 0
     }
 }
 
 /// All streams of one capture.
 ///
-/// The table has one entry for each pair of addresses, [`MAX_STREAMS`] at most: then an arbitrary one gives way,
-/// and is counted. [`Streams::forget`] frees one that is closed.
+/// The memory is that of the open streams, [`MAX_STREAMS`] at most: then the oldest gives way, and is counted.
 #[derive(Debug, Default)]
 pub struct Streams {
-    table: FxHashMap<Pair, Box<Stream>>,
+    table: FxHashMap<Key, Stream>,
+    /// Streams with state, by the time when they are to be looked at.
+    open: VecDeque<(u64, Key, u32)>,
+    /// Streams without state.
+    over: VecDeque<(Key, u32)>,
+    ended: Vec<u32>,
     count: u32,
     evicted: u64,
 }
-
-/// Most streams that are followed at once.
-pub const MAX_STREAMS: usize = 1 << 20;
 
 /// What was found of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +119,20 @@ impl Streams {
         self.count
     }
 
-    /// Streams that gave way to others before they were forgotten: a later segment of theirs opens a new stream.
+    /// Streams with state.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Streams that gave way to others before they were over.
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Numbers of the streams whose state was freed since the last call. A straggler of one is analysed as if it were
+    /// the first segment seen; it keeps the number, and the number is told again.
+    pub fn ended(&mut self) -> impl Iterator<Item = u32> {
+        self.ended.drain(..)
     }
 
     /// Takes the next segment of the capture (see [`Analyser::segment`] for `t_ns`, `payload_len` and
@@ -99,9 +146,11 @@ impl Streams {
         payload_len: u32,
         ip_id: Option<u32>,
     ) -> StreamSegment {
-        let (stream, at, reused) = self.place(src, dst, seg);
-        let from = if (at == 0) == stream.orig_is_low { Side::Orig } else { Side::Resp };
-        let mut analysis = stream.analyser.segment(t_ns, from, seg, payload_len, ip_id);
+        let (stream, at, reused) = self.place(t_ns, src, dst, seg);
+        stream.flags[at] |= seg.flags;
+        let from = if at == usize::from(stream.orig) { Side::Orig } else { Side::Resp };
+        let analyser = stream.analyser.get_or_insert_default();
+        let mut analysis = analyser.segment(t_ns, from, seg, payload_len, ip_id);
         if reused {
             analysis.verdicts.insert(Verdicts::REUSED_PORTS);
         }
@@ -109,31 +158,46 @@ impl Streams {
     }
 
     /// Stream of a TCP header quoted in an ICMP error: it gets a number, but no analysis.
-    pub fn quoted(&mut self, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> u32 {
-        self.place(src, dst, seg).0.index
+    pub fn quoted(&mut self, t_ns: u64, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> u32 {
+        self.place(t_ns, src, dst, seg).0.index
     }
 
-    fn place(&mut self, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> (&mut Stream, usize, bool) {
-        let (key, at) = Pair::of(src, dst);
-        if self.table.len() >= MAX_STREAMS
-            && !self.table.contains_key(&key)
-            && let Some(other) = self.table.keys().next().copied()
-        {
-            self.table.remove(&other);
-            self.evicted += 1;
+    #[inline]
+    fn place(
+        &mut self,
+        t_ns: u64,
+        src: SocketAddr,
+        dst: SocketAddr,
+        seg: &Segment,
+    ) -> (&mut Stream, usize, bool) {
+        if self.open.front().is_some_and(|(due, ..)| *due <= t_ns) || self.open.len() >= MAX_STREAMS {
+            self.look_at_the_oldest(t_ns);
         }
-        let count = &mut self.count;
-        let mut open = || {
+        let (key, at) = Key::of(src, dst);
+        let Self { table, open, count, ended, .. } = self;
+        let due = t_ns.saturating_add(LINGER_NS);
+        let mut begin = || {
             let index = *count;
             *count = count.saturating_add(1);
-            Stream { index, orig_is_low: at == 0, first_seq: [None; 2], analyser: Analyser::new() }
+            open.push_back((due, key, index));
+            Stream::new(index, at, t_ns)
         };
-        let stream = self.table.entry(key).or_insert_with(|| Box::new(open()));
+        let (stream, known) = match table.entry(key) {
+            Slot::Occupied(slot) => (slot.into_mut(), true),
+            Slot::Vacant(slot) => (slot.insert(begin()), false),
+        };
         let bare_syn = seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
         let reused = bare_syn && stream.first_seq[at].is_some_and(|seq| seq != seg.seq);
         if reused {
-            **stream = open();
+            if stream.analyser.is_some() {
+                ended.push(stream.index);
+            }
+            *stream = begin();
+        } else if known && stream.analyser.is_none() {
+            stream.analyser = Some(Box::default());
+            open.push_back((due, key, stream.index));
         }
+        stream.last_t_ns = t_ns;
         let syn = seg.flags & tcp_flags::SYN != 0;
         stream.first_seq[at].get_or_insert(if syn { seg.seq } else { seg.seq.wrapping_sub(1) });
         if seg.flags & tcp_flags::ACK != 0 {
@@ -142,8 +206,36 @@ impl Streams {
         (stream, at, reused)
     }
 
-    /// Frees the stream between two addresses; a later segment between them opens a new one.
-    pub fn forget(&mut self, a: SocketAddr, b: SocketAddr) {
-        self.table.remove(&Pair::of(a, b).0);
+    /// Frees the state of streams that are over, and of the oldest one where there are too many.
+    #[cold]
+    fn look_at_the_oldest(&mut self, t_ns: u64) {
+        // A few at a time: after a gap in the capture all of them are due.
+        for _ in 0..LOOKED_AT {
+            let Some((due, key, index)) = self.open.front().copied() else { break };
+            let full = self.open.len() >= MAX_STREAMS;
+            if due > t_ns && !full {
+                break;
+            }
+            self.open.pop_front();
+            // Otherwise the ports were used again.
+            let Some(stream) = self.table.get_mut(&key).filter(|s| s.index == index) else { continue };
+            let calm = stream.last_t_ns.saturating_add(LINGER_NS);
+            let over = stream.is_over() && calm <= t_ns;
+            if !over && !full {
+                self.open.push_back((calm.max(t_ns.saturating_add(1)), key, index));
+                continue;
+            }
+            self.evicted += u64::from(!over);
+            stream.analyser = None;
+            self.ended.push(index);
+            self.over.push_back((key, index));
+        }
+        while self.over.len() > MAX_OVER {
+            if let Some((key, index)) = self.over.pop_front()
+                && self.table.get(&key).is_some_and(|s| s.index == index && s.analyser.is_none())
+            {
+                self.table.remove(&key);
+            }
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! The rules, one connection at a time. Agreement with tshark on real captures is checked by `tcp-oracle`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use super::{Analyser, Analysis, MAX_UNACKED, Side, Streams, Verdicts};
 use crate::event::{Segment, TcpOptions, tcp_flags};
 
 const MS: u64 = 1_000_000;
 const ACK: u8 = tcp_flags::ACK;
 const SYN: u8 = tcp_flags::SYN;
+const RST: u8 = tcp_flags::RST;
 
 /// A connection under test: sequence numbers are relative to each end's initial one.
 struct Line {
@@ -180,6 +183,44 @@ fn streams_are_numbered_by_first_sight_and_anew_for_another_syn() {
     let reused = streams.segment(5, a, b, &syn(200), 0, None);
     assert_eq!((reused.stream, reused.analysis.verdicts), (2, Verdicts::REUSED_PORTS));
     assert_eq!(streams.count(), 3);
+}
+
+#[test]
+fn streams_that_are_over_are_freed_and_keep_their_number_for_a_while() {
+    const SECOND: u64 = 1_000_000_000;
+    let address = |n: u32| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n)), 1000);
+    let server: SocketAddr = "192.0.2.1:80".parse().expect("an address");
+    let segment = |flags| Segment { seq: 100, ack: 7, flags, ..Segment::default() };
+    let mut streams = Streams::new();
+    // One is reset, one stays open, one is never answered.
+    for n in 0..3 {
+        streams.segment(0, address(n), server, &segment(SYN), 0, None);
+    }
+    streams.segment(1, server, address(0), &segment(RST | ACK), 0, None);
+    streams.segment(1, server, address(1), &segment(SYN | ACK), 0, None);
+    assert_eq!((streams.open(), streams.ended().count()), (3, 0));
+    streams.segment(130 * SECOND, address(9), server, &segment(SYN), 0, None);
+    assert_eq!(streams.ended().collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(streams.open(), 2, "the open one and the new one");
+    let straggler = streams.segment(131 * SECOND, server, address(0), &segment(ACK), 0, None);
+    assert_eq!((straggler.stream, straggler.from), (0, Side::Resp));
+    let other = Segment { seq: 9_000, ..segment(SYN) };
+    let again = streams.segment(132 * SECOND, address(2), server, &other, 0, None);
+    assert_eq!((again.stream, again.analysis.verdicts), (4, Verdicts::REUSED_PORTS));
+}
+
+#[test]
+fn a_scan_costs_bounded_memory() {
+    let server: SocketAddr = "192.0.2.1:80".parse().expect("an address");
+    let mut streams = Streams::new();
+    // A thousand ends a second that nobody answers.
+    for n in 0..400_000_u32 {
+        let from = SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(n)), 1000);
+        let syn = Segment { seq: n, flags: SYN, ..Segment::default() };
+        streams.segment(u64::from(n) * 1_000_000, from, server, &syn, 0, None);
+        assert!(streams.open() <= 60_001 && streams.ended().count() <= 8);
+    }
+    assert_eq!((streams.count(), streams.evicted()), (400_000, 0));
 }
 
 #[test]

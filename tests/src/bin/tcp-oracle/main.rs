@@ -111,7 +111,7 @@ fn compare(args: &Args, file: &Path, rows: &Rows, diff: bool) -> anyhow::Result<
         let start = *start.get_or_insert(t);
         let Some(found) = decode::tcp(linktype, packet.data, packet.header.len) else { continue };
         if found.quoted {
-            let stream = streams.quoted(found.src, found.dst, &found.seg);
+            let stream = streams.quoted(t, found.src, found.dst, &found.seg);
             seen += u64::from(rows.get(&frame).is_some_and(|r| r.stream == stream));
             continue;
         }

@@ -71,6 +71,12 @@ pub trait View {
     /// A packet, in the order of the file.
     fn packet(&mut self, seen: &Seen<'_>, print: &mut Print);
 
+    /// A stream is over: what follows on its addresses is another one, or a straggler. Told before the packet with
+    /// which it became known.
+    fn ended(&mut self, stream: u32, print: &mut Print) {
+        let _ = (stream, print);
+    }
+
     /// The capture has ended, or its damage was reached.
     fn end(&mut self, closing: &Closing<'_>, print: &mut Print) {
         let _ = (closing, print);
