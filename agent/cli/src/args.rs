@@ -91,6 +91,9 @@ pub struct AnalyzeArgs {
     /// Who talked with whom, how much each way.
     #[arg(long, group = "view")]
     pub conversations: bool,
+    /// Which protocols within which: frames and bytes of each.
+    #[arg(long, group = "view")]
+    pub hierarchy: bool,
     /// What stands out, grouped by severity.
     #[arg(long, group = "view")]
     pub expert: bool,

@@ -100,8 +100,14 @@ impl Layers {
         wire_len: u32,
         visit: &mut impl Visit,
     ) -> Result<(), Undecoded> {
-        let l2 = link::strip(link, captured, visit)?;
         let missing = (wire_len as usize).saturating_sub(captured.len());
+        let l2 = match link::strip(link, captured, visit) {
+            Ok(l2) => l2,
+            Err(e) => {
+                ended(e, missing, visit);
+                return Err(e);
+            }
+        };
         let mut walk = Walk {
             fragments: &mut self.fragments,
             visit,
@@ -111,12 +117,23 @@ impl Layers {
             ip_checksums: Checksums::default(),
         };
         let result = walk.network(l2.network, l2.rest, missing);
-        if walk.told { Ok(()) } else { result }
+        let told = walk.told;
+        if let Err(e) = result {
+            ended(e, missing, visit);
+        }
+        if told { Ok(()) } else { result }
     }
 
     /// Datagrams whose fragments never came together, and which gave way to others.
     pub fn fragments_given_up(&self) -> u64 {
         self.fragments.given_up()
+    }
+}
+
+/// Tells of a header that is not there to its end: `missing` bytes of the frame were not captured.
+fn ended(why: Undecoded, missing: usize, visit: &mut impl Visit) {
+    if why == Undecoded::Cut {
+        visit.header(if missing > 0 { Protocol::Short } else { Protocol::Malformed }, &[]);
     }
 }
 
@@ -142,6 +159,7 @@ impl<V: Visit> Walk<'_, V> {
         match network {
             Network::Ipv4 => self.ipv4(b, missing),
             Network::Ipv6 => self.ipv6(b, missing),
+            Network::Ethernet => self.ethernet(b, missing),
         }
     }
 
@@ -278,12 +296,16 @@ impl<V: Visit> Walk<'_, V> {
     fn fragment(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         let offset = usize::from(ip.facts.fragment_offset);
         let more = ip.facts.flags & 1 != 0;
-        if self.quoted {
-            return if offset == 0 { self.transport(ip, b, len) } else { Err(Undecoded::Fragment) };
+        // It may not be put together; its first part still tells whose it is.
+        if offset == 0 && self.quoted {
+            return self.transport(ip, b, len);
         }
-        if b.len() < len {
-            // It can't be put together; its first part still tells whose it is.
-            return if offset == 0 { self.unverified(ip, b, len) } else { Err(Undecoded::Fragment) };
+        if offset == 0 && b.len() < len {
+            return self.unverified(ip, b, len);
+        }
+        if self.quoted || b.len() < len {
+            link::data(b, self.visit);
+            return Err(Undecoded::Fragment);
         }
         let key = Key {
             source: ip.source,
@@ -292,6 +314,7 @@ impl<V: Visit> Walk<'_, V> {
             protocol: ip.facts.protocol,
         };
         let Some(whole) = self.fragments.add(key, Fragment { offset, more, bytes: b }) else {
+            link::data(b, self.visit);
             return Err(Undecoded::Fragment);
         };
         self.transport(ip, &whole, whole.len())
@@ -326,7 +349,16 @@ impl<V: Visit> Walk<'_, V> {
             // Errors quote the packet that they are about (RFC 792, RFC 4443).
             1 if matches!(b.first(), Some(3 | 4 | 5 | 11 | 12)) => self.quote(b, missing),
             58 if matches!(b.first(), Some(1..=4)) => self.quote(b, missing),
-            other => Err(Undecoded::Protocol(other)),
+            ETHER_IP => {
+                self.deeper()?;
+                self.tunnel(b, 2, missing, Self::ethernet)
+            }
+            other => {
+                if Protocol::of_ip(other).is_none() {
+                    link::data(b, self.visit);
+                }
+                Err(Undecoded::Protocol(other))
+            }
         }
     }
 
@@ -376,13 +408,24 @@ impl<V: Visit> Walk<'_, V> {
         let Some(data) = b.get(super::UDP_HEADER..) else { return Ok(()) };
         let missing = len.saturating_sub(b.len());
         // What is inside is a guess by the port: where it leads nowhere the datagram stands for itself.
-        let _ = match (source, destination) {
+        let inner = match (source, destination) {
             (_, VXLAN) => {
                 self.visit.header(Protocol::Vxlan, data);
                 self.tunnel(data, 8, missing, Self::ethernet)
             }
             (_, GENEVE) => self.geneve(data, missing),
             (_, GTP_U) => self.gtp(data, missing),
+            (L2TP, _) | (_, L2TP) => self.l2tp(data, missing),
+            (UDP_ENCAPSULATION, _) | (_, UDP_ENCAPSULATION) => {
+                self.visit.header(Protocol::UdpEncap, data);
+                match *data {
+                    // A keep-alive of one byte; what is no ESP begins with zero (RFC 3948, section 2).
+                    [0xff] => {}
+                    [0, 0, 0, 0, ..] => self.visit.header(Protocol::Isakmp, &data[4..]),
+                    _ => self.visit.header(Protocol::Esp, data),
+                }
+                Ok(())
+            }
             (TEREDO, _) | (_, TEREDO) => {
                 // An indication of the origin may come first (RFC 4380, section 5.1.1).
                 let at = if data.starts_with(&[0, 0]) { 8 } else { 0 };
@@ -391,7 +434,32 @@ impl<V: Visit> Walk<'_, V> {
             }
             _ => Ok(()),
         };
+        if let Err(e) = inner {
+            ended(e, missing, self.visit);
+        }
         Ok(())
+    }
+
+    /// Version 2 (RFC 2661, section 3.1), data messages: PPP.
+    fn l2tp(&mut self, data: &[u8], missing: usize) -> Result<(), Undecoded> {
+        self.visit.header(Protocol::L2tp, data);
+        let flags = be16(data, 0)?;
+        if flags & 0x8000 != 0 || flags & 0xf != 2 {
+            return Ok(());
+        }
+        let mut at = 6;
+        for (bit, size) in [(0x4000, 2), (0x0800, 4)] {
+            if flags & bit != 0 {
+                at += size;
+            }
+        }
+        if flags & 0x0200 != 0 {
+            at += 2 + usize::from(be16(data, at)?);
+        }
+        let rest = data.get(at..).ok_or(Undecoded::Cut)?;
+        self.visit.header(Protocol::Ppp, rest);
+        let l2 = link::ppp(rest, self.visit)?;
+        self.network(l2.network, l2.rest, missing)
     }
 
     fn tunnel(
@@ -455,7 +523,7 @@ impl<V: Visit> Walk<'_, V> {
                 self.tunnel(rest, header, missing, Self::ethernet)
             }
             PPP => {
-                let l2 = link::ppp(rest)?;
+                let l2 = link::ppp(rest, self.visit)?;
                 self.network(l2.network, l2.rest, missing)
             }
             other => self.ether_type(other, rest, missing),
@@ -463,10 +531,16 @@ impl<V: Visit> Walk<'_, V> {
     }
 }
 
+/// RFC 3378.
+const ETHER_IP: u8 = 97;
 /// RFC 7348.
 const VXLAN: u16 = 4789;
 const GENEVE: u16 = 6081;
 const GTP_U: u16 = 2152;
+/// RFC 2661.
+const L2TP: u16 = 1701;
+/// RFC 3948.
+const UDP_ENCAPSULATION: u16 = 4500;
 /// RFC 4380.
 const TEREDO: u16 = 3544;
 

@@ -88,6 +88,8 @@ impl LinkType {
 pub(super) enum Network {
     Ipv4,
     Ipv6,
+    /// A frame again.
+    Ethernet,
 }
 
 #[derive(Debug)]
@@ -127,22 +129,26 @@ pub(super) fn strip<'a>(
         LinkType::Null => {
             let family = be32(b, 0)?;
             // Written in the capturing host's order, which nobody noted down: families are small numbers.
-            by_family(if family > 0xffff { family.swap_bytes() } else { family }, from(b, 4)?)
+            by_family(if family > 0xffff { family.swap_bytes() } else { family }, from(b, 4)?, visit)
         }
         LinkType::Fddi => llc(from(b, 13)?, visit),
         LinkType::Wlan => wlan(b, visit),
         LinkType::Radiotap => {
             let len = be16(b, 2)?.swap_bytes();
             let b = from(b, usize::from(len))?;
+            visit.header(Protocol::WlanRadio, b);
             visit.header(Protocol::Wlan, b);
             wlan(b, visit)
         }
-        LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?),
-        LinkType::Ppp => ppp(b),
-        LinkType::Raw => by_version(b),
+        LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?, visit),
+        LinkType::Ppp => ppp(b, visit),
+        LinkType::Raw => by_version(b).inspect_err(|_| data(b, visit)),
         LinkType::Ipv4 => Ok(plain(Network::Ipv4, b)),
         LinkType::Ipv6 => Ok(plain(Network::Ipv6, b)),
-        LinkType::Other(_) => Err(Undecoded::Link),
+        LinkType::Other(_) => {
+            data(b, visit);
+            Err(Undecoded::Link)
+        }
     }
 }
 
@@ -152,9 +158,11 @@ fn plain(network: Network, rest: &[u8]) -> Stripped<'_> {
 
 const ETHER_IPV4: u16 = 0x0800;
 const ETHER_IPV6: u16 = 0x86dd;
-const ETHER_ARP: u16 = 0x0806;
+const ETHER_SLOW: u16 = 0x8809;
+const ETHER_LOOPBACK: u16 = 0x9000;
 /// IEEE 802.1Q, 802.1ad, and what switches used before 802.1ad.
 const ETHER_VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
+const ETHER_SERVICE_VLAN: u16 = 0x88a8;
 /// RFC 2516, session stage.
 const ETHER_PPPOE: u16 = 0x8864;
 /// RFC 3032: unicast and multicast.
@@ -173,7 +181,7 @@ pub(super) fn by_ether_type<'a>(
 ) -> Result<Stripped<'a>, Undecoded> {
     // Each turn takes four bytes, so this ends with the frame.
     while ETHER_VLAN.contains(&kind) {
-        visit.header(Protocol::Vlan, rest);
+        visit.header(if kind == ETHER_SERVICE_VLAN { Protocol::ServiceVlan } else { Protocol::Vlan }, rest);
         kind = be16(rest, 2)?;
         rest = from(rest, 4)?;
     }
@@ -187,7 +195,7 @@ pub(super) fn by_ether_type<'a>(
             visit.header(Protocol::Pppoe, rest);
             let rest = from(rest, 6)?;
             visit.header(Protocol::Ppp, rest);
-            ppp(rest)
+            ppp(rest, visit)
         }
         other if ETHER_MPLS.contains(&other) => {
             // What follows the labels is agreed between the routers and not told: IP shows by its version.
@@ -196,17 +204,43 @@ pub(super) fn by_ether_type<'a>(
                 let bottom = be16(rest, 2)?.to_be_bytes()[0] & MPLS_BOTTOM != 0;
                 rest = from(rest, 4)?;
                 if bottom {
-                    return by_version(rest);
+                    return pseudowire(rest, visit);
                 }
             }
         }
         other => {
-            if other == ETHER_ARP {
-                visit.header(Protocol::Arp, rest);
+            match Protocol::of_ether_type(other) {
+                Some(protocol) => visit.header(protocol, rest),
+                None => data(rest, visit),
+            }
+            match other {
+                // Its first subtype.
+                ETHER_SLOW if rest.first() == Some(&1) => visit.header(Protocol::Lacp, from(rest, 1)?),
+                // A skip count and, without functions to follow, one that answers.
+                ETHER_LOOPBACK => data(rest.get(6..).unwrap_or_default(), visit),
+                _ => {}
             }
             Err(Undecoded::NotIp(other))
         }
     }
+}
+
+/// Tells of bytes that nothing tells the meaning of.
+pub(super) fn data(b: &[u8], visit: &mut impl Visit) {
+    if !b.is_empty() {
+        visit.header(Protocol::Data, b);
+    }
+}
+
+/// What follows the last label: IP, or a frame after a control word (RFC 4385, RFC 4448).
+fn pseudowire<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
+    if b.first().ok_or(Undecoded::Cut)? >> 4 != 0 {
+        return by_version(b);
+    }
+    let rest = from(b, 4)?;
+    visit.header(Protocol::PseudowireCw, b);
+    visit.header(Protocol::PseudowireCwBody, b);
+    Ok(plain(Network::Ethernet, rest))
 }
 
 /// IEEE 802.2, and above it what a SNAP header tells.
@@ -217,13 +251,53 @@ fn llc<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecode
         Ok(kind) if b.starts_with(&SNAP) && kind >= ETHER_TYPE_MIN => {
             by_ether_type(kind, from(b, SNAP.len() + 2)?, visit)
         }
-        _ => Err(Undecoded::NotIp(0)),
+        _ => {
+            llc_upper(b, visit);
+            Err(Undecoded::NotIp(0))
+        }
+    }
+}
+
+/// Names what is above an LLC header, by its destination or by what a SNAP header tells.
+fn llc_upper(b: &[u8], visit: &mut impl Visit) {
+    let (dsap, organisation, kind) = match *b {
+        [0xaa, 0xaa, 3, a, b, c, d, e, ..] => (0xaa, [a, b, c], u16::from_be_bytes([d, e])),
+        [dsap, _, 3, ..] => (dsap, [0; 3], 0),
+        _ => return,
+    };
+    let rest = b.get(if dsap == 0xaa { 8 } else { 3 }..).unwrap_or_default();
+    let protocol = match (dsap, organisation, kind) {
+        (0x42, ..) => Protocol::Stp,
+        (0xe0, ..) => Protocol::Ipx,
+        (0xf0, ..) => Protocol::Netbios,
+        (0xfe, ..) if rest.first() == Some(&0x83) => Protocol::Isis,
+        // Cisco's.
+        (0xaa, [0, 0, 0x0c], 0x2000) => Protocol::Cdp,
+        (0xaa, [0, 0, 0x0c], 0x2003) => Protocol::Vtp,
+        (0xaa, [0, 0, 0x0c], 0x2004) => Protocol::Dtp,
+        (0xaa, [0, 0, 0x0c], 0x0111) => Protocol::Udld,
+        (0xaa, [0, 0, 0x0c], 0x010b) => Protocol::Stp,
+        _ => return,
+    };
+    visit.header(protocol, rest);
+    if protocol == Protocol::Isis {
+        let kind = match rest.get(4).map(|kind| kind & 0x1f) {
+            Some(15..=17) => Protocol::IsisHello,
+            Some(18 | 20) => Protocol::IsisLsp,
+            Some(24 | 25) => Protocol::IsisCsnp,
+            Some(26 | 27) => Protocol::IsisPsnp,
+            _ => return,
+        };
+        visit.header(kind, rest);
     }
 }
 
 /// A data frame that isn't encrypted (IEEE 802.11, section 9.2.3).
 fn wlan<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
     let [kind, flags] = be16(b, 0)?.to_be_bytes();
+    if kind & 0x0c == 0 {
+        visit.header(Protocol::WlanManagement, from(b, 24)?);
+    }
     // Type 2 is data; its subtypes from 4 on, by the third bit, hold none.
     if kind & 0x0c != 0x08 || kind & 0x40 != 0 || flags & 0x40 != 0 {
         return Err(Undecoded::NotIp(0));
@@ -233,7 +307,7 @@ fn wlan<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecod
     llc(from(b, 24 + fourth_address + quality_of_service)?, visit)
 }
 
-pub(super) fn ppp(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+pub(super) fn ppp<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
     // Address and control may be compressed away (RFC 1661, section 6.6).
     let b = b.strip_prefix(&[0xff, 0x03]).unwrap_or(b);
     // So may the high byte of the protocol: the low byte is odd, the high one even (section 6.5).
@@ -243,16 +317,25 @@ pub(super) fn ppp(b: &[u8]) -> Result<Stripped<'_>, Undecoded> {
     match protocol {
         0x0021 => Ok(plain(Network::Ipv4, rest)),
         0x0057 => Ok(plain(Network::Ipv6, rest)),
-        _ => Err(Undecoded::NotIp(0)),
+        other => {
+            match Protocol::of_ppp(other) {
+                Some(protocol) => visit.header(protocol, rest),
+                None => data(rest, visit),
+            }
+            Err(Undecoded::NotIp(0))
+        }
     }
 }
 
-fn by_family(family: u32, rest: &[u8]) -> Result<Stripped<'_>, Undecoded> {
+fn by_family<'a>(family: u32, rest: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
     match family {
         2 => Ok(plain(Network::Ipv4, rest)),
         // Linux; NetBSD and OpenBSD; FreeBSD; macOS.
         10 | 24 | 28 | 30 => Ok(plain(Network::Ipv6, rest)),
-        _ => Err(Undecoded::NotIp(0)),
+        _ => {
+            data(rest, visit);
+            Err(Undecoded::NotIp(0))
+        }
     }
 }
 

@@ -89,6 +89,110 @@ protocols! {
     Gtp = "gtp",
     /// RFC 4380.
     Teredo = "teredo",
+    /// IEEE 802.1ad service tag.
+    ServiceVlan = "ieee8021ad",
+    /// PPP over Ethernet, discovery stage.
+    PppoeDiscovery = "pppoed",
+    /// Ethernet pseudowire: that there is a control word (RFC 4448).
+    PseudowireCw = "pweth.cw",
+    /// The control word of an Ethernet pseudowire.
+    PseudowireCwBody = "pwethcw",
+    /// Metadata of an 802.11 frame, which radiotap tells.
+    WlanRadio = "wlan_radio",
+    /// Body of an 802.11 management frame.
+    WlanManagement = "wlan.mgt",
+    /// Aggregated 802.11 frames.
+    WlanAggregate = "wlan_aggregate",
+    /// Configuration testing protocol of DIX Ethernet.
+    Loopback = "loop",
+    /// IEEE 802.1X.
+    Eapol = "eapol",
+    /// IEEE 802.1AB.
+    Lldp = "lldp",
+    /// IEEE 802.3 slow protocols.
+    Slow = "slow",
+    /// Link aggregation control (IEEE 802.1AX).
+    Lacp = "lacp",
+    /// Precision time (IEEE 1588).
+    Ptp = "ptp",
+    /// Wake-on-LAN.
+    Wol = "wol",
+    /// IEEE 802.1AE.
+    Macsec = "macsec",
+    /// Spanning tree (IEEE 802.1D).
+    Stp = "stp",
+    /// Cisco discovery.
+    Cdp = "cdp",
+    /// Cisco VLAN trunking.
+    Vtp = "vtp",
+    /// Cisco dynamic trunking.
+    Dtp = "dtp",
+    /// Cisco unidirectional link detection.
+    Udld = "udld",
+    /// NetBIOS over LLC.
+    Netbios = "netbios",
+    /// Novell.
+    Ipx = "ipx",
+    /// ISO 10589.
+    Isis = "isis",
+    /// ISO 10589: who is there.
+    IsisHello = "isis.hello",
+    /// ISO 10589: link states.
+    IsisLsp = "isis.lsp",
+    /// ISO 10589: all sequence numbers.
+    IsisCsnp = "isis.csnp",
+    /// ISO 10589: some sequence numbers.
+    IsisPsnp = "isis.psnp",
+    /// PPP link control (RFC 1661).
+    Lcp = "lcp",
+    /// PPP password authentication (RFC 1334).
+    Pap = "pap",
+    /// PPP challenge handshake (RFC 1994).
+    Chap = "chap",
+    /// PPP and IPv4 (RFC 1332).
+    Ipcp = "ipcp",
+    /// PPP and IPv6 (RFC 5072).
+    Ipv6cp = "ipv6cp",
+    /// PPP compression control (RFC 1962).
+    Ccp = "ccp",
+    /// PPP, compressed.
+    CompressedData = "comp_data",
+    /// RFC 2328, RFC 5340.
+    Ospf = "ospf",
+    /// RFC 7868.
+    Eigrp = "eigrp",
+    /// RFC 7761.
+    Pim = "pim",
+    /// RFC 5798.
+    Vrrp = "vrrp",
+    /// RFC 2205.
+    Rsvp = "rsvp",
+    /// RFC 3378.
+    EtherIp = "etherip",
+    /// RFC 2332.
+    Nhrp = "nhrp",
+    /// RFC 3173.
+    Ipcomp = "ipcomp",
+    /// RFC 4340.
+    Dccp = "dccp",
+    /// RFC 3828.
+    Udplite = "udplite",
+    /// RFC 3208.
+    Pgm = "pgm",
+    /// RFC 7401.
+    Hip = "hip",
+    /// RFC 2661, RFC 3931.
+    L2tp = "l2tp",
+    /// RFC 3948.
+    UdpEncap = "udpencap",
+    /// IKE (RFC 7296).
+    Isakmp = "isakmp",
+    /// Bytes that nothing tells the meaning of.
+    Data = "data",
+    /// What follows was not captured.
+    Short = "_ws.short",
+    /// The packet ends before what its headers tell of.
+    Malformed = "_ws.malformed",
 }
 
 impl Protocol {
@@ -98,13 +202,13 @@ impl Protocol {
             LinkType::Null => Self::Null,
             LinkType::Ethernet => Self::Ethernet,
             LinkType::Ppp => Self::Ppp,
-            LinkType::Raw | LinkType::Ipv4 | LinkType::Ipv6 => Self::Raw,
+            LinkType::Raw => Self::Raw,
             LinkType::Fddi => Self::Fddi,
             LinkType::Wlan => Self::Wlan,
             LinkType::Radiotap => Self::Radiotap,
             LinkType::Loop => Self::Loop,
             LinkType::LinuxSll | LinkType::LinuxSll2 => Self::Sll,
-            LinkType::Other(_) => return None,
+            LinkType::Ipv4 | LinkType::Ipv6 | LinkType::Other(_) => return None,
         })
     }
 
@@ -115,11 +219,56 @@ impl Protocol {
             2 => Self::Igmp,
             6 => Self::Tcp,
             17 => Self::Udp,
+            33 => Self::Dccp,
+            46 => Self::Rsvp,
             47 => Self::Gre,
             50 => Self::Esp,
             51 => Self::Ah,
+            54 => Self::Nhrp,
             58 => Self::Icmpv6,
+            88 => Self::Eigrp,
+            89 => Self::Ospf,
+            97 => Self::EtherIp,
+            103 => Self::Pim,
+            108 => Self::Ipcomp,
+            112 => Self::Vrrp,
+            113 => Self::Pgm,
+            115 => Self::L2tp,
             132 => Self::Sctp,
+            136 => Self::Udplite,
+            139 => Self::Hip,
+            _ => return None,
+        })
+    }
+
+    /// Of an Ethernet type that is no way to IP, where it has a name here.
+    pub(super) fn of_ether_type(kind: u16) -> Option<Self> {
+        Some(match kind {
+            // RARP (RFC 903) has the same header.
+            0x0806 | 0x8035 => Self::Arp,
+            0x0842 => Self::Wol,
+            0x8137 => Self::Ipx,
+            0x8809 => Self::Slow,
+            0x8863 => Self::PppoeDiscovery,
+            0x888e | 0x88c7 => Self::Eapol,
+            0x88cc => Self::Lldp,
+            0x88e5 => Self::Macsec,
+            0x88f7 => Self::Ptp,
+            0x9000 => Self::Loopback,
+            _ => return None,
+        })
+    }
+
+    /// Of a PPP protocol that is no way to IP, where it has a name here.
+    pub(super) fn of_ppp(number: u16) -> Option<Self> {
+        Some(match number {
+            0x00fd => Self::CompressedData,
+            0x8021 => Self::Ipcp,
+            0x8057 => Self::Ipv6cp,
+            0x80fd => Self::Ccp,
+            0xc021 => Self::Lcp,
+            0xc023 => Self::Pap,
+            0xc223 => Self::Chap,
             _ => return None,
         })
     }

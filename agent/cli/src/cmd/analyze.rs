@@ -15,6 +15,7 @@ mod conversations;
 mod datagrams;
 mod expert;
 mod flows;
+mod hierarchy;
 mod packets;
 mod print;
 mod reading;
@@ -46,6 +47,8 @@ fn view(args: &AnalyzeArgs) -> Box<dyn View> {
         Box::new(packets::Packets)
     } else if args.conversations {
         Box::<conversations::Conversations>::default()
+    } else if args.hierarchy {
+        Box::<hierarchy::Hierarchy>::default()
     } else if args.expert {
         Box::<expert::Expert>::default()
     } else {
