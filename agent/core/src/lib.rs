@@ -9,6 +9,7 @@ mod conn;
 pub mod core;
 pub mod event;
 pub mod fact;
+pub mod features;
 mod flow;
 pub mod histogram;
 pub mod ip;
