@@ -78,6 +78,7 @@ pub fn decode_frame(link: LinkType, captured: &[u8], wire_len: u32) -> Result<De
     let ip = match l2.network {
         link::Network::Ipv4 => ipv4(l2.rest, on_wire)?,
         link::Network::Ipv6 => ipv6(l2.rest, on_wire)?,
+        link::Network::Ethernet => return Err(Undecoded::NotIp(0)),
     };
     let (ports, tcp, transport_len) = match ip.transport {
         Transport::Tcp => {
