@@ -16,6 +16,9 @@ use super::half::Half;
 use super::seq::SeqNum;
 use super::verdict::Verdicts;
 
+#[cfg(test)]
+mod tests;
+
 /// What happened to a segment that is not plainly new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
@@ -48,7 +51,7 @@ const GAPS: usize = 6;
 const STEP: i16 = 256;
 const CERTAIN_STEP: i16 = 4096;
 
-/// Steps after which counting is certain; after that many by one, so is what a longer step means.
+/// Steps after which counting is certain.
 const CERTAIN: u8 = 8;
 
 /// Confidence is limited to this many steps, so that it is lost as quickly.
@@ -68,6 +71,8 @@ pub(super) struct Trail {
     stamp: Option<u32>,
     /// Stamp of the last segment.
     t_ns: u64,
+    /// Stamp of the last segment that asks for an acknowledgement.
+    spoke_ns: u64,
     /// Shortest time from a segment of this direction to its acknowledgement, 0 while unknown: the way from the
     /// capture to the other end and back.
     answered_ns: u64,
@@ -94,6 +99,8 @@ struct Ids {
     counting: u8,
     /// The same for steps of exactly one.
     by_one: u8,
+    /// Identifications that were left out since new data came last, and can't have been pure acknowledgements.
+    missing: u8,
 }
 
 /// Where an identification stands among those seen.
@@ -148,12 +155,27 @@ impl Ids {
         self.by_one = 0;
     }
 
-    /// Takes note of how far the identification of plainly new data stepped.
-    fn stepped(&mut self, order: Option<IdOrder>) {
-        self.by_one = match order {
-            Some(IdOrder::Later(1)) => (self.by_one + 1).min(CONFIDENCE),
-            _ => 0,
-        };
+    /// Takes note of how far the identification stepped: over a gap in the sequence numbers, or while nothing was
+    /// left to acknowledge (`quiet`).
+    fn stepped(&mut self, order: Option<IdOrder>, over_gap: bool, quiet: bool) {
+        match order {
+            Some(IdOrder::Later(_)) if over_gap => self.missing = 0,
+            Some(IdOrder::Later(step @ 2..)) if quiet => {
+                self.missing = self.missing.saturating_add(u8::try_from(step - 1).unwrap_or(u8::MAX));
+            }
+            Some(IdOrder::Overtaken) => self.missing = self.missing.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// Takes note of whether these are the identifications of one socket alone: they step by one as long as nothing
+    /// is lost.
+    fn watch(&mut self, order: Option<IdOrder>) {
+        match order {
+            Some(IdOrder::Later(1)) => self.by_one = (self.by_one + 1).min(CONFIDENCE),
+            Some(IdOrder::Later(_)) | None => self.by_one = self.by_one.saturating_sub(JUMP),
+            _ => {}
+        }
     }
 }
 
@@ -183,18 +205,12 @@ impl Gap {
 #[derive(Debug, Default)]
 struct Gaps {
     list: [Gap; GAPS],
-    oldest: usize,
 }
 
 impl Gaps {
     fn push(&mut self, gap: Gap) {
         // Filled ones give way first.
-        let filled = self.list.iter().position(|g| g.open == g.end);
-        let at = filled.unwrap_or_else(|| {
-            self.oldest = (self.oldest + 1) % GAPS;
-            self.oldest
-        });
-        if let Some(slot) = self.list.get_mut(at) {
+        if let Some(slot) = self.list.iter_mut().min_by_key(|g| (g.open != g.end, g.t_ns)) {
             *slot = gap;
         }
     }
@@ -245,24 +261,41 @@ pub(super) fn judge(
     {
         fwd.trail.stamp = stamp;
     }
+    let is_bare = s.end == s.seq || s.has(tcp_flags::RST);
+    if !is_bare {
+        fwd.trail.spoke_ns = s.t_ns;
+    }
     let next = fwd.next?;
-    if s.end == s.seq || s.has(tcp_flags::RST) {
+    let over_gap = s.seq.gt(next) && !s.has(tcp_flags::RST);
+    let quiet = rev.trail.spoke_ns < before_ns && rev.next == Some(fwd.last_ack);
+    fwd.trail.ids.stepped(order, over_gap, quiet);
+    if over_gap {
+        let id = id.filter(|_| order.is_some());
+        let gap = Gap { start: next, open: next, end: s.seq, id, stamp, t_ns: s.t_ns, resent: false };
+        fwd.trail.gaps.get_or_insert_default().push(gap);
+    }
+    if is_bare {
+        fwd.trail.ids.watch(order);
         return bare(rev, s, next, order, verdicts);
     }
+    let near =
+        rev.trail.answered_ns > 0 && rev.trail.answered_ns.saturating_mul(NEAR) < fwd.trail.answered_ns;
+    let soon = |since_ns: u64| s.t_ns.saturating_sub(since_ns) < round_trip_ns / 8 * 7;
     if !s.seq.lt(next) {
-        let trail = &mut fwd.trail;
         if order == Some(IdOrder::Same) {
-            trail.ids.distrust();
+            fwd.trail.ids.distrust();
         }
-        let resent = s.seq == next && lost_unseen(trail, rev, s, before_ns, order, round_trip_ns);
-        trail.ids.stepped(order);
+        let ids = &mut fwd.trail.ids;
+        // Who stamps its segments and counts its packets counts those of each socket by themselves (Linux); others
+        // may count those of all sockets.
+        let needed = if stamp.is_some() { 1 } else { CERTAIN };
+        // Sent before, but lost ahead of the capture: identifications were left out, and it took a round trip.
+        let resent =
+            quiet && !near && !over_gap && !soon(before_ns) && ids.by_one >= needed && ids.missing > 0;
+        ids.missing = if resent { ids.missing - 1 } else { 0 };
+        ids.watch(order);
         if verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE) {
             return Some(Cause::Probe);
-        }
-        if s.seq != next {
-            let id = id.filter(|_| order.is_some());
-            let gap = Gap { start: next, open: next, end: s.seq, id, stamp, t_ns: s.t_ns, resent: false };
-            trail.gaps.get_or_insert_default().push(gap);
         }
         return resent.then_some(Cause::Retransmission);
     }
@@ -270,9 +303,6 @@ pub(super) fn judge(
     if verdicts.intersects(Verdicts::KEEP_ALIVE) && rev.last_ack.ge(next) && order != Some(IdOrder::Same) {
         return Some(Cause::Probe);
     }
-    let near =
-        rev.trail.answered_ns > 0 && rev.trail.answered_ns.saturating_mul(NEAR) < fwd.trail.answered_ns;
-    let soon = |since_ns: u64| s.t_ns.saturating_sub(since_ns) < round_trip_ns / 8 * 7;
     let gap = fwd.trail.gaps.as_ref().and_then(|gaps| gaps.holding(s.seq)).copied();
     let cause = match gap {
         Some(gap) => {
@@ -312,22 +342,6 @@ fn bare(rev: &Half, s: &Seen, next: SeqNum, order: Option<IdOrder>, verdicts: Ve
         }
         _ => None,
     }
-}
-
-/// Data that follows what was seen was sent before, but lost ahead of the capture: identifications were left out
-/// after a long silence, in which the other end said nothing that asks for a pure acknowledgement.
-fn lost_unseen(
-    trail: &Trail,
-    rev: &Half,
-    s: &Seen,
-    before_ns: u64,
-    order: Option<IdOrder>,
-    round_trip_ns: u64,
-) -> bool {
-    matches!(order, Some(IdOrder::Later(2..)))
-        && trail.ids.by_one >= CERTAIN
-        && rev.next_t_ns < before_ns
-        && s.t_ns.saturating_sub(before_ns) >= round_trip_ns
 }
 
 /// On a segment in a gap, by what it carries; `None` where that leaves it open.
