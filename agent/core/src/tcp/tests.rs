@@ -254,7 +254,8 @@ fn any_segments_in_any_order_give_an_answer() {
         };
         let from = if n & 4 == 0 { Side::Orig } else { Side::Resp };
         let len = if n & 8 == 0 { (random() % 3000) as u32 } else { random() as u32 };
-        let a = analyser.segment(random(), from, &seg, len, None);
+        let id = (n & 16 == 0).then(|| (random() % 512) as u32);
+        let a = analyser.segment(random(), from, &seg, len, id);
         assert!(a.bytes_in_flight.is_none_or(|n| n > 0));
         assert_eq!(a.dup_ack_num.is_some(), a.verdicts.contains(Verdicts::DUPLICATE_ACK));
     }
