@@ -63,14 +63,17 @@ const JUMP: u8 = 4;
 /// A capture is next to one end if the answers of the other take this many times as long.
 const NEAR: u64 = 4;
 
+/// Ticks of the timestamp clock that are more than the uncertainty of what is measured.
+const TICKS: u128 = 4;
+
 /// How one direction numbered and stamped its packets, and the gaps it left.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     ids: Ids,
     /// Highest TSval.
     stamp: Option<u32>,
-    /// Stamp of the last segment.
-    t_ns: u64,
+    /// The first one, and when it was captured.
+    first_stamp: Option<(u32, u64)>,
     /// Stamp of the last segment that asks for an acknowledgement.
     spoke_ns: u64,
     /// Shortest time from a segment of this direction to its acknowledgement, 0 while unknown: the way from the
@@ -85,6 +88,14 @@ impl Trail {
         if self.answered_ns == 0 || after_ns < self.answered_ns {
             self.answered_ns = after_ns;
         }
+    }
+
+    /// TSval grows enough in that time that what is sent this much later can't carry the same; `now_ns` is the
+    /// current capture stamp.
+    fn ticks_in(&self, time_ns: u64, now_ns: u64) -> bool {
+        let (Some((first, first_ns)), Some(stamp)) = (self.first_stamp, self.stamp) else { return false };
+        let ticks = u128::from(SeqNum(stamp).since(SeqNum(first)));
+        ticks * u128::from(time_ns) >= u128::from(now_ns.saturating_sub(first_ns)) * TICKS && ticks > 0
     }
 }
 
@@ -253,13 +264,14 @@ pub(super) fn judge(
     // Zero is what a packet that can't be fragmented may have for want of an identification (RFC 6864, section 4.1).
     let id = id.and_then(|id| u16::try_from(id).ok()).filter(|id| *id != 0);
     let order = id.and_then(|id| fwd.trail.ids.take(id));
-    let before_ns = std::mem::replace(&mut fwd.trail.t_ns, s.t_ns);
+    let before_ns = fwd.last_ack_t_ns;
     let stamp = s.seg.options.timestamps.map(|(value, _)| value);
     let highest = fwd.trail.stamp;
     if let Some(value) = stamp
         && highest.is_none_or(|h| SeqNum(value).gt(SeqNum(h)))
     {
         fwd.trail.stamp = stamp;
+        fwd.trail.first_stamp.get_or_insert((value, s.t_ns));
     }
     let is_bare = s.end == s.seq || s.has(tcp_flags::RST);
     if !is_bare {
@@ -304,11 +316,14 @@ pub(super) fn judge(
         return Some(Cause::Probe);
     }
     let gap = fwd.trail.gaps.as_ref().and_then(|gaps| gaps.holding(s.seq)).copied();
+    // The same tick as one that what is sent again must be a round trip behind.
+    let same_tick =
+        |of: Option<u32>| stamp.is_some() && stamp == of && fwd.trail.ticks_in(round_trip_ns, s.t_ns);
     let cause = match gap {
         Some(gap) => {
             let filled = s.seq.lt(gap.open);
             in_gap(&gap, filled, id, order, stamp, highest).unwrap_or_else(|| {
-                if near || !soon(gap.t_ns) {
+                if near || !(soon(gap.t_ns) || same_tick(gap.stamp)) {
                     Cause::Retransmission
                 } else if filled && !gap.resent {
                     Cause::DuplicatedByNetwork
@@ -319,7 +334,11 @@ pub(super) fn judge(
         }
         None => again(order, stamp, highest).unwrap_or_else(|| {
             let sent = fwd.unacked.stamp(s.seq, s.end).unwrap_or(fwd.next_t_ns);
-            if near || !soon(sent) { Cause::Retransmission } else { Cause::DuplicatedByNetwork }
+            if near || !(soon(sent) || (s.end == next && same_tick(highest))) {
+                Cause::Retransmission
+            } else {
+                Cause::DuplicatedByNetwork
+            }
         }),
     };
     if let Some(gaps) = &mut fwd.trail.gaps {
