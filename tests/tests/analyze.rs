@@ -294,14 +294,14 @@ fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-const PACKETS: &str = "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum\n\
-                       1\t0\t\t\t\t\t\toffloaded\toffloaded\n\
-                       2\t0\t\t\t0.010000000\t\t\toffloaded\toffloaded\n\
-                       3\t0\t\t\t0.000100000\t\t\toffloaded\toffloaded\n\
-                       4\t0\t\t5\t\t\t\toffloaded\toffloaded\n\
-                       5\t0\tretransmission,rto\t5\t\t0.300000000\t\toffloaded\toffloaded\n";
+const PACKETS: &str = "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum\tcause\n\
+                       1\t0\t\t\t\t\t\toffloaded\toffloaded\t\n\
+                       2\t0\t\t\t0.010000000\t\t\toffloaded\toffloaded\t\n\
+                       3\t0\t\t\t0.000100000\t\t\toffloaded\toffloaded\t\n\
+                       4\t0\t\t5\t\t\t\toffloaded\toffloaded\t\n\
+                       5\t0\tretransmission,rto\t5\t\t0.300000000\t\toffloaded\toffloaded\tretransmission\n";
 
-const LAST: &str = "6\t0\t\t\t0.310000000\t\t\toffloaded\toffloaded\n";
+const LAST: &str = "6\t0\t\t\t0.310000000\t\t\toffloaded\toffloaded\t\n";
 
 fn a_cut_capture_is_analysed_up_to_the_cut() {
     let bytes = capture();

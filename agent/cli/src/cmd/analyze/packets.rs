@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use serde::Serialize;
 use tracenet_collectors::decode::{Checksum, Layer};
 use tracenet_core::event::tcp_flags;
-use tracenet_core::tcp::{Analysis, Verdicts};
+use tracenet_core::tcp::{Analysis, Cause, Verdicts};
 
 use super::{Cell, Print, Seconds, Seen, View, Word, ip_checksums};
 use crate::args::Format;
 
 const COLUMNS: &str =
-    "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum";
+    "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum\tcause";
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -35,6 +35,7 @@ struct Line<'a> {
     dup_ack_num: Option<u32>,
     tcp_checksum: &'static str,
     ip_checksum: Vec<&'static str>,
+    cause: Option<&'static str>,
 }
 
 pub struct Packets;
@@ -61,7 +62,7 @@ fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut P
     match print.format {
         Format::Tsv | Format::Csv => {
             print.row(format_args!(
-                "{}\t{stream}\t{}{}\t{}\t{}\t{}\t{}\t{}\t{}",
+                "{}\t{stream}\t{}{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
                 seen.number,
                 a.verdicts,
                 // tshark counts the time as a verdict of its own.
@@ -72,6 +73,7 @@ fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut P
                 Cell(a.dup_ack_num),
                 layer.checksum.as_str(),
                 ip_checksums(layer),
+                Cell(a.cause.map(Cause::as_str)),
             ));
         }
         Format::Json => {
@@ -97,6 +99,7 @@ fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut P
                 dup_ack_num: a.dup_ack_num,
                 tcp_checksum: layer.checksum.as_str(),
                 ip_checksum: layer.ip_checksums.iter().map(Checksum::as_str).collect(),
+                cause: a.cause.map(Cause::as_str),
             };
             print.json("tracenet.analyzed_packet/1", &line);
         }
@@ -139,13 +142,24 @@ struct Verdict<'a>(&'a Analysis);
 
 impl std::fmt::Display for Verdict<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.verdicts.is_empty() {
-            return Ok(());
+        let a = self.0;
+        if !a.verdicts.is_empty() {
+            write!(f, "  ! {}", a.verdicts)?;
+            Titled(" #", a.dup_ack_num).fmt(f)?;
+            Titled(" after ", a.rto.map(crate::units::Time)).fmt(f)?;
         }
-        write!(f, "  ! {}", self.0.verdicts)?;
-        Titled(" #", self.0.dup_ack_num).fmt(f)?;
-        Titled(" after ", self.0.rto.map(crate::units::Time)).fmt(f)
+        Titled("  cause ", a.cause.filter(|cause| !is_told(a.verdicts, *cause)).map(Cause::as_str)).fmt(f)
     }
+}
+
+/// The verdicts say as much already.
+fn is_told(verdicts: Verdicts, cause: Cause) -> bool {
+    verdicts.intersects(match cause {
+        Cause::Retransmission => Verdicts::RETRANSMISSION,
+        Cause::Reordered => Verdicts::OUT_OF_ORDER,
+        Cause::DuplicatedByNetwork => Verdicts::NONE,
+        Cause::Probe => Verdicts::KEEP_ALIVE | Verdicts::ZERO_WINDOW_PROBE,
+    })
 }
 
 /// As tcpdump writes them: `S.` for SYN and ACK.
