@@ -219,10 +219,11 @@ impl Streams {
             self.open.pop_front();
             // Otherwise the ports were used again.
             let Some(stream) = self.table.get_mut(&key).filter(|s| s.index == index) else { continue };
-            let calm = stream.last_t_ns.saturating_add(LINGER_NS);
-            let over = stream.is_over() && calm <= t_ns;
+            let silence = t_ns.saturating_sub(stream.last_t_ns);
+            let over = stream.is_over() && silence >= LINGER_NS;
             if !over && !full {
-                self.open.push_back((calm.max(t_ns.saturating_add(1)), key, index));
+                // The longer it has been silent, the longer it may stay so.
+                self.open.push_back((t_ns.saturating_add(silence.max(LINGER_NS)), key, index));
                 continue;
             }
             self.evicted += u64::from(!over);
