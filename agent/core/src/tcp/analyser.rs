@@ -36,7 +36,7 @@ pub(super) struct Seen<'a> {
     /// After the last sequence number; SYN and FIN count.
     pub end: SeqNum,
     ack: SeqNum,
-    len: u32,
+    pub len: u32,
 }
 
 impl Seen<'_> {

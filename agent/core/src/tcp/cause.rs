@@ -60,6 +60,15 @@ const CONFIDENCE: u8 = 16;
 /// Confidence that a jump costs.
 const JUMP: u8 = 4;
 
+/// Most packets in a row whose loss ahead of the capture is taken for what left out identifications.
+const MISSING: u8 = 8;
+
+/// No timer of Linux sends again sooner (TCP_TIMEOUT_MIN, at 1000 Hz).
+const TIMER_NS: u64 = 2_000_000;
+
+/// Payload of an Ethernet frame at most, bytes.
+const FRAME: u32 = 1460;
+
 /// A capture is next to one end if the answers of the other take this many times as long.
 const NEAR: u64 = 4;
 
@@ -108,8 +117,10 @@ struct Ids {
     seen: u64,
     /// Steps that look like counting, at most [`CONFIDENCE`].
     counting: u8,
-    /// The same for steps of exactly one.
+    /// The same for steps of exactly one: nothing was left to the network card.
     by_one: u8,
+    /// They are those of one socket alone, by how it opened.
+    of_socket: bool,
     /// Identifications that were left out since new data came last, and can't have been pure acknowledgements.
     missing: u8,
 }
@@ -179,10 +190,11 @@ impl Ids {
         }
     }
 
-    /// Takes note of whether these are the identifications of one socket alone: they step by one as long as nothing
-    /// is lost.
-    fn watch(&mut self, order: Option<IdOrder>) {
+    /// Takes note of whether they step by one as long as nothing is lost. A segment longer than a frame takes as
+    /// many as it will be cut into.
+    fn watch(&mut self, order: Option<IdOrder>, len: u32) {
         match order {
+            _ if len > FRAME => self.by_one = 0,
             Some(IdOrder::Later(1)) => self.by_one = (self.by_one + 1).min(CONFIDENCE),
             Some(IdOrder::Later(_)) | None => self.by_one = self.by_one.saturating_sub(JUMP),
             _ => {}
@@ -261,6 +273,11 @@ pub(super) fn judge(
     verdicts: Verdicts,
     round_trip_ns: u64,
 ) -> Option<Cause> {
+    if s.has(tcp_flags::SYN) {
+        // Linux has no socket to count for when it answers; of those who count, it alone stamps its first segment.
+        fwd.trail.ids.of_socket =
+            if s.has(tcp_flags::ACK) { id == Some(0) } else { s.seg.options.timestamps.is_some() };
+    }
     // Zero is what a packet that can't be fragmented may have for want of an identification (RFC 6864, section 4.1).
     let id = id.and_then(|id| u16::try_from(id).ok()).filter(|id| *id != 0);
     let order = id.and_then(|id| fwd.trail.ids.take(id));
@@ -287,7 +304,7 @@ pub(super) fn judge(
         fwd.trail.gaps.get_or_insert_default().push(gap);
     }
     if is_bare {
-        fwd.trail.ids.watch(order);
+        fwd.trail.ids.watch(order, 0);
         return bare(rev, s, next, order, verdicts);
     }
     let near =
@@ -298,14 +315,16 @@ pub(super) fn judge(
             fwd.trail.ids.distrust();
         }
         let ids = &mut fwd.trail.ids;
-        // Who stamps its segments and counts its packets counts those of each socket by themselves (Linux); others
-        // may count those of all sockets.
-        let needed = if stamp.is_some() { 1 } else { CERTAIN };
         // Sent before, but lost ahead of the capture: identifications were left out, and it took a round trip.
-        let resent =
-            quiet && !near && !over_gap && !soon(before_ns) && ids.by_one >= needed && ids.missing > 0;
+        let resent = quiet
+            && !near
+            && !over_gap
+            && ids.of_socket
+            && ids.by_one > 0
+            && (1..=MISSING).contains(&ids.missing)
+            && !soon(before_ns.saturating_add(TIMER_NS));
         ids.missing = if resent { ids.missing - 1 } else { 0 };
-        ids.watch(order);
+        ids.watch(order, s.len);
         if verdicts.intersects(Verdicts::ZERO_WINDOW_PROBE) {
             return Some(Cause::Probe);
         }
