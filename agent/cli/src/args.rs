@@ -97,9 +97,59 @@ pub struct AnalyzeArgs {
     /// What stands out, grouped by severity.
     #[arg(long, group = "view")]
     pub expert: bool,
+    /// What both ends of a stream said: a number as in Wireshark's tcp.stream, or udp:NUMBER.
+    #[arg(long, group = "view", value_name = "ID")]
+    pub follow: Option<StreamId>,
     /// For people, as a table with a header line, or one JSON object a line.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// A stream of a capture, numbered as tshark numbers `tcp.stream`; a UDP conversation in the order of first sight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamId {
+    Tcp(u32),
+    Udp(u32),
+}
+
+impl StreamId {
+    /// Name of the transport.
+    pub fn transport(self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Udp(_) => "udp",
+        }
+    }
+
+    /// Its number.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Tcp(n) | Self::Udp(n) => n,
+        }
+    }
+}
+
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(n) => write!(f, "TCP stream {n}"),
+            Self::Udp(n) => write!(f, "UDP conversation {n}"),
+        }
+    }
+}
+
+impl std::str::FromStr for StreamId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, number): (fn(u32) -> Self, _) = match text.split_once(':') {
+            Some(("udp", number)) => (Self::Udp, number),
+            Some(("tcp", number)) => (Self::Tcp, number),
+            _ => (Self::Tcp, text),
+        };
+        let wanted = || "give the number of a TCP stream, or udp:NUMBER (see --conversations)".to_owned();
+        number.parse().map(kind).map_err(|_| wanted())
+    }
 }
 
 /// `--format`

@@ -15,6 +15,7 @@ mod conversations;
 mod datagrams;
 mod expert;
 mod flows;
+mod follow;
 mod hierarchy;
 mod packets;
 mod print;
@@ -49,6 +50,8 @@ fn view(args: &AnalyzeArgs) -> Box<dyn View> {
         Box::<conversations::Conversations>::default()
     } else if args.hierarchy {
         Box::<hierarchy::Hierarchy>::default()
+    } else if let Some(id) = args.follow {
+        Box::new(follow::Follow::new(id))
     } else if args.expert {
         Box::<expert::Expert>::default()
     } else {
@@ -84,6 +87,10 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         let done = print
             .head(name, n == 0, &view.columns())
             .and_then(|()| capture(reading, view.as_mut(), &mut print, last));
+        if let Some(failure) = view.failure() {
+            warn(&format!("{}: {failure}", file.display()));
+            code = 1;
+        }
         if last {
             // The process ends: giving back a million flows one by one would take a seventh of the whole time.
             std::mem::forget(view);

@@ -6,6 +6,7 @@
 mod analyser;
 mod cause;
 mod half;
+pub mod reassembly;
 pub mod seq;
 pub mod streams;
 mod unacked;

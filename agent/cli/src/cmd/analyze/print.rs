@@ -88,6 +88,11 @@ impl Print {
         self.text.push(b'\n');
     }
 
+    /// Text as it is.
+    pub fn part(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
     /// One object a line, its first members being the schema and, where there are several, the file.
     pub fn json<T: serde::Serialize>(&mut self, schema: &'static str, body: &T) {
         #[derive(serde::Serialize)]

@@ -81,4 +81,9 @@ pub trait View {
     fn end(&mut self, closing: &Closing<'_>, print: &mut Print) {
         let _ = (closing, print);
     }
+
+    /// Why it could not show what was asked for; asked after the end.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
