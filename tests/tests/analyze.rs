@@ -18,7 +18,6 @@ fn main() -> ExitCode {
     harness::main(vec![
         case!(packets_agree_with_tshark, CORPUS),
         case!(every_capture_ends_with_0_or_1, CORPUS),
-        case!(conversations_agree_with_tshark, CORPUS),
         case!(a_cut_capture_is_analysed_up_to_the_cut, &[]),
         case!(standard_input_and_packed_files_are_read, &[]),
         case!(usage_and_missing_files_have_their_exit_codes, &[]),
@@ -158,68 +157,6 @@ fn packets_agree_with_tshark() {
     eprintln!("{frames} frames, {same} with the same verdicts");
     assert!(wrong.is_empty(), "below {REQUIRED}: {wrong:?}");
     assert!(same as f64 >= frames as f64 * REQUIRED_OVERALL, "{same} of {frames}");
-}
-
-/// Where tshark counts otherwise, and why we don't follow.
-const OTHER_CONVERSATIONS: &[(&str, &str)] = &[
-    // A request of SNMP and its answer are two conversations to tshark, whose SNMP dissector begins a new one.
-    ("kurose_http-ethereal-trace-1.pcap", "udp"),
-    ("lab_nmap_sU.pcap", "udp"),
-    // Segments whose header is cut count for us; tshark gives up in the middle of the header, before it counts.
-    ("zeektrain_01-basic-set-additions.pcap", "tcp"),
-];
-
-/// Frames of each conversation, each way, in no order.
-fn conversations_agree_with_tshark() {
-    let mut compared = 0;
-    for file in captures() {
-        let Some(stats) = oracle(&file, "stats.txt") else { continue };
-        let output = analyze(&file, &["--conversations", "--format", "tsv"]);
-        let text = String::from_utf8_lossy(&output.stdout);
-        for (transport, title) in [("tcp", "TCP Conversations"), ("udp", "UDP Conversations")] {
-            let mut ours: Vec<[String; 4]> = text
-                .lines()
-                .map(|line| line.split('\t').collect::<Vec<_>>())
-                .filter(|row| row[0] == transport)
-                .map(|row| [row[2], row[3], row[4], row[6]].map(str::to_owned))
-                .collect();
-            let mut theirs = conversations(&stats, title);
-            ours.sort();
-            theirs.sort();
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            if OTHER_CONVERSATIONS.contains(&(name.as_ref(), transport)) {
-                eprintln!("{name}: {transport}: ours {} tshark {}", ours.len(), theirs.len());
-                continue;
-            }
-            assert_eq!(ours, theirs, "{name}: {title}");
-            compared += theirs.len();
-        }
-    }
-    assert!(compared > 1000, "only {compared} conversations");
-}
-
-/// Both ends and the frames each way of a table of tshark's.
-fn conversations(stats: &str, title: &str) -> Vec<[String; 4]> {
-    let rows = stats.lines().skip_while(|line| *line != title).skip(1);
-    rows.take_while(|line| !line.starts_with("===="))
-        .filter_map(|line| {
-            let (a, rest) = line.split_once(" <-> ")?;
-            let mut words = rest.split_whitespace();
-            let b = words.next()?;
-            let mut frames = words.filter_map(|w| w.parse::<u64>().ok()).collect::<Vec<_>>().into_iter();
-            // `12 34 kB` or `12 345 bytes` each way.
-            let (from_b, _, from_a) = (frames.next()?, frames.next()?, frames.next()?);
-            Some([socket(a.trim()), socket(b), from_a.to_string(), from_b.to_string()])
-        })
-        .collect()
-}
-
-/// tshark writes IPv6 addresses without brackets.
-fn socket(text: &str) -> String {
-    match text.rsplit_once(':') {
-        Some((ip, port)) if ip.contains(':') => format!("[{ip}]:{port}"),
-        _ => text.to_owned(),
-    }
 }
 
 fn every_capture_ends_with_0_or_1() {

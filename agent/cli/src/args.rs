@@ -88,9 +88,10 @@ pub struct AnalyzeArgs {
     /// One line for each TCP packet, with its verdicts.
     #[arg(long, group = "view")]
     pub packets: bool,
-    /// Who talked with whom, how much each way.
-    #[arg(long, group = "view")]
-    pub conversations: bool,
+    /// Who talked with whom, how much each way; of other kinds by their names, separated by commas.
+    #[arg(long, group = "view", value_enum, value_name = "KIND", num_args = 0.., require_equals = true,
+          value_delimiter = ',', default_missing_values = ["tcp", "udp"])]
+    pub conversations: Option<Vec<ConversationKind>>,
     /// Which protocols within which: frames and bytes of each.
     #[arg(long, group = "view")]
     pub hierarchy: bool,
@@ -150,6 +151,16 @@ impl std::str::FromStr for StreamId {
         let wanted = || "give the number of a TCP stream, or udp:NUMBER (see --conversations)".to_owned();
         number.parse().map(kind).map_err(|_| wanted())
     }
+}
+
+/// `--conversations`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConversationKind {
+    Eth,
+    Ip,
+    Ipv6,
+    Tcp,
+    Udp,
 }
 
 /// `--format`

@@ -12,6 +12,7 @@ use super::checksum::{self, Checksum, Checksums};
 use super::fragments::{Fragment, Fragments, Key};
 use super::ip_options::{ipv4_options, ipv6_options};
 use super::link::{self, LinkType, Network, be16, be32};
+use super::protocol::tell;
 use super::{IpPacket, Protocol, Undecoded, Visit, tcp};
 
 /// Levels of encapsulation that are looked through.
@@ -34,7 +35,7 @@ pub struct Layer {
     pub payload_len: u32,
     /// Quoted in an ICMP error: the segment itself was seen elsewhere, or not at all.
     pub quoted: bool,
-    /// The TCP header was not captured to its end.
+    /// The header was not captured to its end.
     pub cut: bool,
     /// TCP checksum; [`Checksum::Unverified`] for UDP.
     pub checksum: Checksum,
@@ -174,29 +175,35 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     fn ethernet(&mut self, b: &[u8], missing: usize) -> Result<(), Undecoded> {
+        if b.is_empty() && missing == 0 {
+            return Err(Undecoded::NotIp(0));
+        }
         let l2 = link::strip(LinkType::Ethernet, b, self.visit)?;
         self.network(l2.network, l2.rest, missing)
     }
 
     fn ipv4(&mut self, b: &[u8], missing: usize) -> Result<(), Undecoded> {
-        let Some(fixed) = b.first_chunk::<20>() else { return Err(Undecoded::Cut) };
+        let Some(fixed) = b.first_chunk::<20>() else {
+            tell(self.visit, Protocol::Ipv4, b)?;
+            return Err(Undecoded::Cut);
+        };
         let header_len = usize::from(fixed[0] & 15) * 4;
+        let on_wire = b.len() + missing;
+        // Zero is what segmentation offload leaves.
+        let told = match usize::from(u16::from_be_bytes([fixed[2], fixed[3]])) {
+            0 => on_wire,
+            n => n,
+        };
+        let total = if self.quoted { told } else { told.min(on_wire) };
+        self.visit.header(Protocol::Ipv4, &b[..b.len().min(total)]);
         if fixed[0] >> 4 != 4 || header_len < fixed.len() {
             return Err(Undecoded::Damaged);
         }
         let header = b.get(..header_len).ok_or(Undecoded::Cut)?;
-        let on_wire = b.len() + missing;
-        // Zero is what segmentation offload leaves.
-        let total = match usize::from(u16::from_be_bytes([fixed[2], fixed[3]])) {
-            0 => on_wire,
-            n if self.quoted => n,
-            n => n.min(on_wire),
-        };
         if total < header_len {
             return Err(Undecoded::Damaged);
         }
         self.ip_checksums.push(checksum::ipv4(header));
-        self.visit.header(Protocol::Ipv4, &b[..b.len().min(total)]);
         let b = &b[header_len..b.len().min(total)];
         let fragment = u16::from_be_bytes([fixed[6], fixed[7]]);
         let id = u16::from_be_bytes([fixed[4], fixed[5]]);
@@ -224,13 +231,19 @@ impl<V: Visit> Walk<'_, V> {
         self.visit.ip(&ip);
         let len = total - header_len;
         if fragment & 0x3fff != 0 {
-            return self.fragment(ip, b, len);
+            return self.fragment(ip, b, len, told - header_len);
+        }
+        if len == 0 {
+            return Err(Undecoded::Protocol(ip.facts.protocol));
         }
         self.transport(ip, b, len)
     }
 
     fn ipv6(&mut self, b: &[u8], missing: usize) -> Result<(), Undecoded> {
-        let Some(fixed) = b.first_chunk::<40>() else { return Err(Undecoded::Cut) };
+        let Some(fixed) = b.first_chunk::<40>() else {
+            tell(self.visit, Protocol::Ipv6, b)?;
+            return Err(Undecoded::Cut);
+        };
         if fixed[0] >> 4 != 6 {
             return Err(Undecoded::Damaged);
         }
@@ -253,12 +266,13 @@ impl<V: Visit> Walk<'_, V> {
             quoted: self.quoted,
         };
         let on_wire = b.len() - 40 + missing;
-        let mut len = match usize::from(u16::from_be_bytes([fixed[4], fixed[5]])) {
+        let told = match usize::from(u16::from_be_bytes([fixed[4], fixed[5]])) {
             // A jumbogram, or what segmentation offload leaves.
             0 => on_wire,
-            n if self.quoted => n,
-            n => n.min(on_wire),
+            n => n,
         };
+        let mut len = if self.quoted { told } else { told.min(on_wire) };
+        let beyond = told - len;
         let whole = &b[..b.len().min(40 + len)];
         self.visit.header(Protocol::Ipv6, whole);
         ip.facts.total_len = u32::try_from(40 + len).unwrap_or(u32::MAX);
@@ -290,20 +304,21 @@ impl<V: Visit> Walk<'_, V> {
         }
         ip.facts.header_len = u16::try_from(whole.len() - rest.len()).unwrap_or(u16::MAX);
         self.visit.ip(&ip);
-        if is_fragment { self.fragment(ip, rest, len) } else { self.transport(ip, rest, len) }
+        if is_fragment { self.fragment(ip, rest, len, len + beyond) } else { self.transport(ip, rest, len) }
     }
 
-    fn fragment(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
+    /// `told`: its length by the IP header, which may be more than the frame has room for.
+    fn fragment(&mut self, ip: IpPacket, b: &[u8], len: usize, told: usize) -> Result<(), Undecoded> {
         let offset = usize::from(ip.facts.fragment_offset);
         let more = ip.facts.flags & 1 != 0;
         // It may not be put together; its first part still tells whose it is.
         if offset == 0 && self.quoted {
             return self.transport(ip, b, len);
         }
-        if offset == 0 && b.len() < len {
+        if offset == 0 && b.len() < told && ip.facts.version == 4 {
             return self.unverified(ip, b, len);
         }
-        if self.quoted || b.len() < len {
+        if self.quoted || b.len() < told {
             link::data(b, self.visit);
             return Err(Undecoded::Fragment);
         }
@@ -329,7 +344,7 @@ impl<V: Visit> Walk<'_, V> {
     fn transport(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         let missing = len.saturating_sub(b.len());
         if let Some(protocol) = Protocol::of_ip(ip.facts.protocol) {
-            self.visit.header(protocol, b);
+            tell(self.visit, protocol, b)?;
         }
         match ip.facts.protocol {
             6 => self.tcp(ip, b, len),
@@ -354,8 +369,10 @@ impl<V: Visit> Walk<'_, V> {
                 self.tunnel(b, 2, missing, Self::ethernet)
             }
             other => {
-                if Protocol::of_ip(other).is_none() {
-                    link::data(b, self.visit);
+                match Protocol::of_ip(other) {
+                    None => link::data(b, self.visit),
+                    Some(protocol) if b.len() < protocol.fixed(b) => return Err(Undecoded::Cut),
+                    Some(_) => {}
                 }
                 Err(Undecoded::Protocol(other))
             }
@@ -401,7 +418,7 @@ impl<V: Visit> Walk<'_, V> {
             ip: ip.facts,
             payload_len: u32::try_from(len.saturating_sub(super::UDP_HEADER)).unwrap_or(u32::MAX),
             quoted: self.quoted,
-            cut: false,
+            cut: b.len() < super::UDP_HEADER,
             checksum: Checksum::Unverified,
             ip_checksums: self.ip_checksums,
         });
@@ -426,12 +443,8 @@ impl<V: Visit> Walk<'_, V> {
                 }
                 Ok(())
             }
-            (TEREDO, _) | (_, TEREDO) => {
-                // An indication of the origin may come first (RFC 4380, section 5.1.1).
-                let at = if data.starts_with(&[0, 0]) { 8 } else { 0 };
-                self.visit.header(Protocol::Teredo, data);
-                self.tunnel(data, at, missing, Self::ip)
-            }
+            (TEREDO, _) | (_, TEREDO) => tell(self.visit, Protocol::Teredo, data)
+                .and_then(|()| self.tunnel(data, teredo(data)?, missing, Self::ip)),
             _ => Ok(()),
         };
         if let Err(e) = inner {
@@ -487,7 +500,7 @@ impl<V: Visit> Walk<'_, V> {
 
     /// GTP, version 1 (3GPP TS 29.281, section 5.1): only packets of users.
     fn gtp(&mut self, data: &[u8], missing: usize) -> Result<(), Undecoded> {
-        self.visit.header(Protocol::Gtp, data);
+        tell(self.visit, Protocol::Gtp, data)?;
         let Some(head) = data.first_chunk::<2>() else { return Err(Undecoded::Cut) };
         if head[1] != 0xff {
             return Err(Undecoded::Protocol(17));
@@ -533,6 +546,20 @@ impl<V: Visit> Walk<'_, V> {
 
 /// RFC 3378.
 const ETHER_IP: u8 = 97;
+/// Where the IPv6 packet begins: an authentication and the indication of an origin may come first (RFC 4380, section
+/// 5.1.1).
+fn teredo(data: &[u8]) -> Result<usize, Undecoded> {
+    let mut at = 0;
+    if data.starts_with(&[0, 1]) {
+        let head = data.first_chunk::<4>().ok_or(Undecoded::Cut)?;
+        at = 13 + usize::from(head[2]) + usize::from(head[3]);
+    }
+    if data.get(at..).is_some_and(|rest| rest.starts_with(&[0, 0])) {
+        at += 8;
+    }
+    Ok(at)
+}
+
 /// RFC 7348.
 const VXLAN: u16 = 4789;
 const GENEVE: u16 = 6081;

@@ -1,5 +1,6 @@
 use tracenet_core::key::Direction;
 
+use super::protocol::{tell, tell_last};
 use super::{Protocol, Undecoded, Visit};
 
 /// Link types by their LINKTYPE_ names (the numbers of capture files).
@@ -108,7 +109,11 @@ pub(super) fn strip<'a>(
     visit: &mut impl Visit,
 ) -> Result<Stripped<'a>, Undecoded> {
     if let Some(protocol) = Protocol::of_link(link) {
-        visit.header(protocol, b);
+        if link == LinkType::LinuxSll2 {
+            // Up to the addresses.
+            from(b, 12)?;
+        }
+        tell(visit, protocol, b)?;
     }
     match link {
         LinkType::Ethernet => by_ether_type(be16(b, 12)?, from(b, 14)?, visit),
@@ -137,7 +142,7 @@ pub(super) fn strip<'a>(
             let len = be16(b, 2)?.swap_bytes();
             let b = from(b, usize::from(len))?;
             visit.header(Protocol::WlanRadio, b);
-            visit.header(Protocol::Wlan, b);
+            tell(visit, Protocol::Wlan, b)?;
             wlan(b, visit)
         }
         LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?, visit),
@@ -181,7 +186,8 @@ pub(super) fn by_ether_type<'a>(
 ) -> Result<Stripped<'a>, Undecoded> {
     // Each turn takes four bytes, so this ends with the frame.
     while ETHER_VLAN.contains(&kind) {
-        visit.header(if kind == ETHER_SERVICE_VLAN { Protocol::ServiceVlan } else { Protocol::Vlan }, rest);
+        let tag = if kind == ETHER_SERVICE_VLAN { Protocol::ServiceVlan } else { Protocol::Vlan };
+        tell(visit, tag, rest)?;
         kind = be16(rest, 2)?;
         rest = from(rest, 4)?;
     }
@@ -192,15 +198,15 @@ pub(super) fn by_ether_type<'a>(
         ETHER_IPV4 => Ok(plain(Network::Ipv4, rest)),
         ETHER_IPV6 => Ok(plain(Network::Ipv6, rest)),
         ETHER_PPPOE => {
-            visit.header(Protocol::Pppoe, rest);
+            tell(visit, Protocol::Pppoe, rest)?;
             let rest = from(rest, 6)?;
-            visit.header(Protocol::Ppp, rest);
+            tell(visit, Protocol::Ppp, rest)?;
             ppp(rest, visit)
         }
         other if ETHER_MPLS.contains(&other) => {
             // What follows the labels is agreed between the routers and not told: IP shows by its version.
             loop {
-                visit.header(Protocol::Mpls, rest);
+                tell(visit, Protocol::Mpls, rest)?;
                 let bottom = be16(rest, 2)?.to_be_bytes()[0] & MPLS_BOTTOM != 0;
                 rest = from(rest, 4)?;
                 if bottom {
@@ -210,7 +216,7 @@ pub(super) fn by_ether_type<'a>(
         }
         other => {
             match Protocol::of_ether_type(other) {
-                Some(protocol) => visit.header(protocol, rest),
+                Some(protocol) => tell_last(visit, protocol, rest)?,
                 None => data(rest, visit),
             }
             match other {
@@ -238,58 +244,61 @@ fn pseudowire<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, U
         return by_version(b);
     }
     let rest = from(b, 4)?;
-    visit.header(Protocol::PseudowireCw, b);
+    tell(visit, Protocol::PseudowireCw, b)?;
     visit.header(Protocol::PseudowireCwBody, b);
     Ok(plain(Network::Ethernet, rest))
 }
 
 /// IEEE 802.2, and above it what a SNAP header tells.
 fn llc<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecoded> {
-    visit.header(Protocol::Llc, b);
+    tell(visit, Protocol::Llc, b)?;
     match be16(b, SNAP.len()) {
         // A length again would go in circles.
         Ok(kind) if b.starts_with(&SNAP) && kind >= ETHER_TYPE_MIN => {
             by_ether_type(kind, from(b, SNAP.len() + 2)?, visit)
         }
         _ => {
-            llc_upper(b, visit);
+            llc_upper(b, visit)?;
             Err(Undecoded::NotIp(0))
         }
     }
 }
 
 /// Names what is above an LLC header, by its destination or by what a SNAP header tells.
-fn llc_upper(b: &[u8], visit: &mut impl Visit) {
+fn llc_upper(b: &[u8], visit: &mut impl Visit) -> Result<(), Undecoded> {
     let (dsap, organisation, kind) = match *b {
         [0xaa, 0xaa, 3, a, b, c, d, e, ..] => (0xaa, [a, b, c], u16::from_be_bytes([d, e])),
         [dsap, _, 3, ..] => (dsap, [0; 3], 0),
-        _ => return,
+        _ if b.len() < 3 || b[0] == 0xaa && b.len() < 8 => return Err(Undecoded::Cut),
+        _ => return Ok(()),
     };
     let rest = b.get(if dsap == 0xaa { 8 } else { 3 }..).unwrap_or_default();
     let protocol = match (dsap, organisation, kind) {
         (0x42, ..) => Protocol::Stp,
         (0xe0, ..) => Protocol::Ipx,
         (0xf0, ..) => Protocol::Netbios,
-        (0xfe, ..) if rest.first() == Some(&0x83) => Protocol::Isis,
+        (0xfe, ..) if rest.first().is_none_or(|kind| *kind == 0x83) => Protocol::Isis,
         // Cisco's.
         (0xaa, [0, 0, 0x0c], 0x2000) => Protocol::Cdp,
         (0xaa, [0, 0, 0x0c], 0x2003) => Protocol::Vtp,
         (0xaa, [0, 0, 0x0c], 0x2004) => Protocol::Dtp,
         (0xaa, [0, 0, 0x0c], 0x0111) => Protocol::Udld,
         (0xaa, [0, 0, 0x0c], 0x010b) => Protocol::Stp,
-        _ => return,
+        _ => return Ok(()),
     };
-    visit.header(protocol, rest);
+    tell(visit, protocol, rest)?;
     if protocol == Protocol::Isis {
         let kind = match rest.get(4).map(|kind| kind & 0x1f) {
+            None => return Err(Undecoded::Cut),
             Some(15..=17) => Protocol::IsisHello,
             Some(18 | 20) => Protocol::IsisLsp,
             Some(24 | 25) => Protocol::IsisCsnp,
             Some(26 | 27) => Protocol::IsisPsnp,
-            _ => return,
+            _ => return Ok(()),
         };
-        visit.header(kind, rest);
+        tell(visit, kind, rest)?;
     }
+    Ok(())
 }
 
 /// A data frame that isn't encrypted (IEEE 802.11, section 9.2.3).

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tracenet_core::ip::IpFacts;
 
-use super::{Layer, LinkType};
+use super::{Layer, LinkType, Undecoded};
 
 macro_rules! protocols {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -212,6 +212,34 @@ impl Protocol {
         })
     }
 
+    /// Bytes of a header that must have been captured for it to be told; with less, the way ends at what is around
+    /// it. As seen of tshark 4.0, which looks at so many before it calls the header by its name.
+    pub(super) const fn least(self) -> usize {
+        match self {
+            Self::Ethernet => 14,
+            Self::Sll | Self::Null | Self::Loop | Self::Radiotap | Self::Mpls => 4,
+            Self::Tcp | Self::Udp | Self::Gre => 4,
+            Self::Pppoe | Self::Icmp | Self::Loopback => 6,
+            Self::Arp | Self::Ppp | Self::Wlan | Self::Igmp | Self::Vlan | Self::ServiceVlan | Self::Gtp => 2,
+            Self::Llc | Self::Ipv4 | Self::Isis | Self::Teredo => 1,
+            Self::IsisHello | Self::IsisLsp | Self::IsisCsnp | Self::IsisPsnp => 9,
+            Self::PseudowireCw => 9,
+            Self::Eigrp => 16,
+            _ => 0,
+        }
+    }
+
+    /// Bytes that its fixed part has: what is shorter was cut.
+    pub(super) fn fixed(self, b: &[u8]) -> usize {
+        match self {
+            // Two pairs of addresses, whose lengths it tells.
+            Self::Arp => b.get(4..6).map_or(8, |len| 8 + 2 * (usize::from(len[0]) + usize::from(len[1]))),
+            Self::Icmp | Self::Igmp => 8,
+            Self::Eigrp => 20,
+            _ => 0,
+        }
+    }
+
     /// Of an IP packet's upper protocol by its number, where it has a name here.
     pub(super) fn of_ip(number: u8) -> Option<Self> {
         Some(match number {
@@ -307,6 +335,22 @@ pub trait Visit {
     fn transport(&mut self, layer: &Layer) {
         let _ = layer;
     }
+}
+
+/// Tells of a header, if enough of it was captured.
+#[inline]
+pub(super) fn tell(visit: &mut impl Visit, protocol: Protocol, b: &[u8]) -> Result<(), Undecoded> {
+    if b.len() < protocol.least() {
+        return Err(Undecoded::Cut);
+    }
+    visit.header(protocol, b);
+    Ok(())
+}
+
+/// Tells of a header that nothing is looked for in.
+pub(super) fn tell_last(visit: &mut impl Visit, protocol: Protocol, b: &[u8]) -> Result<(), Undecoded> {
+    tell(visit, protocol, b)?;
+    if b.len() < protocol.fixed(b) { Err(Undecoded::Cut) } else { Ok(()) }
 }
 
 /// Nobody.

@@ -18,6 +18,7 @@ mod flows;
 mod follow;
 mod hierarchy;
 mod packets;
+mod pairs;
 mod print;
 mod reading;
 mod summary;
@@ -46,8 +47,8 @@ struct Capture {
 fn view(args: &AnalyzeArgs) -> Box<dyn View> {
     if args.packets {
         Box::new(packets::Packets)
-    } else if args.conversations {
-        Box::<conversations::Conversations>::default()
+    } else if let Some(kinds) = &args.conversations {
+        Box::new(conversations::Conversations::new(kinds))
     } else if args.hierarchy {
         Box::<hierarchy::Hierarchy>::default()
     } else if let Some(id) = args.follow {

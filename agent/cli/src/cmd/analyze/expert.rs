@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::Verdicts;
 
 use super::tally::Tally;
-use super::{Closing, Print, Seen, View};
+use super::{Closing, Print, Seen, View, Word};
 use crate::args::Format;
 
 const COLUMNS: &str = "severity\tcount\tname\twhat";
@@ -22,9 +23,40 @@ struct Line {
 /// Wireshark's severities, the worst first.
 const SEVERITIES: [&str; 4] = ["error", "warning", "note", "chat"];
 
+/// Streams whose closing is followed.
+const MAX_STREAMS: usize = 1 << 20;
+
 #[derive(Default)]
 pub struct Expert {
     tally: Tally,
+    closings: Closings,
+}
+
+/// Who closed first.
+#[derive(Default)]
+struct Closings {
+    /// By the number of the stream: whether the lower and the higher of its ends sent a FIN before the other did.
+    first: Vec<[bool; 2]>,
+    opened: u64,
+    answered: u64,
+}
+
+impl Closings {
+    /// Takes a FIN.
+    fn fin(&mut self, stream: u32, from_lower: bool) {
+        let at = stream as usize;
+        if at >= self.first.len() && at < MAX_STREAMS {
+            self.first.resize(at + 1, [false; 2]);
+        }
+        let Some(first) = self.first.get_mut(at) else { return };
+        let own = usize::from(!from_lower);
+        if first[1 - own] {
+            self.answered += 1;
+        } else {
+            first[own] = true;
+            self.opened += 1;
+        }
+    }
 }
 
 impl View for Expert {
@@ -34,15 +66,22 @@ impl View for Expert {
 
     fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
         self.tally.packet(seen);
+        for (layer, word) in seen.layers() {
+            if let (Some(segment), Word::Segment(said)) = (&layer.tcp, word)
+                && segment.flags & tcp_flags::FIN != 0
+            {
+                self.closings.fin(said.stream, layer.source <= layer.destination);
+            }
+        }
     }
 
     fn end(&mut self, _: &Closing<'_>, print: &mut Print) {
-        show(&self.tally, print);
+        show(&self.tally, &self.closings, print);
     }
 }
 
-fn show(tally: &Tally, print: &mut Print) {
-    let mut lines = lines(tally);
+fn show(tally: &Tally, closings: &Closings, print: &mut Print) {
+    let mut lines = lines(tally, closings);
     lines.retain(|l| l.count > 0);
     lines.sort_by_key(|l| (SEVERITIES.iter().position(|s| *s == l.severity), std::cmp::Reverse(l.count)));
     let mut before = "";
@@ -67,7 +106,7 @@ fn show(tally: &Tally, print: &mut Print) {
     }
 }
 
-fn lines(t: &Tally) -> Vec<Line> {
+fn lines(t: &Tally, closings: &Closings) -> Vec<Line> {
     let line = |severity, count, name, what| Line { severity, count, name, what };
     let mut lines = vec![
         line("error", t.checksums.bad, "tcp_checksum_bad", "TCP checksum is wrong"),
@@ -77,6 +116,8 @@ fn lines(t: &Tally) -> Vec<Line> {
         line("chat", t.syn, "syn", "connection asked for (SYN)"),
         line("chat", t.syn_ack, "syn_ack", "connection accepted (SYN/ACK)"),
         line("chat", t.fin, "fin", "one end has nothing more to send (FIN)"),
+        line("note", closings.opened, "closing", "this end closes first (FIN)"),
+        line("note", closings.answered, "closed", "this end closes after the other (FIN)"),
         line(
             "note",
             t.checksums.offloaded,

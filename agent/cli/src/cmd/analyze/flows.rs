@@ -119,7 +119,10 @@ impl Flows {
             match word {
                 Word::Segment(said) => match place(&mut self.tcp, said.stream, packet, layer) {
                     Some(flow) => {
-                        flow.add(packet, layer);
+                        // As tshark has it: what is cut within its header is no packet of the conversation.
+                        if !layer.cut {
+                            flow.add(packet, layer);
+                        }
                         flow.judge(&said.analysis);
                     }
                     None => self.omitted_packets += 1,
@@ -129,7 +132,9 @@ impl Flows {
                     place(&mut self.tcp, *stream, packet, layer);
                 }
                 Word::Datagram(Some(number)) => {
-                    if let Some(flow) = place(&mut self.udp, *number, packet, layer) {
+                    if let Some(flow) = place(&mut self.udp, *number, packet, layer)
+                        && !layer.cut
+                    {
                         flow.add(packet, layer);
                     }
                 }
