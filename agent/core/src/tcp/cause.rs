@@ -147,8 +147,7 @@ impl Ids {
         let known = self.seen != 0;
         if !known || !(-reach..=reach).contains(&step) {
             if known {
-                self.counting = self.counting.saturating_sub(JUMP);
-                self.by_one = 0;
+                self.distrust();
             }
             (self.latest, self.seen) = (id, 1);
             return None;
@@ -168,13 +167,14 @@ impl Ids {
                 None => IdOrder::Ancient,
             }
         };
-        (self.counting > 0).then_some(order)
+        (self.counting > 0 || self.of_socket).then_some(order)
     }
 
-    /// The identification is the one of new data, although it was seen: it is no counter.
+    /// This was no counter's step.
     fn distrust(&mut self) {
         self.counting = self.counting.saturating_sub(JUMP);
         self.by_one = 0;
+        self.of_socket = false;
     }
 
     /// Takes note of how far the identification stepped: over a gap in the sequence numbers, or while nothing was

@@ -83,6 +83,8 @@ fn the_identification_tells_late_from_sent_again_and_from_doubled() {
     assert_eq!(line.data(300, 401, 9), Some(Retransmission));
     assert_eq!(line.send(1, Side::Orig, ACK, 501, 1, 0, 10), None);
     assert_eq!(line.send(0, Side::Orig, ACK, 501, 1, 0, 10), Some(DuplicatedByNetwork), "a pure ACK, twice");
+    assert_eq!(line.send(0, Side::Resp, ACK, 1, 501, 0, 77), None);
+    assert_eq!(line.send(0, Side::Resp, ACK, 1, 501, 0, 77), Some(DuplicatedByNetwork), "the first to count");
 }
 
 #[test]
