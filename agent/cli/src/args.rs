@@ -82,6 +82,10 @@ pub struct AnalyzeArgs {
     /// Captures: pcap or pcapng, also packed by gzip or zstd; `-` for standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Show and count only packets that meet this display filter, in Wireshark's syntax and with its names of
+    /// fields, e.g. 'tcp.analysis.flags && ip.addr == 10.0.0.0/8'. All packets are analysed.
+    #[arg(short = 'Y', long = "display-filter", value_name = "FILTER")]
+    pub display_filter: Option<String>,
     /// Totals, rates, verdicts and the worst streams (this is the default).
     #[arg(long, group = "view")]
     pub summary: bool,

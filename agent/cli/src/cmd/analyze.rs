@@ -14,6 +14,7 @@ use crate::sinks::warn;
 mod conversations;
 mod datagrams;
 mod expert;
+mod fields;
 mod flows;
 mod follow;
 mod hierarchy;
@@ -26,6 +27,7 @@ mod tally;
 mod view;
 
 use datagrams::Datagrams;
+use fields::Display;
 use print::{Cell, Print, Seconds, ip_checksums};
 use reading::{Dissected, Reading};
 use view::{Closing, Seen, View, Word};
@@ -60,6 +62,16 @@ fn view(args: &AnalyzeArgs) -> Box<dyn View> {
     }
 }
 
+/// The filter of `-Y`; where it is wrong is shown below it.
+fn display(text: &str) -> Result<Display, Failure> {
+    Display::parse(text).map_err(|e| {
+        for line in e.pointer().lines() {
+            warn(line);
+        }
+        Failure::Usage(format!("-Y, {e}"))
+    })
+}
+
 /// Analyses the files one after the other.
 pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     for file in args.files.iter().filter(|f| *f != Path::new("-")) {
@@ -69,6 +81,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
             return Err(Failure::NotFound(format!("no such file: {}", file.display())));
         }
     }
+    let mut display = args.display_filter.as_deref().map(display).transpose()?;
     let mut print = Print::new(args.format);
     let mut code = 0;
     for (n, file) in args.files.iter().enumerate() {
@@ -81,13 +94,19 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
             }
         };
         let mut view = view(args);
-        let reading = Reading::start(reader, view.keep())
+        let mut keep = view.keep();
+        if let Some(display) = &mut display {
+            display.restart();
+            keep.headers = true;
+            keep.bytes = true;
+        }
+        let reading = Reading::start(reader, keep)
             .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
         let name = (args.files.len() > 1).then(|| file.display().to_string());
         let last = n + 1 == args.files.len();
         let done = print
             .head(name, n == 0, &view.columns())
-            .and_then(|()| capture(reading, view.as_mut(), &mut print, last));
+            .and_then(|()| capture(reading, view.as_mut(), display.as_mut(), &mut print, last));
         if let Some(failure) = view.failure() {
             warn(&format!("{}: {failure}", file.display()));
             code = 1;
@@ -114,6 +133,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
 fn capture(
     reading: Reading,
     view: &mut dyn View,
+    mut display: Option<&mut Display>,
     print: &mut Print,
     last: bool,
 ) -> io::Result<Option<Damage>> {
@@ -126,8 +146,11 @@ fn capture(
             }
             let Capture { frames, first, words, .. } = &capture;
             let first = first.unwrap_or(dissected.packet.wall);
-            view.packet(&Seen { number: *frames, first, dissected, words }, print);
-            print.flush_if_full()?;
+            let seen = Seen { number: *frames, first, dissected, words };
+            if display.as_mut().is_none_or(|display| display.shows(&seen)) {
+                view.packet(&seen, print);
+                print.flush_if_full()?;
+            }
         }
         if batch.is_last_for_now && !print.is_empty() {
             print.flush()?;
