@@ -1,11 +1,11 @@
-# make demo | test | lint | bench | build | install | clean. Each works as the first command after the clone:
+# make demo | test | lint | bench | fuzz | build | install | clean. Each works as the first command after the clone:
 # what is missing on a Debian machine is installed by .ci/setup (which asks sudo if you are not root).
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: build demo test lint audit bench install setup clean
+.PHONY: build demo test lint audit bench fuzz install setup clean
 
 build:
 	@.ci/setup build
@@ -41,6 +41,21 @@ bench:
 	@.ci/setup test
 	$(CARGO) build --release --locked -p tracenet
 	$(CARGO) bench --locked -p tracenet-tests
+
+# Every parser, the analyser and the core, FUZZ_SECONDS each (FUZZ_TARGETS: which of them). What it finds is kept in
+# tests/fuzz/artifacts; what it learns in the target folder, to be merged into tests/fuzz/corpus by hand.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= $(notdir $(wildcard tests/fuzz/corpus/*))
+FUZZ_LEARNT = $(or $(CARGO_TARGET_DIR),target)/fuzz
+
+fuzz:
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { echo 'make fuzz needs a nightly compiler: rustup toolchain install nightly' >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo 'make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz' >&2; exit 1; }
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		learnt=$(abspath $(FUZZ_LEARNT))/$$target; mkdir -p $$learnt; \
+		(cd tests && $(CARGO) +nightly fuzz run $$target $$learnt fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=16384); \
+	done
 
 install: build
 	install -D -m 755 $${CARGO_TARGET_DIR:-target}/release/tracenet $(DESTDIR)$(PREFIX)/bin/tracenet

@@ -46,7 +46,16 @@ fn dependencies_run_one_way() {
                 "tracenet-otel",
             ],
         ),
-        ("tracenet-tests", &["tracenet-core"]),
+        (
+            "tracenet-tests",
+            &[
+                "tracenet-core",
+                "tracenet-filter",
+                "tracenet-config",
+                "tracenet-probes",
+                "tracenet-collectors",
+            ],
+        ),
     ]);
     let metadata = metadata();
     let ours: Vec<&Value> = list(&metadata, "packages").iter().filter(|p| p["source"].is_null()).collect();

@@ -52,7 +52,9 @@ impl Problem {
 
     pub fn within(self, text: &str) -> ParseError {
         let before = text.char_indices().take_while(|(at, _)| *at < self.at).count();
-        ParseError { text: text.to_owned(), column: before + 1, message: self.message }
+        // It quotes the text, and is shown as one line.
+        let message = self.message.replace(char::is_control, "?");
+        ParseError { text: text.to_owned(), column: before + 1, message }
     }
 }
 
