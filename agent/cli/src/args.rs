@@ -21,6 +21,12 @@ pub enum Command {
     Run(RunArgs),
     /// Analyse capture files: what was sent again, lost, out of order, and how long answers took.
     Analyze(AnalyzeArgs),
+    /// Say what the bits of a flow's features mean; without arguments, list all features.
+    ExplainBits {
+        /// Feature and value as `analyze --flows` prints them, e.g. tcp_anomaly=0x02c4.
+        #[arg(value_name = "NAME=VALUE")]
+        values: Vec<String>,
+    },
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.
@@ -92,6 +98,9 @@ pub struct AnalyzeArgs {
     /// One line for each TCP packet, with its verdicts.
     #[arg(long, group = "view")]
     pub packets: bool,
+    /// Features of each flow, a row for each direction; `tracenet explain-bits` lists them.
+    #[arg(long, group = "view")]
+    pub flows: bool,
     /// Who talked with whom, how much each way; of other kinds by their names, separated by commas.
     #[arg(long, group = "view", value_enum, value_name = "KIND", num_args = 0.., require_equals = true,
           value_delimiter = ',', default_missing_values = ["tcp", "udp"])]

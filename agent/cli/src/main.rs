@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Attach(args) => cmd::attach::main(args),
         Command::Run(args) => cmd::run::main(args),
         Command::Analyze(args) => cmd::analyze::main(&args),
+        Command::ExplainBits { values } => cmd::explain_bits::main(&values),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };

@@ -135,6 +135,20 @@ impl Features {
         (way.packets > 0).then_some(way.first)
     }
 
+    /// Stamp of the latest packet.
+    pub fn last(&self) -> WallNs {
+        let [a, b] = &self.ways;
+        a.last.max(b.last)
+    }
+
+    /// Both sides closed, or one reset.
+    pub fn is_closed(&self) -> bool {
+        let [a, b] = &self.ways;
+        let flags = [a.tcp.flags, b.tcp.flags];
+        let [a, b] = flags.map(|flags| flags & u16::from(tcp_flags::FIN) != 0);
+        a && b || flags.iter().any(|flags| flags & u16::from(tcp_flags::RST) != 0)
+    }
+
     fn way(&self, direction: Direction) -> &Way {
         let [a, b] = &self.ways;
         match direction {

@@ -15,6 +15,7 @@ mod conversations;
 mod datagrams;
 mod expert;
 mod fields;
+mod features;
 mod flows;
 mod follow;
 mod hierarchy;
@@ -49,6 +50,8 @@ struct Capture {
 fn view(args: &AnalyzeArgs) -> Box<dyn View> {
     if args.packets {
         Box::new(packets::Packets)
+    } else if args.flows {
+        Box::<features::FlowFeatures>::default()
     } else if let Some(kinds) = &args.conversations {
         Box::new(conversations::Conversations::new(kinds))
     } else if args.hierarchy {

@@ -4,4 +4,5 @@ pub mod analyze;
 pub mod attach;
 pub mod config;
 pub mod doctor;
+pub mod explain_bits;
 pub mod run;

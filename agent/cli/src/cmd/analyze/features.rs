@@ -1,0 +1,286 @@
+//! `--flows`: features of each flow, a row for each direction.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use tracenet_collectors::decode::{Checksum, Layer};
+use tracenet_core::features::{CATALOGUE, Direction, Features, Seen as Packet, Value};
+use tracenet_core::tcp::Verdicts;
+use tracenet_core::time::WallNs;
+
+use super::{Closing, Print, Seconds, Seen, View, Word};
+use crate::args::Format;
+
+/// Flows that are followed at once.
+const MAX_OPEN: usize = 1 << 20;
+
+/// Packets between two looks for flows that have ended, at least.
+const SWEEP: u64 = 1 << 16;
+
+/// A closed connection is told after this time without a packet.
+const CLOSED_NS: u64 = 120_000_000_000;
+
+/// Any flow is told after this time; what comes later is a flow of its own.
+const IDLE_NS: u64 = 3_600_000_000_000;
+
+/// A flow.
+struct Flow {
+    /// In the order of the first packets.
+    number: u64,
+    transport: &'static str,
+    stream: u32,
+    /// Sender of the first packet.
+    a: SocketAddr,
+    b: SocketAddr,
+    /// Its stream has ended; stragglers still count.
+    is_over: bool,
+    features: Features,
+}
+
+/// Flows of one transport by the number of their stream.
+type Table = Vec<Option<Box<Flow>>>;
+
+#[derive(Default)]
+pub struct FlowFeatures {
+    tcp: Table,
+    udp: Table,
+    count: u64,
+    open: usize,
+    packets: u64,
+    sweep_at: u64,
+}
+
+impl View for FlowFeatures {
+    fn columns(&self) -> Cow<'static, str> {
+        let mut columns = "flow\ttransport\tstream\tdir\tsource\tdestination".to_owned();
+        for feature in CATALOGUE {
+            columns.push('\t');
+            columns.push_str(feature.name);
+        }
+        columns.into()
+    }
+
+    #[inline]
+    fn packet(&mut self, seen: &Seen<'_>, print: &mut Print) {
+        let wall = seen.dissected.packet.wall;
+        for (layer, word) in seen.layers() {
+            let (transport, stream, verdicts) = match word {
+                Word::Segment(said) => ("tcp", said.stream, said.analysis.verdicts),
+                Word::Datagram(Some(number)) => ("udp", *number, Verdicts::NONE),
+                Word::Datagram(None) | Word::Quoted(_) | Word::QuotedDatagram => continue,
+            };
+            let flow = self.flow(transport, stream, layer);
+            let from = if layer.source == flow.a { Direction::A } else { Direction::B };
+            flow.features.packet(from, &facts(wall, seen.dissected.packet.wire_len, layer, verdicts));
+        }
+        self.packets += 1;
+        if self.packets >= self.sweep_at || self.open >= MAX_OPEN {
+            self.sweep(wall, print);
+        }
+    }
+
+    fn ended(&mut self, stream: u32, _: &mut Print) {
+        if let Some(Some(flow)) = self.tcp.get_mut(stream as usize) {
+            flow.is_over = true;
+        }
+    }
+
+    fn end(&mut self, _: &Closing<'_>, print: &mut Print) {
+        self.take(print, |_| true);
+    }
+}
+
+fn facts<'a>(t: WallNs, wire_len: u32, layer: &'a Layer, verdicts: Verdicts) -> Packet<'a> {
+    Packet {
+        t,
+        ip: &layer.ip,
+        tcp: layer.tcp.as_ref(),
+        options: layer.options.as_slice(),
+        payload_len: layer.payload_len,
+        wire_len,
+        verdicts,
+        // The last one is of the header around this layer.
+        bad_ip_checksum: layer.ip.version == 4 && layer.ip_checksums.iter().last() == Some(Checksum::Bad),
+        bad_checksum: layer.checksum == Checksum::Bad,
+        cut: layer.cut,
+    }
+}
+
+impl FlowFeatures {
+    fn flow(&mut self, transport: &'static str, stream: u32, layer: &Layer) -> &mut Flow {
+        let table = if transport == "tcp" { &mut self.tcp } else { &mut self.udp };
+        let at = stream as usize;
+        if at >= table.len() {
+            table.resize_with(at + 1, || None);
+        }
+        let (count, open) = (&mut self.count, &mut self.open);
+        // There is one: the table was made long enough.
+        table[at].get_or_insert_with(|| {
+            *count += 1;
+            *open += 1;
+            Box::new(Flow {
+                number: *count - 1,
+                transport,
+                stream,
+                a: layer.source,
+                b: layer.destination,
+                is_over: false,
+                features: Features::new(),
+            })
+        })
+    }
+
+    /// Tells and frees what has ended. Where there is no room for more flows, all are told.
+    fn sweep(&mut self, now: WallNs, print: &mut Print) {
+        self.take(print, |flow| {
+            let idle = now.0.saturating_sub(flow.features.last().0);
+            flow.is_over || idle > if flow.features.is_closed() { CLOSED_NS } else { IDLE_NS }
+        });
+        if self.open >= MAX_OPEN {
+            self.take(print, |_| true);
+        }
+        // Looking costs as much as there are flows.
+        self.sweep_at = self.packets.saturating_add(SWEEP.max(4 * self.open as u64));
+    }
+
+    /// Prints the flows that are `over`, in the order of their first packets, and frees them.
+    fn take(&mut self, print: &mut Print, over: impl Fn(&Flow) -> bool) {
+        let mut all: Vec<Box<Flow>> = [&mut self.tcp, &mut self.udp]
+            .into_iter()
+            .flatten()
+            .filter_map(|place| place.take_if(|flow| over(flow)))
+            .collect();
+        self.open -= all.len();
+        all.sort_unstable_by_key(|flow| flow.number);
+        for flow in &all {
+            flow.print(print);
+            // A terminal or a pipe that is gone is told at the next flush.
+            let _ = print.flush_if_full();
+        }
+    }
+}
+
+impl Flow {
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        [Direction::A, Direction::B]
+            .into_iter()
+            .filter(|direction| self.features.packets(*direction) > 0)
+            .map(move |direction| Row { flow: self, direction })
+    }
+
+    fn print(&self, print: &mut Print) {
+        match print.format {
+            Format::Text => self.text(print),
+            Format::Json => self.rows().for_each(|row| print.json("tracenet.flow/1", &row)),
+            Format::Tsv | Format::Csv => {
+                for row in self.rows() {
+                    let (source, destination) = row.ends();
+                    print.row(format_args!(
+                        "{}\t{}\t{}\t{}\t{source}\t{destination}{}",
+                        self.number,
+                        self.transport,
+                        self.stream,
+                        row.direction.as_str(),
+                        fmt::from_fn(|f| {
+                            CATALOGUE.iter().try_for_each(|feature| {
+                                write!(f, "\t{}", Shown(&feature.value(&self.features, row.direction)))
+                            })
+                        })
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Both directions side by side, without what says nothing.
+    fn text(&self, print: &mut Print) {
+        print.line(format_args!(
+            "flow {}  {} stream {}  A {} -> B {}",
+            self.number, self.transport, self.stream, self.a, self.b
+        ));
+        let of = |direction| {
+            let silent = self.features.packets(direction) == 0;
+            move |feature: &tracenet_core::features::Feature| {
+                if silent { Value::Absent } else { feature.value(&self.features, direction) }
+            }
+        };
+        let (a, b) = (of(Direction::A), of(Direction::B));
+        for feature in CATALOGUE {
+            let (a, b) = (a(feature), b(feature));
+            if says_nothing(&a) && says_nothing(&b) {
+                continue;
+            }
+            let (a, b) = (Shown(&a).to_string(), Shown(&b).to_string());
+            print.line(format_args!("  {:<30} {a:>28} {b:>28}", feature.name));
+        }
+        print.line(format_args!(""));
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Absent => true,
+        Value::Count(n) | Value::Bits(n, _) | Value::Time(n) => *n == 0,
+        Value::Float(n) => *n == 0.0,
+        Value::Wall(_) | Value::Text(_) => false,
+    }
+}
+
+/// A direction of a flow.
+struct Row<'a> {
+    flow: &'a Flow,
+    direction: Direction,
+}
+
+impl Row<'_> {
+    /// Source and destination.
+    fn ends(&self) -> (SocketAddr, SocketAddr) {
+        match self.direction {
+            Direction::A => (self.flow.a, self.flow.b),
+            Direction::B => (self.flow.b, self.flow.a),
+        }
+    }
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        let (source, destination) = self.ends();
+        map.serialize_entry("flow", &self.flow.number)?;
+        map.serialize_entry("transport", self.flow.transport)?;
+        map.serialize_entry("stream", &self.flow.stream)?;
+        map.serialize_entry("dir", self.direction.as_str())?;
+        map.serialize_entry("source", &source)?;
+        map.serialize_entry("destination", &destination)?;
+        for feature in CATALOGUE {
+            match feature.value(&self.flow.features, self.direction) {
+                Value::Absent => {}
+                Value::Count(n) | Value::Bits(n, _) => map.serialize_entry(feature.name, &n)?,
+                Value::Float(n) => map.serialize_entry(feature.name, &n)?,
+                Value::Text(text) => map.serialize_entry(feature.name, &text)?,
+                Value::Time(ns) | Value::Wall(ns) => {
+                    map.serialize_entry(&format_args!("{}_ns", feature.name), &ns)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+/// A value in a cell.
+struct Shown<'a>(&'a Value);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Absent => Ok(()),
+            Value::Count(n) => write!(f, "{n}"),
+            Value::Float(n) => write!(f, "{n}"),
+            Value::Bits(n, digits) => write!(f, "{n:#0width$x}", width = usize::from(*digits) + 2),
+            Value::Time(ns) | Value::Wall(ns) => Seconds(*ns).fmt(f),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}
