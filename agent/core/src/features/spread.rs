@@ -91,7 +91,8 @@ impl Times {
         }
         let (n, sum) = (f64::from(self.count), self.sum as f64);
         let variance = (self.squares - sum * sum / n) / (n - 1.0);
-        Some(variance.max(0.0).sqrt() as u64)
+        // Stamps centuries apart, as damaged files have them, saturate the sum.
+        Some((variance.max(0.0).sqrt() as u64).min(self.max - self.min))
     }
 }
 
@@ -118,5 +119,14 @@ mod tests {
         assert_eq!((t.min(), t.max(), t.mean(), t.deviation()), (Some(7), Some(7), Some(7), None));
         t.add(9);
         assert_eq!((t.mean(), t.deviation()), (Some(8), Some(1)));
+    }
+
+    #[test]
+    fn times_spread_no_further_than_they_reach() {
+        let mut t = Times::default();
+        for ns in [u64::MAX, u64::MAX, u64::MAX - 5] {
+            t.add(ns);
+        }
+        assert!(t.deviation() <= Some(5));
     }
 }
