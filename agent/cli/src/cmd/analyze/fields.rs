@@ -51,6 +51,8 @@ impl Display {
 enum Of {
     Frame,
     Header(Protocol),
+    /// IPv4 or IPv6.
+    AnyIp,
 }
 
 /// A field: its name and type, the header that holds it, and how its values are read there.
@@ -221,7 +223,8 @@ impl Fields for Packet<'_> {
                     Header { bytes: dissected.frame(), layer: None, word: None, now: None, packet: self };
                 return (definition.read)(&header, &mut Sink { layer: 1, visit });
             }
-            Of::Header(protocol) => protocol,
+            Of::Header(protocol) => [protocol; 2],
+            Of::AnyIp => [Protocol::Ipv4, Protocol::Ipv6],
         };
         let mut layers = (0..).zip(self.seen.layers()).peekable();
         let mut count = 0;
@@ -230,7 +233,7 @@ impl Fields for Packet<'_> {
             // A header that could not be decoded has no layer.
             let found =
                 if is_transport { layers.next_if(|(_, (l, _))| belongs(l, protocol, bytes)) } else { None };
-            if protocol != wanted {
+            if !wanted.contains(&protocol) {
                 continue;
             }
             count += 1;

@@ -234,12 +234,7 @@ pub(super) const FIELDS: &[Definition] = &[
     Definition { name: "pppoe.code", kind: Uint(8), of: PPPOE, read: |h, to| to.uint(h.u8(1)) },
     Definition { name: "pppoe.session_id", kind: Uint(16), of: PPPOE, read: |h, to| to.uint(h.u16(2)) },
     Definition { name: "pppoe.payload_length", kind: Uint(16), of: PPPOE, read: |h, to| to.uint(h.u16(4)) },
-    Definition {
-        name: "ppp",
-        kind: Span,
-        of: Of::Header(P::Ppp),
-        read: |h, to| to.bytes(Some(h.span(if h.bytes.starts_with(&[0xff, 3]) { 4 } else { 2 }))),
-    },
+    Definition { name: "ppp", kind: Span, of: Of::Header(P::Ppp), read: |h, to| to.bytes(Some(h.bytes)) },
     Definition { name: "null", kind: Span, of: Of::Header(P::Null), read: |h, to| to.bytes(Some(h.span(4))) },
     Definition { name: "loop", kind: Span, of: Of::Header(P::Loop), read: |h, to| to.bytes(Some(h.span(4))) },
     Definition { name: "raw", kind: Span, of: Of::Header(P::Raw), read: |h, to| to.bytes(Some(h.bytes)) },

@@ -1,4 +1,4 @@
-//! Fields of IP headers, of ICMP, and of tunnels.
+//! Fields of IP headers, of ICMP, and of tunnels. Which protocols span their payload is as in Wireshark.
 
 use tracenet_collectors::decode::Protocol as P;
 use tracenet_filter::FieldType::{Bool, Ipv4, Ipv6, Protocol as Span, Uint};
@@ -16,18 +16,6 @@ const GENEVE: Of = Of::Header(P::Geneve);
 /// Of an IPv4 header, bytes.
 fn header_len(h: &Header<'_>) -> usize {
     h.bytes.first().map_or(0, |b| usize::from(b & 15) * 4)
-}
-
-/// An IPv6 header with its extensions, bytes.
-fn ipv6_len(h: &Header<'_>) -> usize {
-    let mut next = h.bytes.get(6).copied().unwrap_or(59);
-    let mut at = 40;
-    while matches!(next, 0 | 43 | 44 | 60 | 135) {
-        let Some([following, len]) = h.slice(at, 2).and_then(|b| b.first_chunk()) else { break };
-        at += if next == 44 { 8 } else { (usize::from(*len) + 1) * 8 };
-        next = *following;
-    }
-    at
 }
 
 /// Wireshark's status of an IPv4 header's checksum.
@@ -54,16 +42,14 @@ fn gre_word(h: &Header<'_>, flag: u64) -> Option<u64> {
     h.u32(at)
 }
 
-fn gre_len(h: &Header<'_>) -> usize {
-    let flags = h.u16(0).unwrap_or(0);
-    let acknowledged = flags & 7 == 1 && flags & 0x80 != 0;
-    let words = [0x8000, 0x2000, 0x1000].into_iter().filter(|f| flags & f != 0).count();
-    4 + (words + usize::from(acknowledged)) * 4
-}
-
 pub(super) const FIELDS: &[Definition] = &[
     Definition { name: "ip", kind: Span, of: IP, read: |h, to| to.bytes(Some(h.span(header_len(h)))) },
-    Definition { name: "ip.version", kind: Uint(8), of: IP, read: |h, to| to.uint(h.u8(0).map(|b| b >> 4)) },
+    Definition {
+        name: "ip.version",
+        kind: Uint(8),
+        of: Of::AnyIp,
+        read: |h, to| to.uint(h.u8(0).map(|b| b >> 4)),
+    },
     Definition {
         name: "ip.hdr_len",
         kind: Uint(8),
@@ -125,7 +111,7 @@ pub(super) const FIELDS: &[Definition] = &[
             to.value(h.ipv4(16))
         },
     },
-    Definition { name: "ipv6", kind: Span, of: IPV6, read: |h, to| to.bytes(Some(h.span(ipv6_len(h)))) },
+    Definition { name: "ipv6", kind: Span, of: IPV6, read: |h, to| to.bytes(Some(h.span(40))) },
     Definition {
         name: "ipv6.version",
         kind: Uint(8),
@@ -222,7 +208,7 @@ pub(super) const OTHERS: &[Definition] = &[
         of: ICMPV6,
         read: |h, to| to.uint(h.u16(6).filter(|_| is_echo(h))),
     },
-    Definition { name: "gre", kind: Span, of: GRE, read: |h, to| to.bytes(Some(h.span(gre_len(h)))) },
+    Definition { name: "gre", kind: Span, of: GRE, read: |h, to| to.bytes(Some(h.bytes)) },
     Definition { name: "gre.flags_and_version", kind: Uint(16), of: GRE, read: |h, to| to.uint(h.u16(0)) },
     Definition { name: "gre.proto", kind: Uint(16), of: GRE, read: |h, to| to.uint(h.u16(2)) },
     Definition { name: "gre.key", kind: Uint(32), of: GRE, read: |h, to| to.uint(gre_word(h, 0x2000)) },

@@ -94,7 +94,8 @@ macro_rules! connection {
 }
 
 pub(super) const FIELDS: &[Definition] = &[
-    Definition { name: "tcp", kind: Span, of: TCP, read: |h, to| to.bytes(Some(h.span(header_len(h)))) },
+    // With its payload, as Wireshark has it.
+    Definition { name: "tcp", kind: Span, of: TCP, read: |h, to| to.bytes(Some(h.bytes)) },
     Definition { name: "tcp.srcport", kind: Uint(16), of: TCP, read: |h, to| to.uint(h.u16(0)) },
     Definition { name: "tcp.dstport", kind: Uint(16), of: TCP, read: |h, to| to.uint(h.u16(2)) },
     Definition {
@@ -154,7 +155,7 @@ pub(super) const FIELDS: &[Definition] = &[
         kind: Int(32),
         of: TCP,
         read: |h, to| {
-            let scale = h.now.filter(|_| !is_syn(h) && !h.is_quoted()).map(|now| now.scale);
+            let scale = h.now.filter(|_| !is_syn(h)).map(|now| now.scale);
             to.value(scale.map(|s| Value::Int(if s >= 0 { 1 << s } else { i64::from(s) })))
         },
     },
@@ -318,6 +319,5 @@ pub(super) const OPTIONS: &[Definition] = &[
         of: TCP,
         read: |h, to| part(h, to, (8, 10), 6..10),
     },
-    Definition { name: "tcp.options.mptcp", kind: Span, of: TCP, read: |h, to| whole(h, to, 30) },
     Definition { name: "tcp.options.tfo", kind: Span, of: TCP, read: |h, to| whole(h, to, 34) },
 ];

@@ -1,5 +1,7 @@
 //! What a filter has to remember: where sequence numbers begin, how windows are scaled, when a conversation began.
 
+use std::net::SocketAddr;
+
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::Side;
 
@@ -35,6 +37,7 @@ struct Times {
 #[derive(Debug, Clone, Copy)]
 struct Conversation {
     times: Option<Times>,
+    originator: Option<SocketAddr>,
     /// Sequence number that counts as 0, of the originator and of the responder.
     base: [Option<u32>; 2],
     /// Shift count, or one of the constants above.
@@ -43,7 +46,7 @@ struct Conversation {
 
 impl Default for Conversation {
     fn default() -> Self {
-        Self { times: None, base: [None; 2], scale: [SCALE_UNKNOWN; 2] }
+        Self { times: None, originator: None, base: [None; 2], scale: [SCALE_UNKNOWN; 2] }
     }
 }
 
@@ -76,14 +79,19 @@ impl Track {
             let now = match word {
                 Word::Segment(said) => slot(&mut self.tcp, said.stream).map(|conversation| {
                     let segment = layer.tcp.unwrap_or_default();
-                    let me = usize::from(said.from == Side::Resp);
+                    let is_response = said.from == Side::Resp;
+                    let me = usize::from(is_response);
+                    conversation.originator =
+                        Some(if is_response { layer.destination } else { layer.source });
                     let mut now = conversation.segment(me, &segment);
                     (now.since_first, now.since_last) = since(&mut conversation.times, t);
                     now
                 }),
                 Word::Quoted(stream) => slot(&mut self.tcp, *stream).map(|conversation| {
                     let (since_first, since_last) = since(&mut conversation.times, t);
-                    Now { since_first, since_last, scale: SCALE_UNKNOWN, ..Now::default() }
+                    let is_response = conversation.originator.is_some_and(|o| o != layer.source);
+                    let scale = conversation.scale[usize::from(is_response)];
+                    Now { since_first, since_last, scale, ..Now::default() }
                 }),
                 Word::Datagram(Some(number)) => slot(&mut self.udp, *number).map(|times| {
                     let (since_first, since_last) = since(times, t);
