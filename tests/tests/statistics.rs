@@ -86,8 +86,18 @@ fn is_lower(path: &str) -> bool {
 }
 
 /// Nodes that tshark counts otherwise, and why we don't follow.
-const OTHER_NODES: &[(&str, &str, &str)] =
-    &[("ngtest_test202.pcapng", "data", "custom blocks of pcapng, which are no packets")];
+const OTHER_NODES: &[(&str, &str, &str)] = &[
+    ("ngtest_test202.pcapng", "data", NO_PACKET),
+    ("lab_nmap_sU.pcap", "eth/ip/icmp/data", SCANNED),
+    ("lab_nmap_sU.pcap", "eth/ip/icmp/isakmp", SCANNED),
+    ("lab_nmap_sU.pcap", "eth/ip/icmp/ntp", SCANNED),
+    ("lab_nmap_sU.pcap", "eth/ip/udp/data", SCANNED),
+    ("lab_nmap_sU.pcap", "eth/ip/udp/tftp", SCANNED),
+];
+
+const NO_PACKET: &str = "custom blocks of pcapng are frames to tshark";
+const SCANNED: &str = "a port that once asked for a file: tshark takes whatever it sends later, and what errors quote \
+                       of it, for TFTP, by conversations of its own";
 
 /// Every node that we print is one of tshark's, with its frames and bytes; none of tshark's is missing up to the
 /// transport.
@@ -135,8 +145,8 @@ fn their_conversations(stats: &str, title: &str) -> Vec<Conversation> {
                 return None;
             };
             Some([
-                socket(a.trim()),
-                socket(b),
+                socket(a.trim(), title),
+                socket(b, title),
                 to_b.to_owned(),
                 format!("{to_b_bytes} {to_b_unit}"),
                 to_a.to_owned(),
@@ -148,10 +158,10 @@ fn their_conversations(stats: &str, title: &str) -> Vec<Conversation> {
         .collect()
 }
 
-/// tshark writes IPv6 addresses without brackets.
-fn socket(text: &str) -> String {
+/// tshark writes IPv6 addresses with ports without brackets.
+fn socket(text: &str, title: &str) -> String {
     match text.rsplit_once(':') {
-        Some((ip, port)) if ip.contains(':') && ip.contains('.') == port.contains('.') => {
+        Some((ip, port)) if ip.contains(':') && (title.starts_with("TCP") || title.starts_with("UDP")) => {
             format!("[{ip}]:{port}")
         }
         _ => text.to_owned(),
@@ -168,10 +178,12 @@ fn bytes(text: &str) -> String {
     }
 }
 
-/// As tshark writes it: four decimals, rounded.
-fn duration(text: &str) -> String {
-    let seconds: f64 = text.parse().expect("a number");
-    format!("{seconds:.4}")
+/// As tshark writes start and duration, from doubles.
+fn times(start: &str, duration: &str) -> [String; 2] {
+    let ns = |text: &str| -> i64 { text.replace('.', "").parse().expect("a number") };
+    let (start, end) = (ns(start), ns(start) + ns(duration));
+    let seconds = |ns: i64| (ns / 1_000_000_000) as f64 + (ns % 1_000_000_000) as f64 / 1e9;
+    [format!("{:.9}", seconds(start)), format!("{:.4}", seconds(end) - seconds(start))]
 }
 
 fn our_conversations(text: &str, transport: &str) -> Vec<Conversation> {
@@ -180,7 +192,7 @@ fn our_conversations(text: &str, transport: &str) -> Vec<Conversation> {
         .map(|r| {
             [r[2].to_owned(), r[3].to_owned(), r[4].to_owned(), bytes(r[5]), r[6].to_owned(), bytes(r[7])]
                 .into_iter()
-                .chain([r[10].to_owned(), duration(r[11])])
+                .chain(times(r[10], r[11]))
                 .collect::<Vec<_>>()
                 .try_into()
                 .expect("eight")
@@ -189,7 +201,14 @@ fn our_conversations(text: &str, transport: &str) -> Vec<Conversation> {
 }
 
 /// Where tshark counts otherwise, and why we don't follow.
-const OTHER_CONVERSATIONS: &[(&str, &str, &str)] = &[];
+const OTHER_CONVERSATIONS: &[(&str, &str, &str)] = &[
+    ("ngtest_test100.pcapng", "ip", NO_PACKET),
+    ("ngtest_test100.pcapng", "udp", NO_PACKET),
+    ("ngtest_test202.pcapng", "ip", NO_PACKET),
+    ("ngtest_test202.pcapng", "udp", NO_PACKET),
+    ("ngtest_test100.pcapng", "eth", NO_PACKET),
+    ("ngtest_test202.pcapng", "eth", NO_PACKET),
+];
 
 /// Compares two tables, in no order; the number of rows.
 fn same(

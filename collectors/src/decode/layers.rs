@@ -404,6 +404,9 @@ impl<V: Visit> Walk<'_, V> {
             checksum,
             ip_checksums: self.ip_checksums,
         });
+        if b.len() < header_len.min(len) && !self.quoted {
+            ended(Undecoded::Cut, len - b.len(), self.visit);
+        }
         Ok(())
     }
 
@@ -422,8 +425,13 @@ impl<V: Visit> Walk<'_, V> {
             checksum: Checksum::Unverified,
             ip_checksums: self.ip_checksums,
         });
-        let Some(data) = b.get(super::UDP_HEADER..) else { return Ok(()) };
         let missing = len.saturating_sub(b.len());
+        let Some(data) = b.get(super::UDP_HEADER..) else {
+            if !self.quoted {
+                ended(Undecoded::Cut, missing, self.visit);
+            }
+            return Ok(());
+        };
         // What is inside is a guess by the port: where it leads nowhere the datagram stands for itself.
         let inner = match (source, destination) {
             (_, VXLAN) => {

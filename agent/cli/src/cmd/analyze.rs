@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use tracenet_collectors::files::{Damage, Reader};
-use tracenet_core::tcp::Streams;
+use tracenet_core::tcp::{Streams, Verdicts};
 use tracenet_core::time::WallNs;
 
 use crate::args::AnalyzeArgs;
@@ -185,18 +185,25 @@ impl Capture {
             let (source, destination) = (layer.source, layer.destination);
             let word = match &layer.tcp {
                 None if layer.quoted => Word::QuotedDatagram,
-                None => Word::Datagram(self.datagrams.number(source, destination)),
+                None => Word::Datagram(self.datagrams.number(source, destination, layer.payload_len)),
                 Some(segment) if layer.quoted => {
                     Word::Quoted(self.streams.quoted(packet.wall.0, source, destination, segment))
                 }
-                Some(segment) => Word::Segment(self.streams.segment(
-                    packet.wall.0,
-                    source,
-                    destination,
-                    segment,
-                    layer.payload_len,
-                    layer.ip.id,
-                )),
+                Some(segment) => {
+                    let mut said = self.streams.segment(
+                        packet.wall.0,
+                        source,
+                        destination,
+                        segment,
+                        layer.payload_len,
+                        layer.ip.id,
+                    );
+                    if layer.cut {
+                        // Wireshark says nothing of a header that it can't read to its end.
+                        said.analysis.verdicts = Verdicts::default();
+                    }
+                    Word::Segment(said)
+                }
             };
             self.words.push(word);
         }
