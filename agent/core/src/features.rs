@@ -202,7 +202,7 @@ impl Features {
             | bit(way.clock.seen, status::TIMESTAMPS)
             | bit(way.clock.went_back, status::TIMESTAMP_BACK)
             | bit(way.options.damaged, status::OPTIONS_DAMAGED)
-            | bit(way.windows.rising(), status::WINDOW_RISING)
+            | bit(way.windows.grew(), status::WINDOW_GREW)
             | bit(way.options.kinds & 1 << 5 != 0, status::SACK)
             | bit(way.options.kinds & 1 << 30 != 0, status::MPTCP)
     }

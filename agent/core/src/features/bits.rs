@@ -35,13 +35,10 @@ bits!(ip_flag: u32, IP_FLAGS, "ipFlags" {
     MORE_FRAGMENTS = 0x0020, "more fragments", true;
     DONT_FRAGMENT = 0x0040, "don't fragment", true;
     RESERVED = 0x0080, "reserved bit", true;
-    FRAGMENT_POSITION = 0x0100, "a fragment is not where it was expected", true;
-    FRAGMENT_MISSING = 0x0200, "fragments of a datagram are missing", false;
     BAD_IP_CHECKSUM = 0x0400, "wrong IPv4 header checksum", true;
     BAD_CHECKSUM = 0x0800, "wrong TCP checksum", true;
     SAME_TIME = 0x4000, "two packets of this direction have the same time stamp", true;
     TIME_BACK = 0x8000, "a packet is stamped before the one before it", true;
-    FRAGMENT_OVERLAP = 0x0001_0000, "fragments of a datagram overlap", false;
 });
 
 bits!(flag: u16, TCP_FLAGS, "tcpFlags" {
@@ -71,7 +68,7 @@ bits!(anomaly: u16, TCP_ANOMALY, "tcpAnomaly" {
     KEEP_ALIVE = 0x0010, "keep-alive", true;
     KEEP_ALIVE_ACK = 0x0020, "answer to a keep-alive", true;
     OUT_OF_ORDER = 0x0040, "out of order", true;
-    SPURIOUS_RETRANSMISSION = 0x0080, "sent again although it had been acknowledged", false;
+    SPURIOUS_RETRANSMISSION = 0x0080, "sent again although it had been acknowledged", true;
     ACK_UNSEEN = 0x0100, "ACK of what was not captured", true;
     PREVIOUS_NOT_CAPTURED = 0x0200, "something before a segment was not captured", true;
     REUSED_PORTS = 0x0400, "the ports of an earlier connection are used again", false;
@@ -90,7 +87,7 @@ bits!(status: u16, TCP_STATUS, "tcpFStat" {
     ZERO_WINDOW = 0x0100, "window shut", true;
     SCALE_USED = 0x0200, "window scaling agreed", true;
     WINDOW_FULL = 0x0400, "the peer's window was filled", true;
-    WINDOW_RISING = 0x0800, "the window's last change was upwards", true;
+    WINDOW_GREW = 0x0800, "the window grew", true;
     SACK = 0x4000, "selective acknowledgements", true;
     MPTCP = 0x8000, "multipath TCP", true;
 });

@@ -185,8 +185,8 @@ catalogue! {
     ttl_changes: "how often it changed", "ipTTLChg", |w| w.own.ip.ttl_changes.into();
     ip_tos: "type of service, or traffic class, of all packets together", "ipToS", bits IP_TOS,
         |w| Value::Bits(w.own.ip.tos.into(), 2);
-    ip_flags: "IP flags, fragments, checksums and time stamps", "ipFlags", bits IP_FLAGS,
-        |w| Value::Bits(w.own.ip.flags.into(), 5);
+    ip_flags: "IP flags, identification, checksums and time stamps", "ipFlags", bits IP_FLAGS,
+        |w| Value::Bits(w.own.ip.flags.into(), 4);
     ip_options: "IPv4 options, or hop-by-hop options of IPv6", "ipOptCnt, ip6OptCntHH_D (first)",
         |w| w.own.ip.options.into();
     ip_option_classes: "bit n: copied flag and class (three high bits of the type) n", "ipOptCpCl_Num (first)",
@@ -199,14 +199,14 @@ catalogue! {
         |w| Value::Bits(w.own.ip.destination_numbers.into(), 8);
 
     isn: "sequence number of the first segment", "tcpISeqN", |w| w.own.tcp.isn.into();
-    in_sequence: "segments that begin where the one before ended", "tcpPSeqCnt", |w| w.tcp(w.own.tcp.in_sequence);
+    in_sequence: "segments with ACK that begin where the one before ended", "tcpPSeqCnt", |w| w.tcp(w.own.tcp.in_sequence);
     seq_bytes: "sequence space sent without SYN and FIN, gaps included, bytes",
         "tcpSeqSntBytes, which leaves the last segment out", |w| w.tcp(w.own.tcp.seq_bytes);
     seq_faults: "segments sent again, out of order, or after a gap",
         "tcpSeqFaultCnt, of which the documentation says no more", |w| w.tcp(w.own.tcp.seq_faults);
     acks: "segments with ACK", "tcpPAckCnt", |w| w.tcp(w.own.tcp.acks);
     acked_bytes: "bytes of the other side that this side acknowledged, captured or not",
-        "tcpFlwLssAckRcvdBytes", |w| w.tcp(w.own.tcp.acked_bytes);
+        "tcpFlwLssAckRcvdBytes, which counts some FIN as a byte", |w| w.tcp(w.own.tcp.acked_bytes);
     ack_faults: "duplicate ACKs", "tcpAckFaultCnt", |w| w.tcp(w.own.tcp.ack_faults);
     max_bytes_in_flight: "most bytes beyond the peer's last acknowledgement", "tcpBFlgtMx",
         |w| w.tcp(w.own.tcp.max_flight);
@@ -220,7 +220,7 @@ catalogue! {
     window_max: "largest receive window, bytes", "tcpMaxWinSz", |w| w.tcp(w.own.windows.max);
     window_down: "how often it shrank", "tcpWinSzDwnCnt", |w| w.tcp(w.own.windows.down);
     window_up: "how often it grew", "tcpWinSzUpCnt", |w| w.tcp(w.own.windows.up);
-    window_turns: "how often it turned from shrinking to growing or back", "tcpWinSzChgDirCnt",
+    window_turns: "how often it turned from shrinking to growing or back", "tcpWinSzChgDirCnt, which once grown counts each time it shrinks",
         |w| w.tcp(w.own.windows.turns);
     window_below_share: "share of segments, SYN and RST left out of them, whose window is shut", "tcpWinSzThRt",
         |w| w.tcp((w.own.windows.count > 0)

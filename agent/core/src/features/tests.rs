@@ -176,7 +176,7 @@ fn ip_headers_tell_steps_and_changes() {
     f.is(A, "ip_id_step_max", 3_u32);
     f.is(A, "ttl_min", 63_u8);
     f.is(A, "ttl_changes", 2_u16);
-    assert_eq!(f.value(A, "ip_flags"), Value::Bits(0x0064, 5));
+    assert_eq!(f.value(A, "ip_flags"), Value::Bits(0x0064, 4));
     f.is(A, "acks", Value::Absent);
     f.ip.options = IpOptions { count: 1, classes: 0x10, numbers: 1 << 20, ..IpOptions::default() };
     f.packet(B, None, 8);

@@ -234,11 +234,11 @@ impl Tcp {
             None => {
                 self.isn = Some(seg.seq);
                 self.highest = seg.seq;
-                if peer.last_ack.map_or(acks, |ack| ack == seg.seq) {
+                if acks && peer.last_ack.is_none_or(|ack| ack == seg.seq) {
                     self.in_sequence = 1;
                 }
             }
-            Some(next) if next == seg.seq => self.in_sequence = self.in_sequence.saturating_add(1),
+            Some(next) if acks && next == seg.seq => self.in_sequence = self.in_sequence.saturating_add(1),
             Some(_) => {}
         }
         self.next = Some(end);
@@ -335,7 +335,7 @@ impl Windows {
         self.below = self.below.saturating_add(u32::from(window < WINDOW_THRESHOLD && !control));
     }
 
-    pub fn rising(&self) -> bool {
-        self.rising
+    pub fn grew(&self) -> bool {
+        self.up > 0
     }
 }
