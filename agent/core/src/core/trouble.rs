@@ -57,6 +57,9 @@ impl Core {
         } else {
             self.find(r.cookie, &key)
         };
+        if let Some(slot) = slot {
+            self.name(slot);
+        }
         let Some(c) = slot.and_then(|slot| self.table.get_mut(slot)) else {
             match self.target(r.owner.as_ref()).and_then(|who| self.no_connection(&who)) {
                 Some(bucket) => {
@@ -122,6 +125,9 @@ impl Core {
                 out.push(fact_of(c, t, drop_fact(d, None)));
             }
         }
+        if let Some(slot) = peer {
+            self.announce_quiet_udp(slot, t, out);
+        }
         if let Some(c) = peer.and_then(|slot| self.table.get_mut(slot)) {
             self.totals.peer_drops += 1;
             c.seen(t);
@@ -157,7 +163,9 @@ impl Core {
         reason: Option<Arc<str>>,
         out: &mut Vec<Fact>,
     ) {
-        let Some(c) = self.find(cookie, &key).and_then(|slot| self.table.get_mut(slot)) else { return };
+        let Some(slot) = self.find(cookie, &key) else { return };
+        self.name(slot);
+        let Some(c) = self.table.get_mut(slot) else { return };
         c.seen(t);
         c.reset(direction);
         out.push(fact_of(c, t, FactKind::Reset { direction, reason }));

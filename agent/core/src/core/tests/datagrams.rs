@@ -91,3 +91,18 @@ fn a_full_receive_buffer_is_told_of_a_silent_socket() {
     let c = s.only(S);
     assert_eq!(kinds(&c.drops), [("SOCKET_RCVBUFF", 1, 1, 10)]);
 }
+
+#[test]
+fn a_drop_at_the_peer_brings_a_silent_socket_into_view() {
+    let mut s = Script::new();
+    s.socket(0, usock(SocketReason::Existing, 5, "0.0.0.0:53", "0.0.0.0:0"));
+    let d = DropEvent {
+        tuple: udp("10.0.0.1:1000", RESOLVER),
+        peer_cookie: Some(SocketCookie(5)),
+        tcp_flags: 0,
+        ..drop_in(None, "10.0.0.1:1000", RESOLVER, 1)
+    };
+    s.dropped(MS, d);
+    assert_eq!(s.story(), ["c1 Opened", "c1 Dropped"]);
+    assert_eq!(s.only(S).peer_drops.len(), 1);
+}
