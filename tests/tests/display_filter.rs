@@ -1,7 +1,7 @@
 //! `tracenet analyze -Y`: which packets a display filter shows, against tshark with the same filter.
 //!
 //! The captures are those of `../shared/corpus`, or of the folder that TRACENET_CORPUS names. `--packets` shows TCP
-//! only, so tshark is asked for TCP frames only.
+//! only, so tshark is asked for TCP frames only; of other frames the number is compared.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tracenet_tests::{agent, case};
 fn main() -> ExitCode {
     harness::main(vec![
         case!(filters_show_what_tshark_shows, &[Need::Corpus, Need::Tool("tshark")]),
+        case!(filters_count_what_tshark_counts, &[Need::Corpus, Need::Tool("tshark")]),
         case!(numbers_are_those_of_the_whole_capture, &[Need::Corpus]),
         case!(a_wrong_filter_is_a_usage_error_with_its_column, &[]),
     ])
@@ -127,6 +128,39 @@ const FILTERS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What is not about TCP.
+const OTHERS: &[(&str, &[&str])] = &[
+    (
+        "kurose_ip_frag.pcapng",
+        &[
+            "ip.frag_offset == 185 || ip.flags.mf == 1",
+            "icmp.type == 8 && icmp.seq & 1",
+            "udp.length > 100 and udp.payload[0] > 10",
+            "not tcp and not udp",
+            "frame.time < \"Jan 1, 2018 00:00:00 UTC\" or eth.dst.ig == 1",
+        ],
+    ),
+    (
+        "zeek_mixed-vlan-mpls.pcap",
+        &["vlan.priority > 0", "mpls.label > 20", "ip.addr", "udp.port == 53", "len(ip) == 20"],
+    ),
+    (
+        "lab_any_sll2.pcap",
+        &["sll.pkttype == 4", "sll.src.eth", "icmpv6.type == 128", "ipv6.nxt == 58", "arp.opcode == request"],
+    ),
+    (
+        "sanders_arppoison.pcapng",
+        &[
+            "arp.opcode == 2",
+            "arp.src.proto_ipv4 == 172.16.0.0/12",
+            "eth.dst == ff:ff:ff:ff:ff:ff",
+            "eth.type == ARP",
+        ],
+    ),
+    ("zeek_gre-within-gre.pcap", &["gre.proto", "count(ip.addr) > 4", "len(gre) > 200"]),
+    ("zeek_llc.pcap", &["llc", "eth.len > 40"]),
+];
+
 fn capture(name: &str) -> PathBuf {
     harness::corpus().join("captures").join(name)
 }
@@ -150,12 +184,17 @@ fn shown(file: &Path, filter: &str) -> BTreeSet<u64> {
     frames(&text(&output.stdout))
 }
 
+/// TCP frames.
 fn tshark(file: &Path, filter: &str) -> BTreeSet<u64> {
-    let filter = if filter.is_empty() { "tcp".to_owned() } else { format!("tcp && ({filter})") };
+    matched(file, &format!("tcp && ({filter})"))
+}
+
+/// Frames that meet a filter, by tshark.
+fn matched(file: &Path, filter: &str) -> BTreeSet<u64> {
     let output = Command::new("tshark")
         .arg("-r")
         .arg(file)
-        .args(["-Y", &filter, "-T", "fields", "-e", "frame.number"])
+        .args(["-Y", filter, "-T", "fields", "-e", "frame.number"])
         .output()
         .expect("tshark starts");
     assert!(output.status.success(), "{filter}: {}", text(&output.stderr));
@@ -182,6 +221,27 @@ fn filters_show_what_tshark_shows() {
         }
     }
     println!("{compared} filters compared");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Packets of the summary.
+fn filters_count_what_tshark_counts() {
+    let mut wrong = Vec::new();
+    for (name, filters) in OTHERS {
+        let file = capture(name);
+        if !file.is_file() {
+            continue;
+        }
+        for filter in *filters {
+            let output = analyze(&file, &["--format", "json", "-Y", filter]);
+            let first = text(&output.stdout).lines().next().map(str::to_owned).unwrap_or_default();
+            let said: serde_json::Value = serde_json::from_str(&first).expect("JSON");
+            let theirs = matched(&file, filter).len() as u64;
+            if said["packets"] != theirs {
+                wrong.push(format!("{name}: {filter}: {} instead of {theirs}", said["packets"]));
+            }
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

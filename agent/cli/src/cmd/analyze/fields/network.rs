@@ -167,12 +167,7 @@ pub(super) const OTHERS: &[Definition] = &[
         name: "icmp.ident",
         kind: Uint(16),
         of: ICMP,
-        // Some hosts send it the other way round: Wireshark tells both readings.
-        read: |h, to| {
-            let ident = h.u16(4).filter(|_| is_echo(h));
-            to.uint(ident)?;
-            to.uint(ident.map(|n| (n & 0xff) << 8 | n >> 8))
-        },
+        read: |h, to| to.uint(h.u16(4).filter(|_| is_echo(h))),
     },
     Definition {
         name: "icmp.seq",
