@@ -21,7 +21,7 @@ pub use capture::{decode, reader, round_trip};
 pub use filter::filter;
 pub use ring::ring;
 pub use syscalls::syscalls;
-pub use tcp::streams;
+pub use tcp::{reassembly, streams};
 pub use text::text;
 
 /// A function that takes anything.
@@ -33,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decode", decode),
     ("filter", filter),
     ("reader", reader),
+    ("reassembly", reassembly),
     ("ring", ring),
     ("round_trip", round_trip),
     ("streams", streams),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use tracenet_core::features::{CATALOGUE, Direction, Features, Seen, Value};
 use tracenet_core::ip::{IpFacts, IpOptions};
+use tracenet_core::tcp::reassembly::{Piece, Reassembly, Told};
 use tracenet_core::tcp::{Analysis, Side, Streams, Verdicts};
 use tracenet_core::time::WallNs;
 
@@ -101,6 +102,46 @@ pub fn streams(data: &[u8]) {
             }
         }
     }
+}
+
+/// Segments of one connection, in any order and cut anywhere. What is told of a direction has neither holes nor
+/// repetitions, and what waits is bounded.
+pub fn reassembly(data: &[u8]) {
+    const LIMIT: usize = 4096;
+    let mut bytes = Bytes(data);
+    let mut reassembly = Reassembly::with_limit(LIMIT);
+    let mut next = [0u32; 2];
+    let (mut told, mut sent, mut frames) = ([0u64; 2], [0u64; 2], 0u32);
+    while !bytes.is_empty() {
+        let (from, cut) = (bytes.u8(), bytes.u8());
+        let (own, peer) = (usize::from(from & 1), usize::from(!from & 1));
+        let seg = bytes.segment(next[own], next[peer]);
+        let len = bytes.number();
+        let captured = bytes.take(if cut & 7 == 0 { usize::from(cut >> 3) } else { len.min(2048) as usize });
+        next[own] = seg.seq.wrapping_add(len).wrapping_add(u32::from(seg.flags & 3 != 0));
+        sent[own] += captured.len() as u64;
+        frames += 1;
+        let side = if own == 0 { Side::Orig } else { Side::Resp };
+        reassembly.segment(frames, side, &seg, len, captured, &mut |t| tell(&mut told, &mut sent, frames, t));
+    }
+    reassembly.finish(&mut |t| tell(&mut told, &mut sent, frames, t));
+    assert!(reassembly.given_up() <= u64::from(frames) * 2);
+}
+
+fn tell(told: &mut [u64; 2], sent: &mut [u64; 2], frames: u32, t: Told<'_, u32>) {
+    let way = usize::from(t.from == Side::Resp);
+    assert_eq!(t.offset, told[way], "{t:?}");
+    assert!((1..=frames).contains(&t.tag), "{t:?}");
+    let len = match t.piece {
+        Piece::Data(b) => {
+            assert!(b.len() as u64 <= sent[way], "more bytes than were captured: {t:?}");
+            sent[way] -= b.len() as u64;
+            b.len() as u64
+        }
+        Piece::Missing(n, _) => n,
+    };
+    assert_ne!(len, 0, "{t:?}");
+    told[way] += len;
 }
 
 /// What is remembered of a stream: one of its ends, which side that is, and its features.
