@@ -196,7 +196,10 @@ impl<V: Visit> Walk<'_, V> {
         };
         let total = if self.quoted { told } else { told.min(on_wire) };
         self.visit.header(Protocol::Ipv4, &b[..b.len().min(total)]);
-        if fixed[0] >> 4 != 4 || header_len < fixed.len() {
+        if fixed[0] >> 4 == 6 {
+            return self.network(Network::Ipv6, b, missing);
+        }
+        if fixed[0] >> 4 != 4 || header_len < fixed.len() || told < header_len {
             return Err(Undecoded::Damaged);
         }
         let header = b.get(..header_len).ok_or(Undecoded::Cut)?;
@@ -245,6 +248,8 @@ impl<V: Visit> Walk<'_, V> {
             return Err(Undecoded::Cut);
         };
         if fixed[0] >> 4 != 6 {
+            self.visit.header(Protocol::Ipv6, b);
+            link::data(b, self.visit);
             return Err(Undecoded::Damaged);
         }
         let address = |at: usize| {
@@ -343,7 +348,10 @@ impl<V: Visit> Walk<'_, V> {
     /// `len`: bytes by the IP header, of which `b` was captured.
     fn transport(&mut self, ip: IpPacket, b: &[u8], len: usize) -> Result<(), Undecoded> {
         let missing = len.saturating_sub(b.len());
-        if let Some(protocol) = Protocol::of_ip(ip.facts.protocol) {
+        // To Wireshark AH is one of the extension headers in IPv6.
+        if let Some(protocol) = Protocol::of_ip(ip.facts.protocol)
+            && (protocol != Protocol::Ah || ip.facts.version == 4)
+        {
             tell(self.visit, protocol, b)?;
         }
         match ip.facts.protocol {
@@ -404,8 +412,8 @@ impl<V: Visit> Walk<'_, V> {
             checksum,
             ip_checksums: self.ip_checksums,
         });
-        if b.len() < header_len.min(len) && !self.quoted {
-            ended(Undecoded::Cut, len - b.len(), self.visit);
+        if b.len() < header_len && !self.quoted {
+            ended(Undecoded::Cut, len.saturating_sub(b.len()), self.visit);
         }
         Ok(())
     }
@@ -434,12 +442,28 @@ impl<V: Visit> Walk<'_, V> {
         };
         // What is inside is a guess by the port: where it leads nowhere the datagram stands for itself.
         let inner = match (source, destination) {
-            (_, VXLAN) => {
+            (VXLAN, _) | (_, VXLAN) => {
                 self.visit.header(Protocol::Vxlan, data);
                 self.tunnel(data, 8, missing, Self::ethernet)
             }
-            (_, GENEVE) => self.geneve(data, missing),
-            (_, GTP_U) => self.gtp(data, missing),
+            (VXLAN_GPE, _) | (_, VXLAN_GPE) => {
+                self.visit.header(Protocol::Vxlan, data);
+                match data.get(3) {
+                    Some(1 | 2) => self.tunnel(data, 8, missing, Self::ip),
+                    Some(3) => self.tunnel(data, 8, missing, Self::ethernet),
+                    _ => Ok(()),
+                }
+            }
+            (GENEVE, _) | (_, GENEVE) => self.geneve(data, missing),
+            (GTP_U, _) | (_, GTP_U) => self.gtp(data, missing),
+            (GRE_IN_UDP, _) | (_, GRE_IN_UDP) => {
+                tell(self.visit, Protocol::Gre, data).and_then(|()| self.gre(data, missing))
+            }
+            (MPLS_IN_UDP, _) | (_, MPLS_IN_UDP) => self.ether_type(MPLS, data, missing),
+            (LISP_DATA, _) | (_, LISP_DATA) => {
+                self.visit.header(Protocol::LispData, data);
+                self.tunnel(data, 8, missing, Self::ip)
+            }
             (L2TP, _) | (_, L2TP) => self.l2tp(data, missing),
             (UDP_ENCAPSULATION, _) | (_, UDP_ENCAPSULATION) => {
                 self.visit.header(Protocol::UdpEncap, data);
@@ -547,8 +571,19 @@ impl<V: Visit> Walk<'_, V> {
                 let l2 = link::ppp(rest, self.visit)?;
                 self.network(l2.network, l2.rest, missing)
             }
-            other => self.ether_type(other, rest, missing),
+            CDP => Err(self.last(Protocol::Cdp, rest)),
+            NHRP => Err(self.last(Protocol::Nhrp, rest)),
+            // A redirection header comes first (RFC 3040's WCCP, version 2).
+            WCCP => self.tunnel(rest, 4, missing, Self::ip),
+            0x0800 | 0x86dd | 0x0806 | MPLS | 0x8848 => self.ether_type(kind, rest, missing),
+            _ => Err(Undecoded::Protocol(47)),
         }
+    }
+
+    /// Tells of a header within GRE that leads no further.
+    fn last(&mut self, protocol: Protocol, b: &[u8]) -> Undecoded {
+        self.visit.header(protocol, b);
+        Undecoded::Protocol(47)
     }
 }
 
@@ -570,7 +605,15 @@ fn teredo(data: &[u8]) -> Result<usize, Undecoded> {
 
 /// RFC 7348.
 const VXLAN: u16 = 4789;
+/// draft-ietf-nvo3-vxlan-gpe.
+const VXLAN_GPE: u16 = 4790;
 const GENEVE: u16 = 6081;
+/// RFC 8086.
+const GRE_IN_UDP: u16 = 4754;
+/// RFC 7510.
+const MPLS_IN_UDP: u16 = 6635;
+/// RFC 9300.
+const LISP_DATA: u16 = 4341;
 const GTP_U: u16 = 2152;
 /// RFC 2661.
 const L2TP: u16 = 1701;
@@ -587,6 +630,10 @@ const TRANSPARENT_ETHERNET: u16 = 0x6558;
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_3: u16 = 0x22eb;
 const PPP: u16 = 0x880b;
+const CDP: u16 = 0x2000;
+const NHRP: u16 = 0x2001;
+const WCCP: u16 = 0x883e;
+const MPLS: u16 = 0x8847;
 
 /// An ICMP error quotes eight bytes at least (RFC 792): ports and sequence number.
 fn quoted_tcp(b: &[u8]) -> Result<((u16, u16), Segment, usize), Undecoded> {

@@ -147,6 +147,8 @@ pub(super) fn strip<'a>(
         }
         LinkType::Loop => by_family(be32(b, 0)?, from(b, 4)?, visit),
         LinkType::Ppp => ppp(b, visit),
+        // tshark looks for PPP in the first bytes.
+        LinkType::Raw if b.len() < 8 => Err(Undecoded::Cut),
         LinkType::Raw => by_version(b).inspect_err(|_| data(b, visit)),
         LinkType::Ipv4 => Ok(plain(Network::Ipv4, b)),
         LinkType::Ipv6 => Ok(plain(Network::Ipv6, b)),
@@ -174,6 +176,8 @@ const ETHER_PPPOE: u16 = 0x8864;
 const ETHER_MPLS: [u16; 2] = [0x8847, 0x8848];
 /// The bit of a label stack entry that says it is the last.
 const MPLS_BOTTOM: u8 = 1;
+/// Longest content of an IEEE 802.3 frame.
+const ETHER_LENGTH_MAX: u16 = 1500;
 /// Below this it is the length of an IEEE 802.3 frame.
 const ETHER_TYPE_MIN: u16 = 0x0600;
 /// LLC header of a SNAP frame with an Ethernet type (RFC 1042).
@@ -192,7 +196,15 @@ pub(super) fn by_ether_type<'a>(
         rest = from(rest, 4)?;
     }
     if kind < ETHER_TYPE_MIN {
-        return llc(rest, visit);
+        // Between the lengths and the types nothing is assigned; Novell has neither type nor LLC.
+        if kind > ETHER_LENGTH_MAX {
+            data(rest, visit);
+        } else if rest.starts_with(&[0xff, 0xff]) {
+            visit.header(Protocol::Ipx, rest);
+        } else {
+            return llc(rest, visit);
+        }
+        return Err(Undecoded::NotIp(kind));
     }
     match kind {
         ETHER_IPV4 => Ok(plain(Network::Ipv4, rest)),
@@ -223,7 +235,7 @@ pub(super) fn by_ether_type<'a>(
                 // Its first subtype.
                 ETHER_SLOW if rest.first() == Some(&1) => visit.header(Protocol::Lacp, from(rest, 1)?),
                 // A skip count and, without functions to follow, one that answers.
-                ETHER_LOOPBACK => data(rest.get(6..).unwrap_or_default(), visit),
+                ETHER_LOOPBACK => data(from(rest, 6)?, visit),
                 _ => {}
             }
             Err(Undecoded::NotIp(other))
@@ -268,8 +280,8 @@ fn llc<'a>(b: &'a [u8], visit: &mut impl Visit) -> Result<Stripped<'a>, Undecode
 fn llc_upper(b: &[u8], visit: &mut impl Visit) -> Result<(), Undecoded> {
     let (dsap, organisation, kind) = match *b {
         [0xaa, 0xaa, 3, a, b, c, d, e, ..] => (0xaa, [a, b, c], u16::from_be_bytes([d, e])),
+        [] | [_] | [_, _] | [0xaa, 0xaa, 3, ..] => return Err(Undecoded::Cut),
         [dsap, _, 3, ..] => (dsap, [0; 3], 0),
-        _ if b.len() < 3 || b[0] == 0xaa && b.len() < 8 => return Err(Undecoded::Cut),
         _ => return Ok(()),
     };
     let rest = b.get(if dsap == 0xaa { 8 } else { 3 }..).unwrap_or_default();
@@ -284,6 +296,10 @@ fn llc_upper(b: &[u8], visit: &mut impl Visit) -> Result<(), Undecoded> {
         (0xaa, [0, 0, 0x0c], 0x2004) => Protocol::Dtp,
         (0xaa, [0, 0, 0x0c], 0x0111) => Protocol::Udld,
         (0xaa, [0, 0, 0x0c], 0x010b) => Protocol::Stp,
+        (0xaa, ..) => {
+            data(rest, visit);
+            return Ok(());
+        }
         _ => return Ok(()),
     };
     tell(visit, protocol, rest)?;

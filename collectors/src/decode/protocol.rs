@@ -43,10 +43,8 @@ protocols! {
     Ppp = "ppp",
     /// Linux cooked capture, either version.
     Sll = "sll",
-    /// BSD loopback.
+    /// BSD loopback, OpenBSD's too.
     Null = "null",
-    /// OpenBSD loopback.
-    Loop = "loop",
     /// No link header.
     Raw = "raw",
     /// FDDI.
@@ -89,6 +87,8 @@ protocols! {
     Gtp = "gtp",
     /// RFC 4380.
     Teredo = "teredo",
+    /// RFC 9300, data.
+    LispData = "lisp-data",
     /// IEEE 802.1ad service tag.
     ServiceVlan = "ieee8021ad",
     /// PPP over Ethernet, discovery stage.
@@ -104,7 +104,7 @@ protocols! {
     /// Aggregated 802.11 frames.
     WlanAggregate = "wlan_aggregate",
     /// Configuration testing protocol of DIX Ethernet.
-    Loopback = "loop",
+    Loop = "loop",
     /// IEEE 802.1X.
     Eapol = "eapol",
     /// IEEE 802.1AB.
@@ -199,14 +199,13 @@ impl Protocol {
     /// The outermost header of a frame of that link type.
     pub fn of_link(link: LinkType) -> Option<Self> {
         Some(match link {
-            LinkType::Null => Self::Null,
+            LinkType::Null | LinkType::Loop => Self::Null,
             LinkType::Ethernet => Self::Ethernet,
             LinkType::Ppp => Self::Ppp,
             LinkType::Raw => Self::Raw,
             LinkType::Fddi => Self::Fddi,
             LinkType::Wlan => Self::Wlan,
             LinkType::Radiotap => Self::Radiotap,
-            LinkType::Loop => Self::Loop,
             LinkType::LinuxSll | LinkType::LinuxSll2 => Self::Sll,
             LinkType::Ipv4 | LinkType::Ipv6 | LinkType::Other(_) => return None,
         })
@@ -217,10 +216,10 @@ impl Protocol {
     pub(super) const fn least(self) -> usize {
         match self {
             Self::Ethernet => 14,
-            Self::Sll | Self::Null | Self::Loop | Self::Radiotap | Self::Mpls => 4,
+            Self::Sll | Self::Null | Self::Radiotap | Self::Mpls => 4,
             Self::Tcp | Self::Udp | Self::Gre => 4,
-            Self::Pppoe | Self::Icmp | Self::Loopback => 6,
-            Self::Arp | Self::Ppp | Self::Wlan | Self::Igmp | Self::Vlan | Self::ServiceVlan | Self::Gtp => 2,
+            Self::Pppoe | Self::Icmp => 6,
+            Self::Arp | Self::Wlan | Self::Igmp | Self::Vlan | Self::ServiceVlan | Self::Gtp => 2,
             Self::Llc | Self::Ipv4 | Self::Isis | Self::Teredo => 1,
             Self::IsisHello | Self::IsisLsp | Self::IsisCsnp | Self::IsisPsnp => 9,
             Self::PseudowireCw => 9,
@@ -282,7 +281,7 @@ impl Protocol {
             0x88cc => Self::Lldp,
             0x88e5 => Self::Macsec,
             0x88f7 => Self::Ptp,
-            0x9000 => Self::Loopback,
+            0x9000 => Self::Loop,
             _ => return None,
         })
     }

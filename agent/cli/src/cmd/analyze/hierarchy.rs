@@ -147,8 +147,6 @@ impl Hierarchy {
     fn datagram(&mut self, at: usize, layer: &Layer, word: Word, header: &[u8], bytes: u64) {
         let Some(&[_, _, _, _, high, low, _, _]) = header.first_chunk() else { return };
         let told = usize::from(u16::from_be_bytes([high, low]));
-        // Zero is a jumbogram's (RFC 2675, section 4).
-        let told = if told == 0 { header.len() } else { told };
         let Some(payload) = header.get(8..told.min(header.len())) else { return };
         let is_cut = payload.len() < (layer.payload_len as usize).min(told.saturating_sub(8));
         let number = if let Word::Datagram(number) = word { number } else { None };

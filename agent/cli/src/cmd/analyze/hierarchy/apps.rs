@@ -159,7 +159,6 @@ fn may_be_guessed(ports: (u16, u16), payload: &[u8]) -> bool {
 
 /// Ports on which tshark looks for a protocol that is not told here, first to last.
 const TAKEN: &[(u16, u16)] = &[
-    (0, 0),
     (7, 7),
     (13, 13),
     (19, 19),
