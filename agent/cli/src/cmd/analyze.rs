@@ -26,6 +26,7 @@ mod reading;
 mod summary;
 mod tally;
 mod view;
+mod worst;
 
 use datagrams::Datagrams;
 use fields::Display;

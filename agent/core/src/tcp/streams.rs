@@ -75,10 +75,10 @@ impl Stream {
         Self { index, orig: orig as u8, flags: [0; 2], first_seq: [None; 2], last_t_ns: t_ns, analyser }
     }
 
-    /// Both ends are through, one has reset the connection, or one never said a word.
+    /// Both ends are through, or one has reset the connection.
     fn is_over(&self) -> bool {
         let [low, high] = self.flags;
-        (low | high) & tcp_flags::RST != 0 || low & high & tcp_flags::FIN != 0 || low == 0 || high == 0
+        (low | high) & tcp_flags::RST != 0 || low & high & tcp_flags::FIN != 0
     }
 }
 

@@ -10,7 +10,7 @@ use super::reading::Packet;
 use super::{Seen, Word};
 
 /// Conversations of a transport that are kept; more are only counted.
-const MAX_FLOWS: usize = 1 << 20;
+pub const MAX_FLOWS: usize = 1 << 20;
 
 /// One way of a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    fn new(packet: &Packet, layer: &Layer) -> Self {
+    pub fn new(packet: &Packet, layer: &Layer) -> Self {
         Self {
             a: layer.source,
             b: layer.destination,
@@ -56,7 +56,7 @@ impl Flow {
         }
     }
 
-    fn add(&mut self, packet: &Packet, layer: &Layer) {
+    pub fn add(&mut self, packet: &Packet, layer: &Layer) {
         if self.frames() == 0 {
             // Only quoted so far, or not shown.
             (self.a, self.b) = (layer.source, layer.destination);
@@ -69,7 +69,7 @@ impl Flow {
         self.last = self.last.max(packet.wall);
     }
 
-    fn judge(&mut self, analysis: &Analysis) {
+    pub fn judge(&mut self, analysis: &Analysis) {
         self.initial_rtt = self.initial_rtt.or(analysis.initial_rtt);
         if analysis.verdicts.is_empty() {
             return;

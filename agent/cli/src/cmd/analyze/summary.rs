@@ -6,18 +6,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::flows::{Flow, Flows};
+use super::flows::Flow;
 use super::tally::{Checks, Tally};
-use super::{Closing, Print, Seen, View};
+use super::worst::Worst;
+use super::{Closing, Print, Seen, View, Word};
 use crate::args::Format;
 use crate::units::{Bytes, Count, Time};
 use tracenet_core::time::DurationNs;
 
 /// A table of names and numbers: the tree of the JSON form, flat.
 const COLUMNS: &str = "name\tvalue";
-
-/// Conversations that are named.
-const WORST: usize = 5;
 
 #[derive(Serialize)]
 struct Line {
@@ -37,14 +35,14 @@ struct Line {
     verdicts: BTreeMap<&'static str, u64>,
     tcp_checksums: Checks,
     ip_checksums: Checks,
-    worst: Vec<Worst>,
+    worst: Vec<Named>,
     streams_evicted: u64,
     fragments_given_up: u64,
     packets_of_omitted_conversations: u64,
 }
 
 #[derive(Serialize)]
-struct Worst {
+struct Named {
     stream: usize,
     a: String,
     b: String,
@@ -62,8 +60,16 @@ struct Worst {
 /// What is counted over the whole capture.
 #[derive(Default)]
 pub struct Summary {
-    flows: Flows,
+    worst: Worst,
     tally: Tally,
+    /// UDP conversations by their number: whether a packet was seen.
+    udp: Vec<bool>,
+}
+
+impl Summary {
+    fn udp_conversations(&self) -> usize {
+        self.udp.iter().filter(|seen| **seen).count()
+    }
 }
 
 impl View for Summary {
@@ -74,7 +80,20 @@ impl View for Summary {
     #[inline]
     fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
         self.tally.packet(seen);
-        self.flows.packet(seen);
+        self.worst.packet(seen);
+        for word in seen.words {
+            if let Word::Datagram(Some(number)) = word {
+                let at = *number as usize;
+                if at >= self.udp.len() {
+                    self.udp.resize(at + 1, false);
+                }
+                self.udp[at] = true;
+            }
+        }
+    }
+
+    fn ended(&mut self, stream: u32, _: &mut Print) {
+        self.worst.ended(stream);
     }
 
     fn end(&mut self, closing: &Closing<'_>, print: &mut Print) {
@@ -84,19 +103,6 @@ impl View for Summary {
             Format::Tsv | Format::Csv => table(&Line::of(self, closing), print),
         }
     }
-}
-
-/// The flows with the most trouble, those with none left out.
-fn worst(flows: &Flows) -> Vec<(usize, &Flow)> {
-    let mut worst: Vec<(usize, &Flow)> =
-        flows.tcp.iter().enumerate().filter(|(_, f)| f.trouble() > 0).collect();
-    let order = |(stream, f): &(usize, &Flow)| (std::cmp::Reverse(f.trouble()), *stream);
-    if worst.len() > WORST {
-        worst.select_nth_unstable_by_key(WORST, order);
-        worst.truncate(WORST);
-    }
-    worst.sort_unstable_by_key(order);
-    worst
 }
 
 fn kinds(t: &Tally) -> [(&'static str, u64); 8] {
@@ -132,21 +138,21 @@ impl Line {
             bits_per_second: rate(t.bytes, duration_ns).map(|n| n * 8.0),
             kinds: BTreeMap::from(kinds(t)),
             tcp_streams: closing.streams.count(),
-            udp_conversations: summary.flows.udp.len(),
+            udp_conversations: summary.udp_conversations(),
             tcp_segments: t.segments,
             tcp_payload_bytes: t.payload_bytes,
             verdicts: t.verdicts().map(|(_, name, n)| (name, n)).collect(),
             tcp_checksums: t.checksums,
             ip_checksums: t.ip_checksums,
-            worst: worst(&summary.flows).into_iter().map(Worst::of).collect(),
+            worst: summary.worst.named().into_iter().map(Named::of).collect(),
             streams_evicted: closing.streams.evicted(),
             fragments_given_up: closing.fragments_given_up,
-            packets_of_omitted_conversations: (summary.flows.omitted_packets + closing.datagrams.omitted),
+            packets_of_omitted_conversations: (summary.worst.omitted_packets + closing.datagrams.omitted),
         }
     }
 }
 
-impl Worst {
+impl Named {
     fn of((stream, f): (usize, &Flow)) -> Self {
         Self {
             stream,
@@ -216,7 +222,7 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
         Count(u64::from(closing.streams.count()), "stream"),
         Count(t.segments, "segment"),
         Bytes(t.payload_bytes),
-        Count(summary.flows.udp.len() as u64, "conversation")
+        Count(summary.udp_conversations() as u64, "conversation")
     ));
     checks("TCP checksums", &t.checksums, print);
     checks("IP checksums", &t.ip_checksums, print);
@@ -232,7 +238,7 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
         ));
     }
     let mut heading = Some("streams with the most trouble");
-    for (stream, f) in worst(&summary.flows) {
+    for (stream, f) in summary.worst.named() {
         if let Some(title) = heading.take() {
             print.line(format_args!("{title}"));
         }
@@ -242,7 +248,7 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
         (closing.streams.evicted(), "streams gave way to others before they ended"),
         (closing.fragments_given_up, "fragmented datagrams never became whole"),
         (
-            (summary.flows.omitted_packets + closing.datagrams.omitted),
+            (summary.worst.omitted_packets + closing.datagrams.omitted),
             "packets of conversations too many to keep",
         ),
     ] {
