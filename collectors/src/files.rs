@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use tracenet_core::key::Direction;
 use tracenet_core::time::WallNs;
 
 use crate::decode::LinkType;
@@ -30,6 +31,10 @@ pub struct Frame<'a> {
     pub link: LinkType,
     /// Bytes on the wire, as the file says: may be less than was captured.
     pub wire_len: u32,
+    /// Which interface of the file: 0 where there is only one.
+    pub interface: u32,
+    /// Which way it went at the capturing host, where the file tells (pcapng's epb_flags).
+    pub direction: Option<Direction>,
     /// Captured bytes.
     pub data: &'a [u8],
 }
@@ -88,6 +93,8 @@ struct Record {
     wall: Option<WallNs>,
     link: LinkType,
     wire_len: u32,
+    interface: u32,
+    direction: Option<Direction>,
     start: usize,
     len: usize,
 }
@@ -142,6 +149,8 @@ impl Reader {
             wall: self.last,
             link: record.link,
             wire_len: record.wire_len,
+            interface: record.interface,
+            direction: record.direction,
             data: self.input.bytes(record.start, record.len),
         })
     }

@@ -123,6 +123,12 @@ impl Story {
             })
     }
 
+    /// The summary with all its fields.
+    pub fn whole_summary(&self) -> Value {
+        let text = last_line(&self.folder.path().join("out"));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+
     /// The events of one kind.
     pub fn kind(&self, kind: &str) -> Vec<Value> {
         self.events().filter(|event| event["kind"] == kind).collect()

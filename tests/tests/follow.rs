@@ -153,7 +153,7 @@ fn capture(packets: &[(u32, bool, bool, u32, &[u8])]) -> tempfile::NamedTempFile
 fn text_is_for_people_and_safe() {
     let file = capture(&[
         (0, true, false, 1, b"GET / \x1b[31m\r\nHost: \xe2\x82"),
-        (1, true, false, 18, b"\xac\r\n"),
+        (1, true, false, 22, b"\xac\r\n"),
         (5, false, false, 1, b"no newline"),
         (6, false, false, 14, b"after a gap\n"),
     ]);

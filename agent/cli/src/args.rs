@@ -111,6 +111,9 @@ pub struct AnalyzeArgs {
     /// What stands out, grouped by severity.
     #[arg(long, group = "view")]
     pub expert: bool,
+    /// TCP connections with the fields of the live summary: round trips, stalls, how they ended.
+    #[arg(long, group = "view")]
+    pub connections: bool,
     /// What both ends of a stream said: a number as in Wireshark's tcp.stream, or udp:NUMBER.
     #[arg(long, group = "view", value_name = "ID")]
     pub follow: Option<StreamId>,

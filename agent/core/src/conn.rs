@@ -1,7 +1,7 @@
 //! One connection: what the kernel, the wire and the application said of it.
 
 mod sent;
-mod wire;
+pub mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,7 +10,6 @@ use crate::fact::{
     CloseReason, ConnSummary, DropTotals, PeerOwner, RetransmitTotals, TraceIdSource, Turn, Who,
 };
 use crate::flow::FlowKey;
-use crate::histogram::Histogram;
 use crate::key::{ConnId, Direction, NetnsCookie, Role, SocketCookie, Transport, Tuple};
 use crate::time::{DurationNs, MonoNs};
 use crate::trace_id;
@@ -78,7 +77,6 @@ pub(crate) struct Conn {
     pub(crate) drops: Vec<DropTotals>,
     pub(crate) peer_drops: Vec<DropTotals>,
     pub(crate) wire: Wire,
-    reset: Option<Direction>,
     aborted: bool,
     err: u32,
     tcp_info: Option<TcpInfo>,
@@ -125,7 +123,6 @@ impl Conn {
             drops: Vec::new(),
             peer_drops: Vec::new(),
             wire: Wire::default(),
-            reset: None,
             aborted: false,
             err: 0,
             tcp_info: None,
@@ -222,13 +219,6 @@ impl Conn {
                 true
             }
             _ => false,
-        }
-    }
-
-    /// A reset. One that answers stray segments after both sides had finished is no reason any more.
-    pub(crate) fn reset(&mut self, direction: Direction) {
-        if self.reset.is_none() && !self.wire.both_fins() {
-            self.reset = Some(direction);
         }
     }
 
@@ -337,7 +327,7 @@ impl Conn {
         if matches!(self.err, ETIMEDOUT | EHOSTUNREACH | ENETUNREACH) {
             return CloseReason::Timeout;
         }
-        match self.reset {
+        match self.wire.reset_by() {
             Some(Direction::Out) => return CloseReason::ResetSent,
             Some(Direction::In) => return CloseReason::ResetReceived,
             None => {}
@@ -383,7 +373,7 @@ impl Conn {
             connect: self.connect,
             established: self.established,
             accept_wait: self.accept_wait,
-            rtt: self.wire.rtt.as_deref().and_then(Histogram::summary),
+            rtt: self.wire.rtt(),
             retransmits: self.retransmits,
             drops: self.drops.clone(),
             peer_drops: self.peer_drops.clone(),
@@ -392,6 +382,7 @@ impl Conn {
             err: self.err,
             tcp_info: self.tcp_info,
             packets: self.wire.packets,
+            wire: self.wire.counts,
             trace_id,
             trace_id_source,
             incomplete: self.incomplete || turns_disagree || self.loss_epoch != loss_epoch,

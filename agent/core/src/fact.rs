@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::conn::wire::WireCounts;
 use crate::event::{LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, TcpState};
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Tuple};
 use crate::tcp::Analysis;
@@ -347,6 +348,8 @@ pub struct ConnSummary {
     pub tcp_info: Option<TcpInfo>,
     /// Packets seen, out and in.
     pub packets: (u64, u64),
+    /// What the verdicts on them add up to.
+    pub wire: WireCounts,
     /// W3C/OTLP trace id, if one was made.
     pub trace_id: [u8; 16],
     /// How the trace id was made.

@@ -23,3 +23,5 @@ pub mod time;
 pub mod totals;
 pub mod trace_id;
 mod turn;
+
+pub use conn::wire;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::audit::AuditRow;
+use crate::conn::wire::WireCounts;
 use crate::core::Core;
 use crate::event::TcpInfo;
 use crate::fact::{ConnSummary, DropTotals, RetransmitTotals, RttSummary, TraceIdSource};
@@ -101,6 +102,8 @@ pub struct Connection {
     pub zero_window_stalls: u64,
     pub packets_sent: u64,
     pub packets_received: u64,
+    /// Verdicts on the packets, both directions.
+    pub wire: WireCounts,
     pub close: &'static str,
     /// Errno of the socket at its end, 0 for none.
     pub err: u32,
@@ -280,6 +283,7 @@ impl From<&ConnSummary> for Connection {
             zero_window_stalls: c.zero_window_stalls,
             packets_sent: c.packets.0,
             packets_received: c.packets.1,
+            wire: c.wire,
             close: c.close.as_str(),
             err: c.err,
             start_mono_ns: c.start,
@@ -359,7 +363,7 @@ impl From<&TcpInfo> for KernelTcp {
 }
 
 /// Lower-case hexadecimal.
-fn hex(bytes: &[u8; 16]) -> String {
+pub fn hex(bytes: &[u8; 16]) -> String {
     use std::fmt::Write as _;
     let mut s = String::with_capacity(32);
     for b in bytes {

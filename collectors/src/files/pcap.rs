@@ -70,7 +70,7 @@ impl Header {
         let start = input.place() + self.record_header;
         input.consume(whole);
         let wall = WallNs(u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit);
-        Ok(Record { wall: Some(wall), link: self.link, wire_len, start, len })
+        Ok(Record { wall: Some(wall), link: self.link, wire_len, interface: 0, direction: None, start, len })
     }
 }
 

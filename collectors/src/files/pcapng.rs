@@ -1,6 +1,7 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng): sections, interfaces and every kind of packet block. Blocks that
 //! hold no packet are passed over.
 
+use tracenet_core::key::Direction;
 use tracenet_core::time::WallNs;
 
 use crate::decode::LinkType;
@@ -185,9 +186,41 @@ impl Section {
         if again != total {
             return damaged(format!("a block whose two lengths differ ({total} and {again})"));
         }
+        let options = before + len.next_multiple_of(4);
+        let direction = match b.get(options..whole - 4) {
+            Some(options) if kind == ENHANCED_PACKET && !options.is_empty() => self.direction(options),
+            _ => None,
+        };
         let start = input.place() + before;
         input.consume(whole);
-        Ok(Record { wall: stamp.map(|t| interface.wall(t)), link: interface.link, wire_len, start, len })
+        Ok(Record {
+            wall: stamp.map(|t| interface.wall(t)),
+            link: interface.link,
+            wire_len,
+            interface: index,
+            direction,
+            start,
+            len,
+        })
+    }
+
+    /// The option epb_flags: its lowest two bits say which way the packet went.
+    fn direction(&self, mut options: &[u8]) -> Option<Direction> {
+        while let [_, _, _, _, rest @ ..] = options {
+            let (code, len) = (self.half(options, 0), usize::from(self.half(options, 2)));
+            match code {
+                0 => break,
+                2 if len == 4 => {
+                    return match self.word(rest, 0) & 3 {
+                        1 => Some(Direction::In),
+                        2 => Some(Direction::Out),
+                        _ => None,
+                    };
+                }
+                _ => options = rest.get(len.next_multiple_of(4)..).unwrap_or_default(),
+            }
+        }
+        None
     }
 
     #[inline]

@@ -101,6 +101,7 @@ pub fn summary(role: Role, conn: u32, tgid: u32) -> ConnSummary {
         err: 0,
         tcp_info: None,
         packets: (10, 11),
+        wire: Default::default(),
         trace_id: [7; 16],
         trace_id_source: TraceIdSource::IsnPair,
         incomplete: false,

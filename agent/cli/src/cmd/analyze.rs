@@ -11,6 +11,7 @@ use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::sinks::warn;
 
+mod connections;
 mod conversations;
 mod datagrams;
 mod expert;
@@ -57,6 +58,8 @@ fn view(args: &AnalyzeArgs) -> Box<dyn View> {
         Box::new(conversations::Conversations::new(kinds))
     } else if args.hierarchy {
         Box::<hierarchy::Hierarchy>::default()
+    } else if args.connections {
+        Box::<connections::Connections>::default()
     } else if let Some(id) = args.follow {
         Box::new(follow::Follow::new(id))
     } else if args.expert {

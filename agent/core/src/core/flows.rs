@@ -3,6 +3,7 @@
 use super::lifecycle::{HALF_OPEN_NS, Slot};
 use super::{Core, fact_of};
 use crate::conn::Conn;
+use crate::conn::wire::Sighting;
 use crate::event::{Packet, tcp_flags};
 use crate::fact::{Fact, FactKind, PacketFact};
 use crate::flow::FlowKey;
@@ -67,12 +68,12 @@ impl Core {
             }
             let seen = if direction == Direction::Out { p.tuple } else { p.tuple.reversed() };
             c.add_peer(&seen);
-            c.wire.packet(t, p, direction, c.role);
+            c.wire.packet(&Sighting::of(t, p, direction, c.role));
             self.announce(slot, t, out);
         } else {
-            analysis = c.wire.packet(t, p, direction, c.role);
+            analysis = c.wire.packet(&Sighting::of(t, p, direction, c.role));
             if p.tcp.is_some_and(|s| s.flags & tcp_flags::RST != 0) {
-                c.reset(direction);
+                c.wire.reset(direction);
                 if c.is_embryonic() {
                     c.closed.get_or_insert(t);
                 }

@@ -80,7 +80,8 @@ impl Script {
         self.event(t, EventKind::Accept { task: task(pid), cookie, entered: MonoNs(0) });
     }
 
-    pub(super) fn packet(&mut self, t: u64, p: Packet) {
+    pub(super) fn packet(&mut self, t: u64, mut p: Packet) {
+        p.wall = WallNs(t);
         self.event(t, EventKind::Packet(Box::new(p)));
     }
 

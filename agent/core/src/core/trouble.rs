@@ -167,7 +167,7 @@ impl Core {
         self.name(slot);
         let Some(c) = self.table.get_mut(slot) else { return };
         c.seen(t);
-        c.reset(direction);
+        c.wire.reset(direction);
         out.push(fact_of(c, t, FactKind::Reset { direction, reason }));
     }
 

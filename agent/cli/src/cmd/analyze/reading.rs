@@ -5,7 +5,8 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tracenet_collectors::decode::{IpPacket, Layer, Layers, LinkType, Protocol, Undecoded, Visit};
-use tracenet_collectors::files::{Damage, Reader};
+use tracenet_collectors::files::{Damage, Frame, Reader};
+use tracenet_core::key::Direction;
 use tracenet_core::time::WallNs;
 
 /// Packets of a batch: few enough to stay in the cache.
@@ -33,6 +34,10 @@ pub struct Keep {
 pub struct Packet {
     pub wall: WallNs,
     pub link: LinkType,
+    /// Which interface it was captured on, by its number in the frame or else in the file.
+    pub interface: u32,
+    /// Which way it went at the capturing host, where the file tells.
+    pub direction: Option<Direction>,
     /// Bytes on the wire.
     pub wire_len: u32,
     /// Bytes in the file.
@@ -256,6 +261,7 @@ fn fill(batch: &mut Batch, keep: Keep, reader: &mut Reader, walker: &mut Layers)
         };
         let outcome = walker.walk(frame.link, frame.data, frame.wire_len, &mut noting);
         let (wall, link, wire_len) = (frame.wall, frame.link, frame.wire_len);
+        let (interface, direction) = (interface(&frame), frame.direction);
         // No frame exceeds MAX_PACKET.
         let captured_len = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
         // A frame has few headers: each takes some of its bytes.
@@ -267,6 +273,8 @@ fn fill(batch: &mut Batch, keep: Keep, reader: &mut Reader, walker: &mut Layers)
         packets.push(Packet {
             wall,
             link,
+            interface,
+            direction,
             wire_len,
             captured_len,
             offset: reader.offset(),
@@ -280,4 +288,13 @@ fn fill(batch: &mut Batch, keep: Keep, reader: &mut Reader, walker: &mut Layers)
         }
     }
     true
+}
+
+/// A cooked capture of all interfaces names each packet's (LINKTYPE_LINUX_SLL2).
+#[inline]
+fn interface(frame: &Frame<'_>) -> u32 {
+    match frame.data.get(4..8).and_then(|b| b.first_chunk()) {
+        Some(index) if frame.link == LinkType::LinuxSll2 => u32::from_be_bytes(*index),
+        _ => frame.interface,
+    }
 }
