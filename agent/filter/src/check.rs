@@ -334,12 +334,12 @@ impl<'c> Checker<'c> {
         wanted: Option<Wanted>,
     ) -> Checked<Typed> {
         let left = self.typed(left, wanted)?;
-        let able = match (op, left.kind) {
+        let able = matches!(
+            (op, left.kind),
             (_, FieldType::Uint(_) | FieldType::Int(_))
-            | (Calc::And, FieldType::Bytes | FieldType::Ether | FieldType::Ipv4 | FieldType::Ipv6)
-            | (Calc::Add | Calc::Sub, FieldType::RelativeTime) => true,
-            _ => false,
-        };
+                | (Calc::And, FieldType::Bytes | FieldType::Ether | FieldType::Ipv4 | FieldType::Ipv6)
+                | (Calc::Add | Calc::Sub, FieldType::RelativeTime)
+        );
         if !able {
             let sign = match op {
                 Calc::And => "&",
