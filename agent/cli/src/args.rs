@@ -111,6 +111,12 @@ pub struct AnalyzeArgs {
     /// What stands out, grouped by severity.
     #[arg(long, group = "view")]
     pub expert: bool,
+    /// A stream as a ladder: who sent which segment, and the verdict on it.
+    #[arg(long, group = "view", value_name = "ID")]
+    pub flow_graph: Option<StreamId>,
+    /// Requests and their answers on each TCP stream, how long they took, and quantiles for each server.
+    #[arg(long, group = "view")]
+    pub turns: bool,
     /// TCP connections with the fields of the live summary: round trips, stalls, how they ended.
     #[arg(long, group = "view")]
     pub connections: bool,

@@ -22,6 +22,6 @@ pub mod tcp;
 pub mod time;
 pub mod totals;
 pub mod trace_id;
-mod turn;
+pub mod turn;
 
 pub use conn::wire;

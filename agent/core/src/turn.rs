@@ -6,15 +6,21 @@ use crate::time::MonoNs;
 
 /// A turn as the machine knows it; the connection adds who and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TurnSpan {
-    pub(crate) index: u32,
-    pub(crate) start: MonoNs,
-    pub(crate) request_end: MonoNs,
-    /// `None` while there is no answer.
-    pub(crate) response_start: Option<MonoNs>,
-    pub(crate) end: MonoNs,
-    pub(crate) request_bytes: u64,
-    pub(crate) response_bytes: u64,
+pub struct TurnSpan {
+    /// From 0; a turn that gets no answer has the number of the next one.
+    pub index: u32,
+    /// First byte of the request.
+    pub start: MonoNs,
+    /// Last byte of the request.
+    pub request_end: MonoNs,
+    /// First byte of the response; `None` while there is no answer.
+    pub response_start: Option<MonoNs>,
+    /// Last byte of either.
+    pub end: MonoNs,
+    /// Bytes of the request.
+    pub request_bytes: u64,
+    /// Bytes of the response.
+    pub response_bytes: u64,
     pub(crate) retransmits: u32,
     pub(crate) drops: u32,
     /// State of the loss counter when it began.
@@ -23,17 +29,17 @@ pub(crate) struct TurnSpan {
     pub(crate) gap: bool,
 }
 
-/// Follows one socket's reads and writes. The kernel probe counts by the same rule.
+/// Follows one socket's reads and writes, or the bytes of a stream in a file. The kernel probe counts by the same rule.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct TurnMachine {
+pub struct TurnMachine {
     open: Option<TurnSpan>,
     completed: u32,
 }
 
 impl TurnMachine {
     /// Bytes passed. Returns the turn before, where these begin the next one. Bytes of a server that nobody asked for
-    /// (a greeting) belong to no turn.
-    pub(crate) fn io(
+    /// (a greeting) belong to no turn. `loss_epoch` is any number that grows with each loss of events: 0 where none can be.
+    pub fn io(
         &mut self,
         t: MonoNs,
         role: Role,
@@ -86,7 +92,7 @@ impl TurnMachine {
     }
 
     /// The connection is over: the last turn, answered or not.
-    pub(crate) fn end(&mut self) -> Option<TurnSpan> {
+    pub fn end(&mut self) -> Option<TurnSpan> {
         self.open.take()
     }
 

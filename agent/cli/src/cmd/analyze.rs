@@ -17,6 +17,7 @@ mod datagrams;
 mod expert;
 mod fields;
 mod features;
+mod flow_graph;
 mod flows;
 mod follow;
 mod hierarchy;
@@ -26,6 +27,7 @@ mod print;
 mod reading;
 mod summary;
 mod tally;
+mod turns;
 mod view;
 mod worst;
 
@@ -58,6 +60,10 @@ fn view(args: &AnalyzeArgs) -> Box<dyn View> {
         Box::new(conversations::Conversations::new(kinds))
     } else if args.hierarchy {
         Box::<hierarchy::Hierarchy>::default()
+    } else if let Some(id) = args.flow_graph {
+        Box::new(flow_graph::FlowGraph::new(id))
+    } else if args.turns {
+        Box::<turns::Turns>::default()
     } else if args.connections {
         Box::<connections::Connections>::default()
     } else if let Some(id) = args.follow {

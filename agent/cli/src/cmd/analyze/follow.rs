@@ -113,13 +113,7 @@ impl View for Follow {
             tale.close(self.reassembly.given_up(), print);
             return;
         }
-        let (what, n) = match self.id {
-            StreamId::Tcp(_) => ("TCP stream", u64::from(closing.streams.count())),
-            StreamId::Udp(_) => ("UDP conversation", closing.datagrams.count() as u64),
-        };
-        let last = n.checked_sub(1).map(|last| format!(", the last one is {last}"));
-        self.failure =
-            Some(format!("no packets of {}: the capture has {}{}", self.id, Count(n, what), Cell(last)));
+        self.failure = Some(closing.no_such(self.id));
     }
 
     fn failure(&self) -> Option<String> {

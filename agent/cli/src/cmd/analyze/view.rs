@@ -7,8 +7,10 @@ use tracenet_core::tcp::{StreamSegment, Streams};
 use tracenet_core::time::WallNs;
 
 use super::datagrams::Datagrams;
-use super::print::Print;
+use super::print::{Cell, Print};
 use super::reading::{Dissected, Keep};
+use crate::args::StreamId;
+use crate::units::Count;
 
 /// What a transport header is.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,18 @@ pub struct Closing<'a> {
     pub fragments_given_up: u64,
     pub streams: &'a Streams,
     pub datagrams: &'a Datagrams,
+}
+
+impl Closing<'_> {
+    /// That the stream which was asked for is not there.
+    pub fn no_such(&self, id: StreamId) -> String {
+        let (what, n) = match id {
+            StreamId::Tcp(_) => ("TCP stream", u64::from(self.streams.count())),
+            StreamId::Udp(_) => ("UDP conversation", self.datagrams.count() as u64),
+        };
+        let last = n.checked_sub(1).map(|last| format!(", the last one is {last}"));
+        format!("no packets of {id}: the capture has {}{}", Count(n, what), Cell(last))
+    }
 }
 
 /// One way to look at a capture.
