@@ -21,9 +21,6 @@ const LINGER_NS: u64 = 60_000_000_000;
 /// oldest give way.
 const MAX_OVER: usize = 1 << 16;
 
-/// Open streams that are looked at for a segment, at most.
-const LOOKED_AT: usize = 8;
-
 /// Both ends, the lower one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
@@ -65,18 +62,28 @@ struct Stream {
     first_seq: [Option<u32>; 2],
     /// Stamp of the last segment.
     last_t_ns: u64,
+    /// It waits in [`Streams::closed`].
+    waits: bool,
     /// `None` once the stream is over.
     analyser: Option<Box<Analyser>>,
 }
 
 impl Stream {
     fn new(index: u32, orig: usize, t_ns: u64) -> Self {
-        let analyser = Some(Box::default());
-        Self { index, orig: orig as u8, flags: [0; 2], first_seq: [None; 2], last_t_ns: t_ns, analyser }
+        Self {
+            index,
+            orig: orig as u8,
+            flags: [0; 2],
+            first_seq: [None; 2],
+            last_t_ns: t_ns,
+            waits: false,
+            analyser: Some(Box::default()),
+        }
     }
 
     /// Both ends are through, or one has reset the connection.
-    fn is_over(&self) -> bool {
+    #[inline]
+    fn is_closed(&self) -> bool {
         let [low, high] = self.flags;
         (low | high) & tcp_flags::RST != 0 || low & high & tcp_flags::FIN != 0
     }
@@ -84,15 +91,17 @@ impl Stream {
 
 /// All streams of one capture.
 ///
-/// The memory is that of the open streams, [`MAX_STREAMS`] at most: then the oldest gives way, and is counted.
+/// The memory is that of the open streams, [`MAX_STREAMS`] at most: then those that have been silent for longest give
+/// way, half of them all at once, and are counted.
 #[derive(Debug, Default)]
 pub struct Streams {
     table: FxHashMap<Key, Stream>,
-    /// Streams with state, by the time when they are to be looked at.
-    open: VecDeque<(u64, Key, u32)>,
+    /// Closed streams that still have their state, by the time when they may lose it.
+    closed: VecDeque<(u64, Key, u32)>,
     /// Streams without state.
     over: VecDeque<(Key, u32)>,
     ended: Vec<u32>,
+    open: usize,
     count: u32,
     evicted: u64,
 }
@@ -121,7 +130,7 @@ impl Streams {
 
     /// Streams with state.
     pub fn open(&self) -> usize {
-        self.open.len()
+        self.open
     }
 
     /// Streams that gave way to others before they were over.
@@ -146,8 +155,13 @@ impl Streams {
         payload_len: u32,
         ip_id: Option<u32>,
     ) -> StreamSegment {
-        let (stream, at, reused) = self.place(t_ns, src, dst, seg);
+        let (key, at) = Key::of(src, dst);
+        let (stream, closed, reused) = self.place(t_ns, key, at, seg);
         stream.flags[at] |= seg.flags;
+        if stream.is_closed() && !stream.waits {
+            stream.waits = true;
+            closed.push_back((t_ns.saturating_add(LINGER_NS), key, stream.index));
+        }
         let from = if at == usize::from(stream.orig) { Side::Orig } else { Side::Resp };
         let analyser = stream.analyser.get_or_insert_default();
         let mut analysis = analyser.segment(t_ns, from, seg, payload_len, ip_id);
@@ -159,43 +173,47 @@ impl Streams {
 
     /// Stream of a TCP header quoted in an ICMP error: it gets a number, but no analysis.
     pub fn quoted(&mut self, t_ns: u64, src: SocketAddr, dst: SocketAddr, seg: &Segment) -> u32 {
-        self.place(t_ns, src, dst, seg).0.index
+        let (key, at) = Key::of(src, dst);
+        self.place(t_ns, key, at, seg).0.index
     }
 
+    /// The stream of a segment, where to note that it is closed, and whether its ports were another one's before.
     #[inline]
     fn place(
         &mut self,
         t_ns: u64,
-        src: SocketAddr,
-        dst: SocketAddr,
+        key: Key,
+        at: usize,
         seg: &Segment,
-    ) -> (&mut Stream, usize, bool) {
-        if self.open.front().is_some_and(|(due, ..)| *due <= t_ns) || self.open.len() >= MAX_STREAMS {
-            self.look_at_the_oldest(t_ns);
+    ) -> (&mut Stream, &mut VecDeque<(u64, Key, u32)>, bool) {
+        if self.closed.front().is_some_and(|(due, ..)| *due <= t_ns) {
+            self.free_closed(t_ns);
         }
-        let (key, at) = Key::of(src, dst);
-        let Self { table, open, count, ended, .. } = self;
-        let due = t_ns.saturating_add(LINGER_NS);
+        if self.table.len() >= MAX_STREAMS {
+            self.make_room();
+        }
+        let Self { table, closed, ended, count, open, .. } = self;
         let mut begin = || {
             let index = *count;
             *count = count.saturating_add(1);
-            open.push_back((due, key, index));
+            *open += 1;
             Stream::new(index, at, t_ns)
         };
-        let (stream, known) = match table.entry(key) {
-            Slot::Occupied(slot) => (slot.into_mut(), true),
-            Slot::Vacant(slot) => (slot.insert(begin()), false),
+        let stream = match table.entry(key) {
+            Slot::Occupied(slot) => slot.into_mut(),
+            Slot::Vacant(slot) => slot.insert(begin()),
         };
         let bare_syn = seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
         let reused = bare_syn && stream.first_seq[at].is_some_and(|seq| seq != seg.seq);
         if reused {
-            if stream.analyser.is_some() {
-                ended.push(stream.index);
+            let before = std::mem::replace(stream, begin());
+            if before.analyser.is_some() {
+                ended.push(before.index);
+                *open -= 1;
             }
-            *stream = begin();
-        } else if known && stream.analyser.is_none() {
+        } else if stream.analyser.is_none() {
             stream.analyser = Some(Box::default());
-            open.push_back((due, key, stream.index));
+            *open += 1;
         }
         stream.last_t_ns = t_ns;
         let syn = seg.flags & tcp_flags::SYN != 0;
@@ -203,33 +221,30 @@ impl Streams {
         if seg.flags & tcp_flags::ACK != 0 {
             stream.first_seq[1 - at].get_or_insert(seg.ack.wrapping_sub(1));
         }
-        (stream, at, reused)
+        (stream, closed, reused)
     }
 
-    /// Frees the state of streams that are over, and of the oldest one where there are too many.
+    /// Frees the state of streams that were closed and have been silent since.
     #[cold]
-    fn look_at_the_oldest(&mut self, t_ns: u64) {
-        // A few at a time: after a gap in the capture all of them are due.
-        for _ in 0..LOOKED_AT {
-            let Some((due, key, index)) = self.open.front().copied() else { break };
-            let full = self.open.len() >= MAX_STREAMS;
-            if due > t_ns && !full {
+    fn free_closed(&mut self, t_ns: u64) {
+        while let Some((due, key, index)) = self.closed.front().copied() {
+            if due > t_ns {
                 break;
             }
-            self.open.pop_front();
+            self.closed.pop_front();
             // Otherwise the ports were used again.
             let Some(stream) = self.table.get_mut(&key).filter(|s| s.index == index) else { continue };
-            let silence = t_ns.saturating_sub(stream.last_t_ns);
-            let over = stream.is_over() && silence >= LINGER_NS;
-            if !over && !full {
-                // The longer it has been silent, the longer it may stay so.
-                self.open.push_back((t_ns.saturating_add(silence.max(LINGER_NS)), key, index));
+            let due = stream.last_t_ns.saturating_add(LINGER_NS);
+            if due > t_ns {
+                self.closed.push_back((due, key, index));
                 continue;
             }
-            self.evicted += u64::from(!over);
-            stream.analyser = None;
-            self.ended.push(index);
-            self.over.push_back((key, index));
+            stream.waits = false;
+            if stream.analyser.take().is_some() {
+                self.open -= 1;
+                self.ended.push(index);
+                self.over.push_back((key, index));
+            }
         }
         while self.over.len() > MAX_OVER {
             if let Some((key, index)) = self.over.pop_front()
@@ -238,5 +253,23 @@ impl Streams {
                 self.table.remove(&key);
             }
         }
+    }
+
+    /// Lets half of the streams go, so that looking for them costs little for each.
+    #[cold]
+    fn make_room(&mut self) {
+        let mut stamps: Vec<u64> = self.table.values().map(|s| s.last_t_ns).collect();
+        let middle = stamps.len() / 2;
+        let (_, median, _) = stamps.select_nth_unstable(middle);
+        let Self { table, ended, open, evicted, .. } = self;
+        table.retain(|_, stream| {
+            let stays = stream.last_t_ns > *median;
+            if !stays && stream.analyser.is_some() {
+                *evicted += 1;
+                *open -= 1;
+                ended.push(stream.index);
+            }
+            stays
+        });
     }
 }
