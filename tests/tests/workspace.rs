@@ -237,7 +237,7 @@ fn the_commands_of_the_readme_exist() {
                 for flag in rest.iter().take_while(|w| **w != "--" && !w.starts_with('#')) {
                     let flag = flag.trim_matches(['[', ']']).split('=').next().unwrap_or("");
                     if flag.starts_with('-') && flag.len() > 1 {
-                        let known = help.split([' ', ',', '\n']).any(|word| word == flag);
+                        let known = help.split([' ', ',', '\n', '[', '=']).any(|word| word == flag);
                         assert!(known, "README: '{line}': {command} has no {flag}");
                     }
                 }
