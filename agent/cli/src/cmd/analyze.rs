@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::sinks::warn;
 
 mod connections;
+mod cell;
 mod conversations;
 mod datagrams;
 mod expert;

@@ -1,7 +1,6 @@
 //! `--flows`: features of each flow, a row for each direction.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -10,7 +9,7 @@ use tracenet_core::features::{CATALOGUE, Direction, Features, Seen as Packet, Va
 use tracenet_core::tcp::Verdicts;
 use tracenet_core::time::WallNs;
 
-use super::{Closing, Print, Seconds, Seen, View, Word};
+use super::{Closing, Print, Seen, View, Word, cell};
 use crate::args::Format;
 
 /// Flows that are followed at once.
@@ -175,20 +174,25 @@ impl Flow {
             Format::Text => self.text(print),
             Format::Json => self.rows().for_each(|row| print.json("tracenet.flow/1", &row)),
             Format::Tsv | Format::Csv => {
+                let ends = [self.a, self.b].map(|end| end.to_string());
                 for row in self.rows() {
-                    let (source, destination) = row.ends();
-                    print.row(format_args!(
-                        "{}\t{}\t{}\t{}\t{source}\t{destination}{}",
-                        self.number,
-                        self.transport,
-                        self.stream,
-                        row.direction.as_str(),
-                        fmt::from_fn(|f| {
-                            CATALOGUE.iter().try_for_each(|feature| {
-                                write!(f, "\t{}", Shown(&feature.value(&self.features, row.direction)))
-                            })
-                        })
-                    ));
+                    let [a, b] = &ends;
+                    let (source, destination) = if row.direction == Direction::A { (a, b) } else { (b, a) };
+                    print.row_of(|text| {
+                        cell::push(text, &Value::Count(self.number));
+                        for part in [self.transport, &self.stream.to_string(), row.direction.as_str()] {
+                            text.push(b'\t');
+                            text.extend_from_slice(part.as_bytes());
+                        }
+                        for end in [source, destination] {
+                            text.push(b'\t');
+                            text.extend_from_slice(end.as_bytes());
+                        }
+                        for feature in CATALOGUE {
+                            text.push(b'\t');
+                            cell::push(text, &feature.value(&self.features, row.direction));
+                        }
+                    });
                 }
             }
         }
@@ -212,11 +216,17 @@ impl Flow {
             if says_nothing(&a) && says_nothing(&b) {
                 continue;
             }
-            let (a, b) = (Shown(&a).to_string(), Shown(&b).to_string());
+            let (a, b) = (shown(&a), shown(&b));
             print.line(format_args!("  {:<30} {a:>28} {b:>28}", feature.name));
         }
         print.line(format_args!(""));
     }
+}
+
+fn shown(value: &Value) -> String {
+    let mut text = Vec::new();
+    cell::push(&mut text, value);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn says_nothing(value: &Value) -> bool {
@@ -266,21 +276,5 @@ impl Serialize for Row<'_> {
             }
         }
         map.end()
-    }
-}
-
-/// A value in a cell.
-struct Shown<'a>(&'a Value);
-
-impl Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Value::Absent => Ok(()),
-            Value::Count(n) => write!(f, "{n}"),
-            Value::Float(n) => write!(f, "{n}"),
-            Value::Bits(n, digits) => write!(f, "{n:#0width$x}", width = usize::from(*digits) + 2),
-            Value::Time(ns) | Value::Wall(ns) => Seconds(*ns).fmt(f),
-            Value::Text(text) => f.write_str(text),
-        }
     }
 }
