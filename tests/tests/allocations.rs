@@ -10,6 +10,7 @@ use tracenet_collectors::decode::{Layer, Layers};
 use tracenet_collectors::files::Reader;
 use tracenet_core::event::{Segment, tcp_flags};
 use tracenet_core::features::{Direction, Features, Seen};
+use tracenet_core::tcp::streams::MAX_STREAMS;
 use tracenet_core::tcp::{Side, Streams, Verdicts};
 
 /// The system's allocator, which counts. Each test runs on a thread of its own and sees its own counts.
@@ -216,32 +217,46 @@ const OPEN: i64 = 1024;
 /// and an entry of the table, of which less than a quarter may be in use, since removals wear it out.
 const OVER: (i64, i64) = (65_536, 448);
 
-#[test]
-fn a_scan_holds_what_its_open_streams_take() {
-    // A SYN every millisecond, each to another port or host: 2,000 seconds of them.
-    const SYNS: u32 = 2_000_000;
+/// A SYN every millisecond, each to another port or host; `answered` by a reset or not at all. Returns the streams that
+/// gave way to others.
+fn scan(syns: u32, answered: bool, most_open: usize) -> u64 {
     const GAP_NS: u64 = 1_000_000;
     let mut streams = Streams::new();
     let before = HELD.get();
-    let seg = Segment { seq: 7, flags: tcp_flags::SYN, window: 1024, ..Segment::default() };
-    for n in 0..SYNS {
+    let syn = Segment { seq: 7, flags: tcp_flags::SYN, window: 1024, ..Segment::default() };
+    let reset = Segment { ack: 8, flags: tcp_flags::RST | tcp_flags::ACK, ..Segment::default() };
+    for n in 0..syns {
+        let t = u64::from(n) * GAP_NS;
         let scanner = SocketAddr::from(([10, 0, 0, 1], 40_000));
         let host = SocketAddr::new(Ipv4Addr::from_bits(0x0a01_0000 + n / 1000).into(), (n % 1000) as u16 + 1);
-        let found = streams.segment(u64::from(n) * GAP_NS, scanner, host, &seg, 0, Some(n & 0xffff));
-        assert_eq!(found.stream, n);
+        assert_eq!(streams.segment(t, scanner, host, &syn, 0, Some(n & 0xffff)).stream, n);
+        if answered {
+            assert_eq!(streams.segment(t + GAP_NS / 2, host, scanner, &reset, 0, Some(0)).stream, n);
+        }
         // Whoever shows the flows takes these.
-        let ended = streams.ended().count();
-        assert!(ended <= 8, "the end of streams is told bit by bit");
-        // Each is waited for a minute.
-        assert!(streams.open() <= 60_001, "{} open", streams.open());
+        streams.ended().for_each(drop);
+        assert!(streams.open() <= most_open, "{} open", streams.open());
         // By then the table has grown to its size: while it grows it is there twice.
-        if n % 100_000 == 0 && n >= SYNS / 4 {
+        if n % 100_000 == 0 && n >= syns / 4 {
             let held = HELD.get() - before;
             let most = OPEN * size(streams.open()) + OVER.0 * OVER.1;
             assert!(held <= most, "{held} bytes for {} open streams", streams.open());
         }
     }
-    assert_eq!(streams.evicted(), 0);
+    let evicted = streams.evicted();
     drop(streams);
     assert_eq!(HELD.get(), before);
+    evicted
+}
+
+#[test]
+fn a_refused_scan_holds_a_minute_of_it() {
+    assert_eq!(scan(500_000, true, 60_002), 0);
+}
+
+#[test]
+fn a_scan_without_answers_holds_what_its_open_streams_take() {
+    let syns = 2_000_000;
+    let evicted = scan(syns, false, MAX_STREAMS);
+    assert!(evicted >= u64::from(syns) - MAX_STREAMS as u64, "{evicted} gave way");
 }
