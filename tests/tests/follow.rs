@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         case!(text_is_for_people_and_safe, &[]),
         case!(every_form_tells_the_same, &[]),
         case!(what_is_not_there_is_named, &[]),
+        case!(a_ladder_shows_who_sent_what, &[]),
+        case!(turns_are_timed_and_summed_up, &[]),
     ])
 }
 
@@ -215,4 +217,55 @@ fn what_is_not_there_is_named() {
         assert_eq!(output.status.code(), Some(code), "{id}: {error}");
         assert!(error.contains(said), "{id}: {error}");
     }
+}
+
+fn a_ladder_shows_who_sent_what() {
+    let file = capture(&[
+        (0, true, false, 1, b"ask"),
+        (4, false, false, 9, b"answer"),
+        (900, true, false, 1, b"ask"),
+    ]);
+    let output = analyze(file.path(), &["--flow-graph", "0"]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "TCP stream 0\n                 10.0.0.1:40000           10.0.0.2:80\n     \
+         0.000000000 |-------------- 3 B -------------->| seq 1 win 65535\n     \
+         0.004000000 |<-------------- 6 B --------------| seq 1 win 65535\n     \
+         0.900000000 |-------------- 3 B -------------->| seq 1 win 65535  ! retransmission\n"
+    );
+}
+
+fn turns_are_timed_and_summed_up() {
+    let file = capture(&[
+        (0, true, false, 1, b"ask"),
+        (1, true, false, 4, b"more"),
+        (5, false, false, 1, b"yes"),
+        (7, false, false, 4, b"yes"),
+        // Sent again: neither new bytes nor a new turn.
+        (8, true, false, 1, b"ask"),
+        (20, true, false, 8, b"?"),
+    ]);
+    let output = analyze(file.path(), &["--turns", "--format", "json"]);
+    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let turn = &lines[0];
+    for (name, value) in [
+        ("request_bytes", 7),
+        ("response_bytes", 6),
+        ("request_ns", 1_000_000),
+        ("first_byte_ns", 4_000_000),
+        ("last_byte_ns", 6_000_000),
+    ] {
+        assert_eq!(turn[name], value, "{name}: {turn}");
+    }
+    assert_eq!(
+        (&lines[1]["think_ns"], &lines[1]["first_byte_ns"]),
+        (&13_000_000.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(lines[2]["schema"], "tracenet.turns/1");
+    assert_eq!((&lines[2]["turns"], &lines[2]["unanswered"]), (&1.into(), &1.into()));
+    assert_eq!(lines[2]["last_byte_ns"]["max"], 6_000_000);
 }
