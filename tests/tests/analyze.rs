@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         case!(standard_input_and_packed_files_are_read, &[]),
         case!(usage_and_missing_files_have_their_exit_codes, &[]),
         case!(a_reader_that_goes_away_ends_it_quietly, &[]),
+        case!(packets_that_are_shown_are_written, &[Need::Corpus, Need::Tool("tshark")]),
     ])
 }
 
@@ -296,6 +297,47 @@ fn usage_and_missing_files_have_their_exit_codes() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
         assert_eq!(error.is_empty(), code == 0, "{args:?}: {error}");
     }
+}
+
+/// What tshark reads in a capture of the packets that meet a filter.
+fn tshark(file: &Path, filter: &str) -> String {
+    let fields =
+        ["frame.time_epoch", "frame.len", "frame.cap_len", "frame.encap_type", "tcp.seq_raw", "udp.length"];
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(file).args(["-Y", filter, "-T", "fields"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    String::from_utf8_lossy(&command.output().expect("tshark starts").stdout).into_owned()
+}
+
+fn packets_that_are_shown_are_written() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let written = folder.path().join("written.pcapng");
+    let path = written.to_str().expect("UTF-8");
+    for name in [
+        "zeek_retransmit-fast009.pcap",
+        "wireshark_many_interfaces_1.pcapng",
+        "lab_any_sll2.pcap",
+        "pcpp_nanosecs_big_endian.pcap",
+        "ndpi_dlt_ppp.pcap",
+    ] {
+        let file = harness::corpus().join("captures").join(name);
+        for filter in ["frame", "tcp.len > 0", "tcp.analysis.flags"] {
+            let output = analyze(&file, &["-Y", filter, "-w", path]);
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.stdout.is_empty(), "{name}: nothing is printed");
+            assert_eq!(tshark(&written, "frame"), tshark(&file, filter), "{name}: {filter}");
+        }
+    }
+    let file = harness::corpus().join("captures/zeek_retransmit-fast009.pcap");
+    let before = std::fs::read(&file).expect("readable");
+    for (to, code) in [("/dev/full", 1), ("/no/such/folder/file", 1), (file.to_str().expect("UTF-8"), 2)] {
+        let output = analyze(&file, &["-w", to]);
+        assert_eq!(output.status.code(), Some(code), "{to}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{to}");
+    }
+    assert_eq!(std::fs::read(&file).expect("readable"), before, "what is read is left alone");
 }
 
 fn a_reader_that_goes_away_ends_it_quietly() {

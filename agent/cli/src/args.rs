@@ -92,6 +92,10 @@ pub struct AnalyzeArgs {
     /// fields, e.g. 'tcp.analysis.flags && ip.addr == 10.0.0.0/8'. All packets are analysed.
     #[arg(short = 'Y', long = "display-filter", value_name = "FILTER")]
     pub display_filter: Option<String>,
+    /// Write the packets that are shown as pcapng, each with its stream and verdicts as a comment; `-` for standard
+    /// output. Nothing else is printed unless a view is named.
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub write: Option<PathBuf>,
     /// Totals, rates, verdicts and the worst streams (this is the default).
     #[arg(long, group = "view")]
     pub summary: bool,
@@ -115,13 +119,13 @@ pub struct AnalyzeArgs {
     #[arg(long, group = "view", value_name = "ID")]
     pub flow_graph: Option<StreamId>,
     /// Requests and their answers on each TCP stream, how long they took, and quantiles for each server.
-    #[arg(long, group = "view")]
+    #[arg(long, group = "view", conflicts_with = "display_filter")]
     pub turns: bool,
     /// TCP connections with the fields of the live summary: round trips, stalls, how they ended.
-    #[arg(long, group = "view")]
+    #[arg(long, group = "view", conflicts_with = "display_filter")]
     pub connections: bool,
     /// What both ends of a stream said: a number as in Wireshark's tcp.stream, or udp:NUMBER.
-    #[arg(long, group = "view", value_name = "ID")]
+    #[arg(long, group = "view", value_name = "ID", conflicts_with = "display_filter")]
     pub follow: Option<StreamId>,
     /// For people, as a table with a header line, or one JSON object a line.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]

@@ -31,12 +31,14 @@ mod tally;
 mod turns;
 mod view;
 mod worst;
+mod write;
 
 use datagrams::Datagrams;
 use fields::Display;
 use print::{Cell, Print, Seconds, ip_checksums};
 use reading::{Dissected, Reading};
 use view::{Closing, Seen, View, Word};
+use write::Written;
 
 /// What is known of a capture whatever is printed of it.
 #[derive(Debug, Default)]
@@ -71,6 +73,8 @@ fn view(args: &AnalyzeArgs) -> Box<dyn View> {
         Box::new(follow::Follow::new(id))
     } else if args.expert {
         Box::<expert::Expert>::default()
+    } else if args.write.is_some() && !args.summary {
+        Box::new(write::Quiet)
     } else {
         Box::<summary::Summary>::default()
     }
@@ -86,6 +90,18 @@ fn display(text: &str) -> Result<Display, Failure> {
     })
 }
 
+/// The file of `-w`, which must not be the one that is read.
+fn create(path: &Path, args: &AnalyzeArgs) -> Result<Written, Failure> {
+    let same = |file: &std::path::PathBuf| match (file.canonicalize(), path.canonicalize()) {
+        (Ok(file), Ok(path)) => file == path,
+        _ => false,
+    };
+    if path != Path::new("-") && args.files.iter().any(same) {
+        return Err(Failure::Usage(format!("-w {} would overwrite what is read", path.display())));
+    }
+    Written::create(path).map_err(|e| Failure::Runtime(format!("{e}; choose another path with -w")))
+}
+
 /// Analyses the files one after the other.
 pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     for file in args.files.iter().filter(|f| *f != Path::new("-")) {
@@ -96,6 +112,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         }
     }
     let mut display = args.display_filter.as_deref().map(display).transpose()?;
+    let mut written = args.write.as_deref().map(|path| create(path, args)).transpose()?;
     let mut print = Print::new(args.format);
     let mut code = 0;
     for (n, file) in args.files.iter().enumerate() {
@@ -114,13 +131,19 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
             keep.headers = true;
             keep.bytes = true;
         }
+        if let Some(written) = &mut written {
+            written.begin(n, file);
+            keep.bytes = true;
+        }
         let reading = Reading::start(reader, keep)
             .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
         let name = (args.files.len() > 1).then(|| file.display().to_string());
         let last = n + 1 == args.files.len();
         let done = print
             .head(name, n == 0, &view.columns())
-            .and_then(|()| capture(reading, view.as_mut(), display.as_mut(), &mut print, last));
+            .and_then(|()| {
+                capture(reading, view.as_mut(), display.as_mut(), written.as_mut(), &mut print, last)
+            });
         if let Some(failure) = view.failure() {
             warn(&format!("{}: {failure}", file.display()));
             code = 1;
@@ -148,6 +171,7 @@ fn capture(
     reading: Reading,
     view: &mut dyn View,
     mut display: Option<&mut Display>,
+    mut written: Option<&mut Written>,
     print: &mut Print,
     last: bool,
 ) -> io::Result<Option<Damage>> {
@@ -164,10 +188,18 @@ fn capture(
             if display.as_mut().is_none_or(|display| display.shows(&seen)) {
                 view.packet(&seen, print);
                 print.flush_if_full()?;
+                if let Some(written) = &mut written {
+                    written.packet(&seen)?;
+                }
             }
         }
-        if batch.is_last_for_now && !print.is_empty() {
-            print.flush()?;
+        if batch.is_last_for_now {
+            if !print.is_empty() {
+                print.flush()?;
+            }
+            if let Some(written) = &mut written {
+                written.flush()?;
+            }
         }
         reading.done(batch);
     }
@@ -180,6 +212,9 @@ fn capture(
     };
     view.end(&closing, print);
     print.flush()?;
+    if let Some(written) = written {
+        written.flush()?;
+    }
     if last {
         std::mem::forget(capture);
     }
