@@ -165,6 +165,12 @@ impl Reader {
         self.input.offset()
     }
 
+    /// Bytes taken from the source so far, of the packed file where it is packed: ahead of the last packet by no
+    /// more than a few buffers.
+    pub fn position(&self) -> u64 {
+        self.input.taken()
+    }
+
     /// Nothing is left of what the source gave so far: the next packet may have to be waited for.
     pub fn is_drained(&self) -> bool {
         self.input.is_drained()

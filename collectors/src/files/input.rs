@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
@@ -21,6 +23,8 @@ pub(super) struct Input {
     end: usize,
     /// Position of `start` in the (unpacked) file.
     offset: u64,
+    /// Bytes that the source gave, packed if it is packed.
+    taken: Arc<AtomicU64>,
     /// Start of the record or block being read.
     mark: u64,
     ended: bool,
@@ -39,8 +43,10 @@ impl fmt::Debug for Input {
 
 impl Input {
     pub fn new(source: Box<dyn Read + Send>) -> Self {
+        let taken = Arc::default();
         Self {
-            source,
+            source: Box::new(Counted { source, taken: Arc::clone(&taken) }),
+            taken,
             buffer: vec![0; BUFFER],
             start: 0,
             end: 0,
@@ -89,6 +95,11 @@ impl Input {
 
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Bytes taken from the source, which is ahead of what was consumed.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// What is there of the next `n` bytes, at least those unless the file ends; `n` is at most [`BUFFER`].
@@ -161,6 +172,20 @@ impl Input {
     #[cold]
     pub fn cut(&mut self, what: &str) -> Stop {
         self.error().unwrap_or_else(|| Stop::Damaged(format!("the file ends in the middle of {what}")))
+    }
+}
+
+/// A source that tells, also from within a decompressor, how much was read of it.
+struct Counted {
+    source: Box<dyn Read + Send>,
+    taken: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let got = self.source.read(to)?;
+        self.taken.fetch_add(got as u64, Ordering::Relaxed);
+        Ok(got)
     }
 }
 

@@ -182,6 +182,9 @@ fn packed_files_are_unpacked_also_in_several_parts() {
     let (a, b) = file.split_at(100);
     for packed in [gzip(&file), zstd(&file), [gzip(a), gzip(b)].concat(), [zstd(a), zstd(b)].concat()] {
         assert_eq!(read(&packed), whole);
+        let mut reader = Reader::new(Cursor::new(packed.clone()));
+        while reader.next_frame().is_some() {}
+        assert_eq!((reader.position(), reader.offset()), (packed.len() as u64, file.len() as u64));
         let damage = read(&packed[..packed.len() - 20]).1.unwrap();
         assert!(damage.unpacked && damage.to_string().ends_with("of the unpacked data"), "{damage}");
     }
