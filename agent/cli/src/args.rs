@@ -127,9 +127,16 @@ pub struct AnalyzeArgs {
     /// What both ends of a stream said: a number as in Wireshark's tcp.stream, or udp:NUMBER.
     #[arg(long, group = "view", value_name = "ID", conflicts_with = "display_filter")]
     pub follow: Option<StreamId>,
+    /// Export the TCP streams as spans too: http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or file:PATH. With -Y
+    /// only streams of which a packet is shown.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
     /// For people, as a table with a header line, or one JSON object a line.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+    /// When to use colour in the text for people.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
 }
 
 /// A stream of a capture, numbered as tshark numbers `tcp.stream`; a UDP conversation in the order of first sight.

@@ -1,5 +1,7 @@
 //! Colours of the terminal story, and what must never reach a terminal.
 
+use std::fmt;
+
 use tracenet_config::Color;
 
 /// What a piece of a line is, for its colour.
@@ -11,12 +13,43 @@ pub enum Ink {
     Conn,
     /// Packets.
     Wire,
+    /// What is worth a look but no fault.
+    Note,
     /// Retransmits and warnings.
     Warn,
     /// Drops and failures.
     Bad,
     /// Headings of the summary.
     Strong,
+}
+
+const PLAIN: &str = "\x1b[0m";
+
+impl Ink {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Faint => "\x1b[2m",
+            Self::Conn | Self::Note => "\x1b[36m",
+            Self::Wire => "\x1b[34m",
+            Self::Warn => "\x1b[33m",
+            Self::Bad => "\x1b[31m",
+            Self::Strong => "\x1b[1m",
+        }
+    }
+}
+
+struct Painted<T> {
+    ink: Option<Ink>,
+    text: T,
+}
+
+impl<T: fmt::Display> fmt::Display for Painted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(ink) = self.ink else { return self.text.fmt(f) };
+        f.write_str(ink.code())?;
+        self.text.fmt(f)?;
+        f.write_str(PLAIN)
+    }
 }
 
 /// Writes coloured or plain text.
@@ -39,25 +72,28 @@ impl Paint {
         Self { on }
     }
 
+    /// Never any colour.
+    pub fn plain() -> Self {
+        Self { on: false }
+    }
+
     /// Starts `ink`.
     pub fn start(self, out: &mut String, ink: Ink) {
         if self.on {
-            out.push_str(match ink {
-                Ink::Faint => "\x1b[2m",
-                Ink::Conn => "\x1b[36m",
-                Ink::Wire => "\x1b[34m",
-                Ink::Warn => "\x1b[33m",
-                Ink::Bad => "\x1b[31m",
-                Ink::Strong => "\x1b[1m",
-            });
+            out.push_str(ink.code());
         }
     }
 
     /// Back to plain.
     pub fn end(self, out: &mut String) {
         if self.on {
-            out.push_str("\x1b[0m");
+            out.push_str(PLAIN);
         }
+    }
+
+    /// `text` in `ink`, if in any; widths and the like are for the text alone.
+    pub fn show<T: fmt::Display>(self, ink: impl Into<Option<Ink>>, text: T) -> impl fmt::Display {
+        Painted { ink: ink.into().filter(|_| self.on), text }
     }
 }
 

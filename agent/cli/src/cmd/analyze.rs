@@ -11,13 +11,13 @@ use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::sinks::warn;
 
-mod connections;
 mod cell;
+mod connections;
 mod conversations;
 mod datagrams;
 mod expert;
-mod fields;
 mod features;
+mod fields;
 mod flow_graph;
 mod flows;
 mod follow;
@@ -25,6 +25,7 @@ mod hierarchy;
 mod packets;
 mod pairs;
 mod print;
+mod progress;
 mod reading;
 mod summary;
 mod tally;
@@ -36,6 +37,7 @@ mod write;
 use datagrams::Datagrams;
 use fields::Display;
 use print::{Cell, Print, Seconds, ip_checksums};
+use progress::Progress;
 use reading::{Dissected, Reading};
 use view::{Closing, Seen, View, Word};
 use write::Written;
@@ -113,7 +115,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     }
     let mut display = args.display_filter.as_deref().map(display).transpose()?;
     let mut written = args.write.as_deref().map(|path| create(path, args)).transpose()?;
-    let mut print = Print::new(args.format);
+    let mut print = Print::new(args.format, args.color);
     let mut code = 0;
     for (n, file) in args.files.iter().enumerate() {
         let reader = match Reader::open(file) {
@@ -139,11 +141,12 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
             .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
         let name = (args.files.len() > 1).then(|| file.display().to_string());
         let last = n + 1 == args.files.len();
-        let done = print
-            .head(name, n == 0, &view.columns())
-            .and_then(|()| {
-                capture(reading, view.as_mut(), display.as_mut(), written.as_mut(), &mut print, last)
-            });
+        let progress = Progress::start(file, name.as_deref());
+        let done = print.head(name, n == 0, &view.columns()).and_then(|()| {
+            print.progress = progress;
+            capture(reading, view.as_mut(), display.as_mut(), written.as_mut(), &mut print, last)
+        });
+        print.progress = None;
         if let Some(failure) = view.failure() {
             warn(&format!("{}: {failure}", file.display()));
             code = 1;
@@ -192,6 +195,9 @@ fn capture(
                     written.packet(&seen)?;
                 }
             }
+        }
+        if let Some(progress) = &mut print.progress {
+            progress.step(batch.len(), batch.position);
         }
         if batch.is_last_for_now {
             if !print.is_empty() {

@@ -16,6 +16,7 @@ use tracenet_core::wire::{Sighting, Wire, WireCounts};
 
 use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
 use crate::args::Format;
+use crate::paint::Ink;
 use crate::units::{Count, Time};
 
 const COLUMNS: &str = "stream\trole\tlocal\tremote\tstart\tduration\tpackets_sent\tpackets_received\trtt_min\t\
@@ -243,11 +244,13 @@ fn show(line: &Line, first: WallNs, print: &mut Print) {
             ];
             let mut text = String::new();
             for (n, what) in trouble.into_iter().filter(|(n, _)| *n > 0) {
-                text.push_str(if text.is_empty() { "       ! " } else { ", " });
+                text.push_str(if text.is_empty() { "! " } else { ", " });
                 text.push_str(&Count(n, what).to_string());
             }
             if !text.is_empty() {
-                print.line(format_args!("{text}"));
+                let ink = if wire.lost_segment > 0 { Ink::Bad } else { Ink::Warn };
+                let text = print.paint.show(ink, text);
+                print.line(format_args!("       {text}"));
             }
         }
     }

@@ -9,6 +9,7 @@ use tracenet_core::tcp::Verdicts;
 use super::tally::Tally;
 use super::{Closing, Print, Seen, View, Word};
 use crate::args::Format;
+use crate::paint::Ink;
 
 const COLUMNS: &str = "severity\tcount\tname\twhat";
 
@@ -22,6 +23,15 @@ struct Line {
 
 /// Wireshark's severities, the worst first.
 const SEVERITIES: [&str; 4] = ["error", "warning", "note", "chat"];
+
+fn ink(severity: &str) -> Ink {
+    match severity {
+        "error" => Ink::Bad,
+        "warning" => Ink::Warn,
+        "note" => Ink::Note,
+        _ => Ink::Faint,
+    }
+}
 
 /// Streams whose closing is followed.
 const MAX_STREAMS: usize = 1 << 20;
@@ -90,10 +100,12 @@ fn show(tally: &Tally, closings: &Closings, print: &mut Print) {
             Format::Text => {
                 if l.severity != before {
                     let total: u64 = lines.iter().filter(|o| o.severity == l.severity).map(|o| o.count).sum();
-                    print.line(format_args!("{} ({total})", l.severity));
+                    let title = print.paint.show(ink(l.severity), l.severity);
+                    print.line(format_args!("{title} ({total})"));
                     before = l.severity;
                 }
-                print.line(format_args!("{:>10}  {:<24} {}", l.count, l.name, l.what));
+                let name = print.paint.show(ink(l.severity), l.name);
+                print.line(format_args!("{:>10}  {name:<24} {}", l.count, l.what));
             }
             Format::Tsv | Format::Csv => {
                 print.row(format_args!("{}\t{}\t{}\t{}", l.severity, l.count, l.name, l.what));

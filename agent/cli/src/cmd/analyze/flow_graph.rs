@@ -8,8 +8,10 @@ use tracenet_collectors::decode::Layer;
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Side, Verdicts};
 
+use super::print::{flags_ink, verdict_ink};
 use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
 use crate::args::{Format, StreamId};
+use crate::paint::Ink;
 
 const COLUMNS: &str = "frame\ttime\tfrom\tflags\tseq\tack\twindow\tlen\tverdicts";
 
@@ -155,6 +157,7 @@ impl FlowGraph {
                 Cell(window),
             )),
             Format::Text => {
+                let paint = print.paint;
                 let mut label = flags.to_owned();
                 if len > 0 || segment.is_none() {
                     let gap = if label.is_empty() { "" } else { ", " };
@@ -164,15 +167,18 @@ impl FlowGraph {
                 let dashes = WIDTH.saturating_sub(label.len() + 3);
                 let (left, right) = (dashes / 2, dashes - dashes / 2);
                 let (tail, tip) = if who == 0 { ("", ">") } else { ("<", "") };
+                let verdict = (!verdicts.is_empty())
+                    .then(|| paint.show(verdict_ink(verdicts), format_args!("! {verdicts}")).to_string());
                 print.line(format_args!(
-                    "{:>16} |{tail}{:-<left$} {label} {:-<right$}{tip}|{}{}{}{}",
+                    "{:>16} |{tail}{:-<left$} {} {:-<right$}{tip}|{}{}{}{}",
                     Seconds(seen.since_first()).to_string(),
                     "",
+                    paint.show(flags_ink(bits), label),
                     "",
                     Titled(" seq ", seq),
                     Titled(" ack ", ack),
                     Titled(" win ", window),
-                    Titled("  ! ", (!verdicts.is_empty()).then_some(verdicts)),
+                    Titled("  ", verdict),
                 ));
             }
         }
@@ -180,7 +186,8 @@ impl FlowGraph {
 }
 
 fn head(id: StreamId, client: SocketAddr, server: SocketAddr, print: &mut Print) {
-    print.line(format_args!("{id}"));
+    let title = print.paint.show(Ink::Strong, id);
+    print.line(format_args!("{title}"));
     let (client, server) = (client.to_string(), server.to_string());
     let gap = (WIDTH + 2).saturating_sub(client.len() + server.len()).max(2);
     print.line(format_args!("{:>16} {client}{:gap$}{server}", "", ""));

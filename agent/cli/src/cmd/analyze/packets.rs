@@ -7,8 +7,10 @@ use tracenet_collectors::decode::{Checksum, Layer};
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Analysis, Cause, Verdicts};
 
+use super::print::{flags_ink, verdict_ink};
 use super::{Cell, Print, Seconds, Seen, View, Word, ip_checksums};
 use crate::args::Format;
+use crate::paint::{Ink, Paint};
 
 const COLUMNS: &str =
     "frame\tstream\tverdicts\tbytes_in_flight\tack_rtt\trto\tdup_ack_num\ttcp_checksum\tip_checksum\tcause";
@@ -105,13 +107,14 @@ fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut P
         }
         Format::Text => {
             let mut room = [0; 8];
+            let paint = print.paint;
             print.line(format_args!(
                 "{:>6} {:>16} {stream:>4}  {} > {} [{}] seq {} ack {} win {} len {}{}{}{}{}{}",
                 seen.number,
                 Seconds(seen.since_first()),
                 layer.source,
                 layer.destination,
-                flags(segment.flags, &mut room),
+                paint.show(flags_ink(segment.flags), flags(segment.flags, &mut room)),
                 segment.seq,
                 segment.ack,
                 segment.window,
@@ -119,12 +122,12 @@ fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut P
                 if layer.quoted { "  quoted by ICMP" } else { "" },
                 Titled("  in flight ", a.bytes_in_flight),
                 Titled("  rtt ", a.ack_rtt.map(crate::units::Time)),
-                Verdict(a),
-                match layer.checksum {
-                    Checksum::Bad => "  bad TCP checksum",
-                    Checksum::Offloaded => "  TCP checksum offloaded",
-                    Checksum::Good | Checksum::Unverified => "",
-                },
+                Verdict(a, paint),
+                Cell(match layer.checksum {
+                    Checksum::Bad => Some(paint.show(Ink::Bad, "  bad TCP checksum")),
+                    Checksum::Offloaded => Some(paint.show(Ink::Faint, "  TCP checksum offloaded")),
+                    Checksum::Good | Checksum::Unverified => None,
+                }),
             ));
         }
     }
@@ -138,15 +141,18 @@ impl<T: std::fmt::Display> std::fmt::Display for Titled<T> {
     }
 }
 
-struct Verdict<'a>(&'a Analysis);
+struct Verdict<'a>(&'a Analysis, Paint);
 
 impl std::fmt::Display for Verdict<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let a = self.0;
         if !a.verdicts.is_empty() {
-            write!(f, "  ! {}", a.verdicts)?;
-            Titled(" #", a.dup_ack_num).fmt(f)?;
-            Titled(" after ", a.rto.map(crate::units::Time)).fmt(f)?;
+            let told = std::fmt::from_fn(|f| {
+                write!(f, "! {}", a.verdicts)?;
+                Titled(" #", a.dup_ack_num).fmt(f)?;
+                Titled(" after ", a.rto.map(crate::units::Time)).fmt(f)
+            });
+            write!(f, "  {}", self.1.show(verdict_ink(a.verdicts), told))?;
         }
         Titled("  cause ", a.cause.filter(|cause| !is_told(a.verdicts, *cause)).map(Cause::as_str)).fmt(f)
     }

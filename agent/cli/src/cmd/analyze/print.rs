@@ -1,10 +1,14 @@
 //! What the views write, and in which form.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use tracenet_collectors::decode::Layer;
+use tracenet_core::event::tcp_flags;
+use tracenet_core::tcp::Verdicts;
 
-use crate::args::Format;
+use super::progress::Progress;
+use crate::args::{Color, Format};
+use crate::paint::{Ink, Paint};
 
 /// Output is collected up to about this many bytes.
 const BUFFER: usize = 64 << 10;
@@ -12,14 +16,22 @@ const BUFFER: usize = 64 << 10;
 /// Where the views write.
 pub struct Print {
     pub format: Format,
+    /// Colours of the text for people; other forms have none.
+    pub paint: Paint,
     /// Name of the capture, where there are several.
     file: Option<String>,
     text: Vec<u8>,
+    /// What is told on the way.
+    pub progress: Option<Progress>,
 }
 
 impl Print {
-    pub fn new(format: Format) -> Self {
-        Self { format, file: None, text: Vec::with_capacity(BUFFER + 4096) }
+    pub fn new(format: Format, color: Color) -> Self {
+        let paint = match format {
+            Format::Text => Paint::choose(color.into(), io::stdout().is_terminal()),
+            Format::Tsv | Format::Csv | Format::Json => Paint::plain(),
+        };
+        Self { format, paint, progress: None, file: None, text: Vec::with_capacity(BUFFER + 4096) }
     }
 
     /// What comes before a capture: its name, if there are several, and before the `first` one a table's `header`.
@@ -30,7 +42,7 @@ impl Print {
                 let mut name = String::new();
                 crate::paint::push_safe(&mut name, file);
                 let gap = if first { "" } else { "\n" };
-                writeln!(self.text, "{gap}{name}")?;
+                writeln!(self.text, "{gap}{}", self.paint.show(Ink::Strong, name))?;
             }
             (Format::Tsv | Format::Csv, file) if first => {
                 let from = self.text.len();
@@ -129,11 +141,26 @@ impl Print {
     }
 
     pub fn flush(&mut self) -> io::Result<()> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        self.progress.take_if(|progress| !progress.give_way());
         let mut out = io::stdout().lock();
         let result = out.write_all(&self.text).and_then(|()| out.flush());
         self.text.clear();
         result.map_err(|e| io::Error::new(e.kind(), format!("cannot write standard output: {e}")))
     }
+}
+
+/// How verdicts look: what is missing is worse than what came twice or late.
+pub fn verdict_ink(verdicts: Verdicts) -> Ink {
+    let lost = Verdicts::LOST_SEGMENT | Verdicts::ACK_LOST_SEGMENT;
+    if verdicts.intersects(lost) { Ink::Bad } else { Ink::Warn }
+}
+
+/// How a segment's flags look.
+pub fn flags_ink(flags: u8) -> Option<Ink> {
+    (flags & tcp_flags::RST != 0).then_some(Ink::Bad)
 }
 
 /// Nanoseconds as seconds with nine decimals.

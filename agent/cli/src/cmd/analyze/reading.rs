@@ -42,8 +42,6 @@ pub struct Packet {
     pub wire_len: u32,
     /// Bytes in the file.
     pub captured_len: u32,
-    /// Bytes of the file read so far, unpacked.
-    pub offset: u64,
     /// What stopped the way to a transport header.
     pub outcome: Result<(), Undecoded>,
     /// Layers, headers and IP headers of this packet.
@@ -68,6 +66,8 @@ pub struct Batch {
     headers: Vec<Header>,
     ips: Vec<IpPacket>,
     bytes: Vec<u8>,
+    /// Bytes of the file that were read up to here, packed if it is packed.
+    pub position: u64,
     /// The next packet may take its time.
     pub is_last_for_now: bool,
 }
@@ -111,6 +111,11 @@ impl Batch {
             ips: take(&mut ips, packet.counts.2),
             bytes: &self.bytes,
         })
+    }
+
+    /// How many packets there are.
+    pub fn len(&self) -> usize {
+        self.packets.len()
     }
 
     fn clear(&mut self) {
@@ -233,6 +238,7 @@ fn read(mut reader: Reader, keep: Keep, full: &Sender<Batch>, empty: &Receiver<B
     while let Ok(mut batch) = empty.recv() {
         batch.clear();
         let more = fill(&mut batch, keep, &mut reader, &mut layers);
+        batch.position = reader.position();
         if full.send(batch).is_err() || !more {
             break;
         }
@@ -241,7 +247,7 @@ fn read(mut reader: Reader, keep: Keep, full: &Sender<Batch>, empty: &Receiver<B
 }
 
 fn fill(batch: &mut Batch, keep: Keep, reader: &mut Reader, walker: &mut Layers) -> bool {
-    let Batch { packets, layers, headers, ips, bytes, is_last_for_now } = batch;
+    let Batch { packets, layers, headers, ips, bytes, is_last_for_now, .. } = batch;
     while packets.len() < BATCH && bytes.len() < BATCH_BYTES {
         let Some(frame) = reader.next_frame() else { return false };
         let before = (layers.len(), headers.len(), ips.len());
@@ -277,7 +283,6 @@ fn fill(batch: &mut Batch, keep: Keep, reader: &mut Reader, walker: &mut Layers)
             direction,
             wire_len,
             captured_len,
-            offset: reader.offset(),
             outcome,
             counts,
             at,

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::flows::Flow;
+use super::print::verdict_ink;
 use super::tally::{Checks, Tally};
 use super::worst::Worst;
 use super::{Closing, Print, Seen, View, Word};
 use crate::args::Format;
+use crate::paint::Ink;
 use crate::units::{Bytes, Count, Time};
 use tracenet_core::time::DurationNs;
 
@@ -227,10 +229,12 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
     checks("TCP checksums", &t.checksums, print);
     checks("IP checksums", &t.ip_checksums, print);
     let mut heading = Some("verdicts");
-    for (_, name, n) in t.verdicts().filter(|(.., n)| *n > 0) {
+    for (verdict, name, n) in t.verdicts().filter(|(.., n)| *n > 0) {
         if let Some(title) = heading.take() {
+            let title = print.paint.show(Ink::Strong, title);
             print.line(format_args!("{title}"));
         }
+        let name = print.paint.show(verdict_ink(verdict), name);
         print.line(format_args!(
             "{n:>10}  {:<24} {:>6.2} % of the segments",
             name,
@@ -240,6 +244,7 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
     let mut heading = Some("streams with the most trouble");
     for (stream, f) in summary.worst.named() {
         if let Some(title) = heading.take() {
+            let title = print.paint.show(Ink::Strong, title);
             print.line(format_args!("{title}"));
         }
         trouble(stream, f, print);
@@ -259,12 +264,16 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
 }
 
 fn checks(title: &str, c: &Checks, print: &mut Print) {
-    let parts: Vec<String> =
-        [("good", c.good), ("bad", c.bad), ("offloaded", c.offloaded), ("unverified", c.unverified)]
-            .iter()
-            .filter(|(_, n)| *n > 0)
-            .map(|(name, n)| format!("{name} {n}"))
-            .collect();
+    let parts: Vec<String> = [
+        ("good", c.good, None),
+        ("bad", c.bad, Some(Ink::Bad)),
+        ("offloaded", c.offloaded, None),
+        ("unverified", c.unverified, None),
+    ]
+    .into_iter()
+    .filter(|(_, n, _)| *n > 0)
+    .map(|(name, n, ink)| print.paint.show(ink, format_args!("{name} {n}")).to_string())
+    .collect();
     if !parts.is_empty() {
         print.line(format_args!("{title}: {}", parts.join(", ")));
     }
@@ -287,7 +296,7 @@ fn trouble(stream: usize, f: &Flow, print: &mut Print) {
         "  stream {stream} {} <-> {}: {} of {}, {} in {}{rtt}",
         f.a,
         f.b,
-        parts.join(", "),
+        print.paint.show(Ink::Warn, parts.join(", ")),
         Count(f.frames(), "packet"),
         Bytes(f.bytes()),
         Time(DurationNs(f.last.0 - f.first.0)),

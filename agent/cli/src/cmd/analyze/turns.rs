@@ -16,6 +16,7 @@ use tracenet_core::turn::{TurnMachine, TurnSpan};
 
 use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
 use crate::args::Format;
+use crate::paint::Ink;
 use crate::units::{Bytes, Count, Time};
 
 const COLUMNS: &str = "stream\tturn\tclient\tserver\tstart\trequest_bytes\tresponse_bytes\tthink\trequest\tfirst_byte\t\
@@ -347,9 +348,10 @@ fn show(line: &Line, first: WallNs, print: &mut Print) {
                     let network = line.network_ns.map(|n| format!(" (network {})", time(n)));
                     format!("first byte {}{}, last {}", time(first), Cell(network), time(last))
                 }
-                _ => "no answer".to_owned(),
+                _ => print.paint.show(Ink::Warn, "no answer").to_string(),
             };
             let mut trouble = String::new();
+            let paint = print.paint;
             for (n, what) in [
                 (v.retransmission, "retransmission"),
                 (v.out_of_order, "late segment"),
@@ -357,12 +359,14 @@ fn show(line: &Line, first: WallNs, print: &mut Print) {
                 (v.zero_window, "zero window"),
             ] {
                 if n > 0 {
-                    trouble.push_str(if trouble.is_empty() { "  ! " } else { ", " });
+                    trouble.push_str(if trouble.is_empty() { "! " } else { ", " });
                     trouble.push_str(&Count(u64::from(n), what).to_string());
                 }
             }
+            let ink = if v.lost_segment > 0 { Ink::Bad } else { Ink::Warn };
+            let trouble = (!trouble.is_empty()).then(|| format!("  {}", paint.show(ink, trouble)));
             print.line(format_args!(
-                "{:>16} stream {} turn {}  {} -> {}  {} asked, {} answered, {took}{trouble}",
+                "{:>16} stream {} turn {}  {} -> {}  {} asked, {} answered, {took}{}",
                 start.to_string(),
                 line.stream,
                 line.turn,
@@ -370,6 +374,7 @@ fn show(line: &Line, first: WallNs, print: &mut Print) {
                 line.server,
                 Bytes(line.request_bytes),
                 Bytes(line.response_bytes),
+                Cell(trouble),
             ));
         }
     }
