@@ -50,7 +50,7 @@ fn ns_per_call(program: &mut Program) -> f64 {
 
 /// Calls getppid(2) when it is asked to, always on the same CPU; in batches that end within a time slice.
 fn caller(netns: &Netns) -> Program {
-    let mut caller = Program::start(load::load(netns).args(["spin", "1000", "200"]));
+    let caller = Program::start(load::load(netns).args(["spin", "1000", "200"]));
     caller.json();
     let mut one = CpuSet::new();
     one.set(1.min(num_cpus() - 1)).expect("a CPU that exists");

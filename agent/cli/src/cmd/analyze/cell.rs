@@ -48,7 +48,7 @@ fn push_hex(out: &mut Vec<u8>, n: u64, digits: usize) {
 fn push_float(out: &mut Vec<u8>, n: f64) {
     let size = n.abs();
     // What is larger has no nine decimals in a double.
-    if !(size < 4_000_000.0) {
+    if size.is_nan() || size >= 4_000_000.0 {
         out.extend_from_slice(n.to_string().as_bytes());
         return;
     }
@@ -57,7 +57,7 @@ fn push_float(out: &mut Vec<u8>, n: f64) {
         out.push(b'-');
     }
     push_decimal(out, nanos / NANO);
-    if nanos % NANO == 0 {
+    if nanos.is_multiple_of(NANO) {
         return;
     }
     out.push(b'.');
