@@ -165,6 +165,26 @@ pub(crate) fn event(t: MonoNs, kind: &FactKind, clock: ClockOffset) -> Option<Ev
     Some(Event { time_unix_nano: clock.wall(t).0, name: name.to_owned(), attributes, ..Event::default() })
 }
 
+/// That a segment of a capture file was sent again, by what really happened where the analyser could tell. `type` is
+/// `other` where only the sender's kernel would know.
+pub(crate) fn sent_again(t: MonoNs, kind: &FactKind, clock: ClockOffset) -> Option<Event> {
+    let FactKind::Packet(packet) = kind else { return None };
+    let (analysis, segment) = (packet.analysis?, packet.packet.tcp?);
+    let kind = analysis.retransmit(segment.flags)?;
+    let mut a = vec![
+        string(attribute::TYPE, kind.as_str()),
+        string(attribute::DIRECTION, direction_name(packet.direction)),
+        string(attribute::VERDICTS, &analysis.verdicts.to_string()),
+        int(attribute::SEQ, i64::from(segment.seq)),
+        int(attribute::SEQ_END, i64::from(segment.seq.wrapping_add(packet.packet.payload_len))),
+        int(attribute::SEGMENTS, 1),
+    ];
+    a.extend(analysis.cause.map(|cause| string(attribute::CAUSE, cause.as_str())));
+    a.extend(analysis.rto.map(|rto| seconds(attribute::AFTER, rto)));
+    let name = event::RETRANSMIT.to_owned();
+    Some(Event { time_unix_nano: clock.wall(t).0, name, attributes: a, ..Event::default() })
+}
+
 fn shut_window(packet: &PacketFact) -> bool {
     packet.analysis.is_some_and(|a| a.verdicts.contains(Verdicts::ZERO_WINDOW))
 }

@@ -40,6 +40,14 @@ pub(crate) fn span_id(trace: TraceId, role: Role, part: Part) -> SpanId {
     SpanId::from_bytes(hash.finish().max(1).to_be_bytes())
 }
 
+/// What tells the spans of one capture file from those of another, or of a live observation, in the same trace.
+pub(crate) fn observer(file: &str) -> u64 {
+    let mut hash = SipHasher24::new_with_keys(KEYS.0, KEYS.1);
+    hash.write(b"capture");
+    hash.write(file.as_bytes());
+    hash.finish()
+}
+
 /// The connection's trace id, or one that is good for this run where the core made none (all zero is invalid).
 pub(crate) fn trace_id(bytes: [u8; 16], run: u64, id: Option<ConnId>) -> TraceId {
     let trace = TraceId::from_bytes(bytes);

@@ -11,6 +11,7 @@
 pub mod names;
 
 mod batch;
+mod capture;
 mod describe;
 mod exporter;
 mod failure;
@@ -27,6 +28,7 @@ mod spans;
 mod telemetry;
 mod value;
 
+pub use capture::CaptureSpans;
 pub use exporter::{ExportReport, Exporter};
 pub use histogram::ExponentialHistogram;
 pub use metrics::Meter;

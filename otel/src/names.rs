@@ -5,6 +5,9 @@
 /// Instrumentation scope of everything exported.
 pub const SCOPE: &str = "tracenet";
 
+/// `service.name` of what a capture file shows, unless the user names it.
+pub const CAPTURE_SERVICE: &str = "tracenet-capture";
+
 /// Names of spans.
 pub mod span {
     /// A TCP connection from first to last sight.
@@ -109,6 +112,10 @@ pub mod attribute {
     pub const SEQ_END: &str = "seq_end";
     pub const SEGMENTS: &str = "segments";
     pub const PAYLOAD_BYTES: &str = "payload.bytes";
+    /// Wireshark's names for a segment, separated by commas.
+    pub const VERDICTS: &str = "verdicts";
+    /// Number of a stream in its capture file, as tshark's `tcp.stream`.
+    pub const CAPTURE_STREAM: &str = "tracenet.capture.stream";
     pub const AFTER: &str = "after";
     pub const INTERFACE_INDEX: &str = "interface.index";
     pub const AT_PEER: &str = "at_peer";

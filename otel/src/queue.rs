@@ -1,7 +1,8 @@
 //! The bounded queue between the data path and the exporter (INV 7): the data path never waits for a collector.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -92,9 +93,12 @@ pub(crate) struct Queue {
     pub(crate) spans_wake: Notify,
     /// There are metrics, or the end has come.
     pub(crate) metrics_wake: Notify,
+    /// Something was settled.
+    room: Condvar,
 }
 
-/// The data path's end of the queue. Cloning it is cheap; no method of it blocks on the exporter.
+/// The data path's end of the queue. Cloning it is cheap; only [`wait_for_room`](Self::wait_for_room) blocks on the
+/// exporter.
 #[derive(Debug, Clone)]
 pub struct Sink {
     pub(crate) queue: Arc<Queue>,
@@ -105,6 +109,12 @@ impl Sink {
     /// shed. Where traces are not exported, spans are dropped without being counted.
     pub fn try_push(&self, item: SpanItem) -> bool {
         self.queue.push(item)
+    }
+
+    /// Waits until the queue has room for `item`, for as long as something is delivered at least every `patience`.
+    /// For whoever reads what is there already: a live data path must not wait. `false`: there is no room.
+    pub fn wait_for_room(&self, item: &SpanItem, patience: Duration) -> bool {
+        self.queue.wait_for_room(item.encoded_len(), patience)
     }
 
     /// Replaces the metrics that wait for export by a newer state of all of them.
@@ -144,6 +154,7 @@ impl Queue {
             metrics,
             spans_wake: Notify::new(),
             metrics_wake: Notify::new(),
+            room: Condvar::new(),
         }
     }
 
@@ -181,6 +192,18 @@ impl Queue {
         // Waking costs a system call, so not for every span.
         if before == 0 || (before < BATCH_BYTES && now >= BATCH_BYTES) {
             self.spans_wake.notify_one();
+        }
+        true
+    }
+
+    fn wait_for_room(&self, bytes: usize, patience: Duration) -> bool {
+        let mut inner = self.lock();
+        while inner.taken_bytes + inner.waiting_bytes + bytes > self.cap_bytes && !inner.closed {
+            let waited = self.room.wait_timeout(inner, patience).unwrap_or_else(PoisonError::into_inner);
+            inner = waited.0;
+            if waited.1.timed_out() {
+                return false;
+            }
         }
         true
     }
@@ -228,6 +251,8 @@ impl Queue {
         let failed = failed.min(spans);
         inner.sent_spans += spans - failed;
         inner.losses.failed_spans += failed;
+        drop(inner);
+        self.room.notify_all();
     }
 
     /// Takes the metrics that wait. `Err`: none will come.

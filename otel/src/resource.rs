@@ -91,6 +91,20 @@ impl Resources {
         Arc::clone(&self.agent)
     }
 
+    /// What a capture file shows: neither its processes nor its hosts are known.
+    pub(crate) fn capture(options: &ExportOptions, file: &str) -> Arc<Resource> {
+        let mut a = Attributes::default();
+        a.set(semconv::SERVICE_NAME, names::CAPTURE_SERVICE);
+        a.set(semconv::FILE_PATH, file);
+        for (key, value) in &options.resource_attributes {
+            a.set(key, value);
+        }
+        if let Some(name) = &options.service_name {
+            a.set(semconv::SERVICE_NAME, name);
+        }
+        a.resource()
+    }
+
     fn common(&self, attributes: &mut Attributes) {
         if let Some(host) = &self.host_name {
             attributes.set(semconv::HOST_NAME, host);

@@ -154,6 +154,8 @@ pub struct SpanBuilder {
     /// Tells this run's made-up trace ids from another's.
     run: u64,
     omitted: u64,
+    /// Packets are all there is: they tell of retransmissions.
+    packets_only: bool,
     out: Vec<SpanItem>,
 }
 
@@ -165,8 +167,14 @@ impl SpanBuilder {
             pairing: Pairing::default(),
             run,
             omitted: 0,
+            packets_only: false,
             out: Vec::new(),
         }
+    }
+
+    /// For facts from packets alone: these also tell what was sent again, which live only the kernel does.
+    pub fn of_packets(run: u64) -> Self {
+        Self { packets_only: true, ..Self::new(run) }
     }
 
     /// Turns that became no span because their connection had [`MOST_TURNS`] already.
@@ -204,13 +212,14 @@ impl SpanBuilder {
                 // Most packets mean nothing here: look before anything is made.
                 let handshake = describe::handshake_event(fact.t, kind, clock);
                 let trouble = describe::event(fact.t, kind, clock);
-                if (handshake.is_some() || trouble.is_some())
+                let again = self.packets_only.then(|| describe::sent_again(fact.t, kind, clock)).flatten();
+                if (handshake.is_some() || trouble.is_some() || again.is_some())
                     && let Some(connection) = self.connection(fact.conn, clock)
                 {
                     if connection.handshake.len() < MOST_HANDSHAKE_EVENTS {
                         connection.handshake.extend(handshake);
                     }
-                    if let Some(event) = trouble {
+                    for event in [trouble, again].into_iter().flatten() {
                         connection.trouble(fact.t, event);
                     }
                 }
@@ -399,7 +408,10 @@ fn connect(
     let ids = (Part::Connect, Some(Part::Connection));
     let mut span = span(trace, s.role, ids, names::TCP_CONNECT, (start, until), clock);
     span.attributes = describe::network(&s.tuple, s.role, Some(s.id));
+    let (from, to) = (span.start_time_unix_nano, span.end_time_unix_nano);
     span.events = events;
+    // A repeated SYN/ACK may come after the end.
+    span.events.retain(|e| (from..=to).contains(&e.time_unix_nano));
     if !was_established(s) && s.close != CloseReason::Open {
         fail(&mut span, error_type(s));
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use tracenet_collectors::files::{Damage, Reader};
-use tracenet_core::tcp::{Streams, Verdicts};
+use tracenet_core::tcp::{Analysis, Streams};
 use tracenet_core::time::WallNs;
 
 use crate::args::AnalyzeArgs;
@@ -16,6 +16,7 @@ mod connections;
 mod conversations;
 mod datagrams;
 mod expert;
+mod export;
 mod features;
 mod fields;
 mod flow_graph;
@@ -35,6 +36,7 @@ mod worst;
 mod write;
 
 use datagrams::Datagrams;
+use export::Export;
 use fields::Display;
 use print::{Cell, Print, Seconds, ip_checksums};
 use progress::Progress;
@@ -116,6 +118,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     let mut display = args.display_filter.as_deref().map(display).transpose()?;
     let mut written = args.write.as_deref().map(|path| create(path, args)).transpose()?;
     let mut print = Print::new(args.format, args.color);
+    let mut export = args.otlp.as_deref().map(Export::open).transpose()?;
     let mut code = 0;
     for (n, file) in args.files.iter().enumerate() {
         let reader = match Reader::open(file) {
@@ -137,6 +140,9 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
             written.begin(n, file);
             keep.bytes = true;
         }
+        if let Some(export) = &mut export {
+            export.begin(file, display.is_some());
+        }
         let reading = Reading::start(reader, keep)
             .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
         let name = (args.files.len() > 1).then(|| file.display().to_string());
@@ -144,9 +150,13 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         let progress = Progress::start(file, name.as_deref());
         let done = print.head(name, n == 0, &view.columns()).and_then(|()| {
             print.progress = progress;
-            capture(reading, view.as_mut(), display.as_mut(), written.as_mut(), &mut print, last)
+            let (display, written, export) = (display.as_mut(), written.as_mut(), export.as_mut());
+            capture(reading, view.as_mut(), display, written, export, &mut print, last)
         });
         print.progress = None;
+        if let Some(export) = &mut export {
+            export.end();
+        }
         if let Some(failure) = view.failure() {
             warn(&format!("{}: {failure}", file.display()));
             code = 1;
@@ -158,7 +168,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         let damage = match done {
             Ok(damage) => damage,
             // Whoever read has seen enough.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(exported(export)),
             Err(e) => return Err(Failure::Runtime(e.to_string())),
         };
         if let Some(damage) = damage {
@@ -166,7 +176,12 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
             code = 1;
         }
     }
-    Ok(code)
+    Ok(code.max(exported(export)))
+}
+
+/// Sends the last spans. 1 where any were lost.
+fn exported(export: Option<Export>) -> u8 {
+    u8::from(export.is_some_and(|export| !export.finish()))
 }
 
 /// Reads a capture to its end, or to its damage.
@@ -175,6 +190,7 @@ fn capture(
     view: &mut dyn View,
     mut display: Option<&mut Display>,
     mut written: Option<&mut Written>,
+    mut export: Option<&mut Export>,
     print: &mut Print,
     last: bool,
 ) -> io::Result<Option<Damage>> {
@@ -184,11 +200,18 @@ fn capture(
             capture.take(&dissected);
             for stream in capture.streams.ended() {
                 view.ended(stream, print);
+                if let Some(export) = &mut export {
+                    export.ended(stream);
+                }
             }
             let Capture { frames, first, words, .. } = &capture;
             let first = first.unwrap_or(dissected.packet.wall);
             let seen = Seen { number: *frames, first, dissected, words };
-            if display.as_mut().is_none_or(|display| display.shows(&seen)) {
+            let shown = display.as_mut().is_none_or(|display| display.shows(&seen));
+            if let Some(export) = &mut export {
+                export.packet(&seen, shown);
+            }
+            if shown {
                 view.packet(&seen, print);
                 print.flush_if_full()?;
                 if let Some(written) = &mut written {
@@ -252,7 +275,7 @@ impl Capture {
                     );
                     if layer.cut {
                         // Wireshark says nothing of a header that it can't read to its end.
-                        said.analysis.verdicts = Verdicts::default();
+                        said.analysis = Analysis::default();
                     }
                     Word::Segment(said)
                 }

@@ -21,6 +21,7 @@ pub use streams::{StreamSegment, Streams};
 pub use unacked::MAX_UNACKED;
 pub use verdict::Verdicts;
 
+use crate::event::{RetransmitCause, tcp_flags};
 use crate::time::DurationNs;
 
 /// Which end sent a segment.
@@ -49,4 +50,21 @@ pub struct Analysis {
     pub dup_ack_num: Option<u32>,
     /// What really happened, where the segment is not plainly new.
     pub cause: Option<Cause>,
+}
+
+impl Analysis {
+    /// Why a segment with these flags was sent again, as far as packets tell; `None` where it wasn't, by `cause` before
+    /// Wireshark's rules. Of timeouts and probes only the sender's kernel knows: [`RetransmitCause::Other`].
+    pub fn retransmit(&self, flags: u8) -> Option<RetransmitCause> {
+        let again = match self.cause {
+            Some(cause) => cause == Cause::Retransmission,
+            None => self.verdicts.contains(Verdicts::RETRANSMISSION),
+        };
+        again.then_some(match (flags & tcp_flags::SYN != 0, flags & tcp_flags::ACK != 0) {
+            (true, false) => RetransmitCause::Syn,
+            (true, true) => RetransmitCause::SynAck,
+            _ if self.verdicts.contains(Verdicts::FAST_RETRANSMISSION) => RetransmitCause::Fast,
+            _ => RetransmitCause::Other,
+        })
+    }
 }
