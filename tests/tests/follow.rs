@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         case!(what_is_not_there_is_named, &[]),
         case!(a_ladder_shows_who_sent_what, &[]),
         case!(turns_are_timed_and_summed_up, &[]),
+        case!(colour_adds_nothing_and_is_for_text_alone, &[]),
     ])
 }
 
@@ -268,4 +269,25 @@ fn turns_are_timed_and_summed_up() {
     assert_eq!(lines[2]["schema"], "tracenet.turns/1");
     assert_eq!((&lines[2]["turns"], &lines[2]["unanswered"]), (&1.into(), &1.into()));
     assert_eq!(lines[2]["last_byte_ns"]["max"], 6_000_000);
+}
+
+fn colour_adds_nothing_and_is_for_text_alone() {
+    let file = capture(&[(0, true, false, 1, b"ask"), (900, true, false, 1, b"ask")]);
+    for view in [&["--flow-graph", "0"][..], &["--packets"], &["--summary"], &["--expert"], &["--turns"]] {
+        let shown = |format: &str, color: &str| {
+            let output = analyze(file.path(), &[view, &["--format", format, "--color", color]].concat());
+            String::from_utf8(output.stdout).expect("UTF-8")
+        };
+        let (plain, coloured) = (shown("text", "never"), shown("text", "always"));
+        assert!(!plain.contains('\x1b') && coloured.contains("\x1b["), "{view:?}: {coloured:?}");
+        let mut stripped = coloured;
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[36m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain, "{view:?}");
+        assert_eq!(shown("text", "auto"), plain, "a pipe is no terminal: {view:?}");
+        for format in ["tsv", "csv", "json"] {
+            assert!(!shown(format, "always").contains('\x1b'), "{view:?}: {format}");
+        }
+    }
 }
