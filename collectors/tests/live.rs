@@ -111,8 +111,10 @@ fn traffic() {
 
 /// tcpdump, once it listens; its lines are read to the marker.
 fn tcpdump(filter: &str) -> Option<(Running, BufReader<std::process::ChildStdout>)> {
+    // A slot of its ring is as large as what it keeps of a packet: whole ones would leave room for 256, fewer than come
+    // while it waits for its turn on a busy machine.
     let mut child = Command::new("tcpdump")
-        .args(["-i", "any", "-n", "-l", "-t", "--immediate-mode", "-B", "65536", filter])
+        .args(["-i", "any", "-n", "-l", "-t", "--immediate-mode", "-B", "65536", "-s", "256", filter])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
