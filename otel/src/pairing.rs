@@ -134,6 +134,11 @@ impl Pairing {
         server.parent_span_id.clone_from(&client.span_id);
         server.start_time_unix_nano = server.start_time_unix_nano.clamp(client.start, client.end);
         server.end_time_unix_nano = server.end_time_unix_nano.clamp(server.start_time_unix_nano, client.end);
+        // What happened in these microseconds stays within the span, too.
+        let bounds = (server.start_time_unix_nano, server.end_time_unix_nano);
+        for event in &mut server.events {
+            event.time_unix_nano = event.time_unix_nano.clamp(bounds.0, bounds.1);
+        }
         if let Some(name) = self.peer_of(trace, Role::Server)
             && !server.attributes.iter().any(|a| a.key == semconv::SERVICE_PEER_NAME)
         {

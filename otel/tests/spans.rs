@@ -161,7 +161,9 @@ fn both_ends_here_are_joined_whichever_half_comes_first() {
     half.end = MonoNs(210 * MS + 1000);
     let server = fact(210, 2, 2, FactKind::Turn(Box::new(half)));
     let ends = [closed(summary(Role::Client, 1, 1), 1), closed(summary(Role::Server, 2, 2), 2)];
-    for first in [[client.clone(), server.clone()], [server, client]] {
+    // So does a drop at the server.
+    let lost = Fact { t: MonoNs(210 * MS + 900), ..fact(210, 2, 2, dropped()) };
+    for first in [[lost.clone(), client.clone(), server.clone()], [lost, server, client]] {
         let all = spans(&[&first[..], &ends[..]].concat());
         let turns: Vec<&Span> = all.iter().filter(|s| s.name == "tcp request").collect();
         let client = turns.iter().find(|s| s.kind == SpanKind::Client as i32).unwrap();
@@ -171,6 +173,8 @@ fn both_ends_here_are_joined_whichever_half_comes_first() {
         assert_ne!(server.span_id, client.span_id);
         assert!(server.start_time_unix_nano >= client.start_time_unix_nano);
         assert!(server.end_time_unix_nano <= client.end_time_unix_nano);
+        let times: Vec<u64> = server.events.iter().map(|e| e.time_unix_nano).collect();
+        assert_eq!(times, [server.end_time_unix_nano], "events lie within their span");
         assert_eq!(string(&server.attributes, "peer.service"), Some("exe1"));
         for whole in all.iter().filter(|s| s.name == "TCP connection") {
             let peer = string(&whole.attributes, "service.peer.name").unwrap();
