@@ -92,6 +92,16 @@ pub fn corpus() -> std::path::PathBuf {
         .map_or_else(|| crate::repository().join("../shared/corpus"), std::path::PathBuf::from)
 }
 
+/// The captures of the corpus, by name.
+pub fn captures() -> Vec<std::path::PathBuf> {
+    let folder = corpus().join("captures");
+    let mut files: Vec<std::path::PathBuf> =
+        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use flate2::read::GzDecoder;
@@ -36,15 +36,6 @@ const REQUIRED: f64 = 0.99;
 
 /// Agreement on all the verdicts of a packet, over all packets.
 const REQUIRED_OVERALL: f64 = 0.995;
-
-fn captures() -> Vec<PathBuf> {
-    let folder = harness::corpus().join("captures");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
 
 fn analyze(file: &Path, options: &[&str]) -> Output {
     agent::command().arg("analyze").args(options).arg(file).output().expect("tracenet starts")
@@ -90,7 +81,7 @@ fn packets_agree_with_tshark() {
     let mut verdicts: BTreeMap<String, Hits> = BTreeMap::new();
     let mut values: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let (mut frames, mut same) = (0u64, 0u64);
-    for file in captures() {
+    for file in harness::captures() {
         let Some(theirs) = oracle(&file, "tcp.tsv") else { continue };
         let output = analyze(&file, &["--packets", "--format", "tsv"]);
         let ours = String::from_utf8_lossy(&output.stdout);
@@ -163,7 +154,7 @@ fn packets_agree_with_tshark() {
 fn every_capture_ends_with_0_or_1() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cut = folder.path().join("cut");
-    for file in captures() {
+    for file in harness::captures() {
         check(&file, &file);
         let bytes = std::fs::read(&file).expect("readable");
         // Three places in each file, the last within the last packet.

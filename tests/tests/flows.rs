@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitCode, Output};
 
 use flate2::read::GzDecoder;
@@ -298,15 +298,6 @@ impl Column {
     }
 }
 
-fn captures() -> Vec<PathBuf> {
-    let folder = harness::corpus().join("captures");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
-
 fn flows(file: &Path, format: &str) -> Output {
     agent::command()
         .args(["analyze", "--flows", "--format", format])
@@ -367,7 +358,7 @@ fn features_agree_with_tranalyzer() {
     let mut apart: BTreeMap<String, u64> = BTreeMap::new();
     // Rows compared, equal; of them with something in them, equal; an example of a difference.
     let mut counts = vec![([0u64; 4], String::new()); COLUMNS.len()];
-    for file in captures() {
+    for file in harness::captures() {
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();
         let Some(text) = oracle(&file).filter(|_| LEFT_OUT.iter().all(|(left, _)| *left != name)) else {
             continue;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use flate2::read::GzDecoder;
@@ -24,15 +24,6 @@ fn main() -> ExitCode {
 }
 
 const CORPUS: &[Need] = &[Need::Corpus];
-
-fn captures() -> Vec<PathBuf> {
-    let folder = harness::corpus().join("captures");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
 
 fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -103,7 +94,7 @@ const SCANNED: &str = "a port that once asked for a file: tshark takes whatever 
 /// transport.
 fn hierarchy_agrees_with_tshark() {
     let (mut equal, mut above, mut wrong) = (0, 0, Vec::new());
-    for file in captures() {
+    for file in harness::captures() {
         let Some(stats) = stats(&file) else { continue };
         let theirs = their_tree(&stats);
         let text = analyze(&file, "--hierarchy");
@@ -234,7 +225,7 @@ fn same(
 
 fn conversations_agree_with_tshark() {
     let (mut compared, mut wrong) = (0, Vec::new());
-    for file in captures() {
+    for file in harness::captures() {
         let Some(stats) = stats(&file) else { continue };
         let text = analyze(&file, "--conversations=ip,ipv6,tcp,udp");
         for (transport, title) in [
@@ -258,7 +249,7 @@ fn conversations_agree_with_tshark() {
 /// The corpus has no table of Ethernet's: asks tshark itself, where it is installed.
 fn conversations_below_the_transport_agree_with_tshark() {
     let (mut compared, mut wrong) = (0, Vec::new());
-    for file in captures() {
+    for file in harness::captures() {
         let Ok(output) =
             Command::new("tshark").args(["-n", "-q", "-z", "conv,eth", "-r"]).arg(&file).output()
         else {
@@ -335,7 +326,7 @@ const OTHER_EXPERTS: &[(&str, &str, &str)] = &[];
 
 fn expert_agrees_with_tshark() {
     let (mut equal, mut wrong) = (0, Vec::new());
-    for file in captures() {
+    for file in harness::captures() {
         let Some(stats) = stats(&file) else { continue };
         let theirs = their_experts(&stats);
         let text = analyze(&file, "--expert");

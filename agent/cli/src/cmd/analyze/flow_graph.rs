@@ -8,7 +8,7 @@ use tracenet_collectors::decode::Layer;
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Side, Verdicts};
 
-use super::print::{flags_ink, verdict_ink};
+use super::print::{Titled, flags_ink, verdict_ink};
 use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
 use crate::args::{Format, StreamId};
 use crate::paint::Ink;
@@ -203,11 +203,3 @@ const FLAGS: [(u8, &str); 8] = [
     (tcp_flags::CWR, "CWR"),
     (tcp_flags::ACK, "ACK"),
 ];
-
-struct Titled<T>(&'static str, Option<T>);
-
-impl<T: std::fmt::Display> std::fmt::Display for Titled<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.1.as_ref().map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
-    }
-}

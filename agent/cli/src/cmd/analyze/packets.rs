@@ -7,7 +7,7 @@ use tracenet_collectors::decode::{Checksum, Layer};
 use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Analysis, Cause, Verdicts};
 
-use super::print::{flags_ink, verdict_ink};
+use super::print::{Titled, flags_ink, verdict_ink};
 use super::{Cell, Print, Seconds, Seen, View, Word, ip_checksums};
 use crate::args::Format;
 use crate::paint::{Ink, Paint};
@@ -130,14 +130,6 @@ fn line(seen: &Seen<'_>, layer: &Layer, stream: u32, a: &Analysis, print: &mut P
                 }),
             ));
         }
-    }
-}
-
-struct Titled<T>(&'static str, Option<T>);
-
-impl<T: std::fmt::Display> std::fmt::Display for Titled<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.1.as_ref().map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
     }
 }
 

@@ -190,3 +190,12 @@ pub fn ip_checksums(layer: &Layer) -> impl std::fmt::Display {
         Ok(())
     })
 }
+
+/// A value after its name, or nothing.
+pub struct Titled<T>(pub &'static str, pub Option<T>);
+
+impl<T: std::fmt::Display> std::fmt::Display for Titled<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.1.as_ref().map_or(Ok(()), |value| write!(f, "{}{value}", self.0))
+    }
+}
