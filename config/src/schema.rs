@@ -105,6 +105,8 @@ pub struct Output {
     pub format: Format,
     /// Write the story to this file instead of standard output (`-o`).
     pub file: Option<PathBuf>,
+    /// Keep everything in a recording at this path too (`--record`).
+    pub record: Option<PathBuf>,
     /// When to use colour (`--color`).
     pub color: Color,
     /// Packets have lines in the story (`--no-packets` leaves them out).
@@ -115,7 +117,14 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { format: Format::Text, file: None, color: Color::Auto, packets: true, quiet: false }
+        Self {
+            format: Format::Text,
+            file: None,
+            record: None,
+            color: Color::Auto,
+            packets: true,
+            quiet: false,
+        }
     }
 }
 

@@ -129,6 +129,11 @@ impl Story {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
     }
 
+    /// The whole story as it was written.
+    pub fn text(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("out")).expect("the story exists")
+    }
+
     /// The events of one kind.
     pub fn kind(&self, kind: &str) -> Vec<Value> {
         self.events().filter(|event| event["kind"] == kind).collect()

@@ -19,6 +19,10 @@ pub enum Command {
     Attach(AttachArgs),
     /// Trace a command from its first instruction; its exit status is passed on.
     Run(RunArgs),
+    /// Trace as attach does, or a command as run does, without a word: everything goes into a recording.
+    Record(RecordArgs),
+    /// Tell the story of a recording, exactly as it would have been told live.
+    Replay(ReplayArgs),
     /// Analyse capture files: what was sent again, lost, out of order, and how long answers took.
     Analyze(AnalyzeArgs),
     /// Say what the bits of a flow's features mean; without arguments, list all features.
@@ -79,6 +83,74 @@ pub struct RunArgs {
     /// The command and its arguments, after `--`.
     #[arg(last = true, value_name = "CMD", required = true)]
     pub command: Vec<std::ffi::OsString>,
+}
+
+/// `tracenet record`
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Process to trace; repeatable, also as a comma-separated list.
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "command")]
+    pub pids: Vec<u32>,
+    /// The recording, for tracenet replay.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Follow child processes, those that exist and those to come (threads are always followed).
+    #[arg(short = 'f', long = "follow-forks")]
+    pub follow: bool,
+    /// Which syscalls to record, in strace's words: trace=connect,%network,!close ... or trace=none.
+    #[arg(short = 'e', value_name = "EXPR")]
+    pub expressions: Vec<String>,
+    /// Longest string to keep, in bytes [default: 32].
+    #[arg(short = 's', long = "string-limit", value_name = "N")]
+    pub string_limit: Option<u32>,
+    /// Interface to capture on, `any` for all, `none` for no packets [default: any].
+    #[arg(short = 'i', long = "interface", value_name = "IFACE")]
+    pub interface: Option<String>,
+    /// Stop after this long, e.g. 10s, 500ms, 2m.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<std::time::Duration>,
+    /// Configuration file; flags win over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// tcpdump expression that narrows the packets further, e.g. 'port 443'.
+    #[arg(value_name = "BPF FILTER")]
+    pub filter: Vec<String>,
+    /// A command and its arguments instead of a process, after `--`.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// `tracenet replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// What record, or --record, has written.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// One JSON object a line, the summary last.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the story here instead of to standard output.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Longest string to print, in bytes; no more than was recorded [default: 32].
+    #[arg(short = 's', long = "string-limit", value_name = "N", value_parser = clap::value_parser!(u32).range(..=4096))]
+    pub string_limit: Option<u32>,
+    /// Show the time spent in each syscall.
+    #[arg(short = 'T')]
+    pub durations: bool,
+    /// Leave the packet lines out of the story.
+    #[arg(long)]
+    pub no_packets: bool,
+    /// Only the summary.
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+    /// Export spans and metrics: http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or file:PATH.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// When to use colour.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
 }
 
 /// `tracenet analyze`
@@ -206,7 +278,7 @@ pub enum Format {
 }
 
 /// What `attach` and `run` share.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct TraceArgs {
     /// Follow child processes, those that exist and those to come (threads are always followed).
     #[arg(short = 'f', long = "follow-forks")]
@@ -235,6 +307,9 @@ pub struct TraceArgs {
     /// Write the story here instead of to standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Keep everything in a recording too, for tracenet replay.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Stop after this long, e.g. 10s, 500ms, 2m.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<std::time::Duration>,

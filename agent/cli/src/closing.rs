@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use tracenet_collectors::capture::CaptureStats;
 use tracenet_collectors::counters::{self, Delta};
@@ -9,8 +10,10 @@ use tracenet_collectors::process::Proc;
 use tracenet_collectors::{clock, pcapng};
 use tracenet_config::Config;
 use tracenet_core::audit::{self, AuditRow, Counted};
+use tracenet_core::core::Core;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
+use tracenet_core::record::{CounterChanges, Ending, Entry};
 use tracenet_core::summary::{self, Summary, Unattributed};
 use tracenet_core::time::MonoNs;
 use tracenet_probes::{NetnsTotals, Totals};
@@ -18,7 +21,7 @@ use tracenet_probes::{NetnsTotals, Totals};
 use crate::engine::Engine;
 use crate::namespace::NamespaceEnd;
 use crate::namespaces::Namespaces;
-use crate::paint::Ink;
+use crate::paint::{Ink, Paint};
 use crate::report;
 use crate::sinks::{self, Sinks};
 use crate::sources::RingEnd;
@@ -26,27 +29,35 @@ use crate::targets::Target;
 use crate::units::{Count, Time};
 
 /// Says who is attached to: on standard error for people, as events in JSON.
-pub fn greet(targets: &[Target], namespaces: &Namespaces<'_>, sinks: &mut Sinks, now: MonoNs) {
+pub fn greet(
+    targets: &[Target],
+    namespaces: &Namespaces<'_>,
+    engine: &mut Engine,
+    sinks: &mut Sinks,
+    now: MonoNs,
+) {
     for t in targets {
         let mut line = "attached to ".to_owned();
         t.describe(&mut line);
         line.push_str(". Ctrl-C for the summary.");
         eprintln!("{line}");
+        let cookie = namespaces.cookie(t.netns).map(|n| n.0);
+        let event = serde_json::json!({
+            "schema": summary::EVENT_SCHEMA,
+            "kind": "attached",
+            "t_ns": sinks.clock().wall(now).0,
+            "pid": t.pid,
+            "comm": t.comm,
+            "threads": t.threads,
+            "sockets": t.sockets,
+            "netns": t.netns,
+            "netns_cookie": cookie,
+        })
+        .to_string();
         if sinks.is_json() {
-            let cookie = namespaces.cookie(t.netns).map(|n| n.0);
-            let event = serde_json::json!({
-                "schema": summary::EVENT_SCHEMA,
-                "kind": "attached",
-                "t_ns": sinks.clock().wall(now).0,
-                "pid": t.pid,
-                "comm": t.comm,
-                "threads": t.threads,
-                "sockets": t.sockets,
-                "netns": t.netns,
-                "netns_cookie": cookie,
-            });
-            sinks.say(&event.to_string());
+            sinks.say(&event);
         }
+        engine.record(sinks, || Entry::Line(event));
     }
 }
 
@@ -90,36 +101,16 @@ impl Closing<'_> {
                 sinks.finish_capture(n.source.0, &self.file_totals(stats, &sinks, now));
             }
         }
-        let export = sinks.finish_export(self.config.export.otlp.shutdown_timeout.0);
-        let mut lost = engine.core().totals().lost;
-        lost.queue += sinks.lost_lines() + sinks.unwritten_packets();
-        lost.export += export.as_ref().map_or(0, |e| e.losses.spans() + e.losses.failed_points);
-        let summary = Summary::new(
-            engine.core(),
-            summary::Closing {
-                duration: now.since(self.began),
-                lost,
-                unattributed: self.unattributed(),
-                audit: self.audit(),
-            },
-        );
-        let mut last = Vec::new();
-        if sinks.is_json() {
-            summary.write_json(&mut last);
-            last.push(b'\n');
-        } else {
-            let mut text = String::new();
-            self.text(engine, &summary, &sinks, &mut text);
-            last = text.into_bytes();
-        }
-        if let Some(report) = export.filter(|r| r.losses.spans() + r.losses.failed_points > 0) {
-            sinks::warn(&format!(
-                "{} and {} could not be exported: is the collector up, and is it the right URL?",
-                Count(report.losses.spans(), "span"),
-                Count(report.losses.failed_points, "metric point")
-            ));
-        }
-        if sinks.finish(&last) { 0 } else { 1 }
+        let ending = Ending {
+            duration: now.since(self.began),
+            unattributed: self.unattributed(),
+            audit: self.audit(),
+            counters: self.counters(),
+        };
+        engine.record(&sinks, || Entry::End(ending.clone()));
+        let recorded = engine.finish_recording();
+        let code = end(&ending, engine.core(), sinks, self.config.export.otlp.shutdown_timeout.0);
+        if recorded { code } else { code.max(1) }
     }
 
     fn file_totals(&self, stats: CaptureStats, sinks: &Sinks, now: MonoNs) -> pcapng::Totals {
@@ -157,74 +148,112 @@ impl Closing<'_> {
         audit::compare(&kernel, &counted)
     }
 
-    fn text(&self, engine: &Engine, summary: &Summary, sinks: &Sinks, out: &mut String) {
-        let paint = sinks.paint();
-        out.push('\n');
-        for c in engine.core().summaries() {
-            report::connection(&c, paint, out);
-        }
-        let totals = engine.core().totals();
-        if totals.omitted > 0 {
-            let _ = writeln!(out, "{} not listed: the table was full", Count(totals.omitted, "connection"));
-        }
-        let _ = writeln!(
-            out,
-            "{} in {}: {}, {}, {} retransmitted, {} ({} at a peer)",
-            Count(totals.connections, "connection"),
-            Time(summary.duration_ns),
-            Count(totals.turns, "turn"),
-            Count(totals.packets, "packet"),
-            Count(totals.retransmits.total, "segment"),
-            Count(totals.drops, "drop"),
-            totals.peer_drops,
-        );
-        self.counters(sinks, out);
-        out.push_str("audit:");
-        for (i, row) in summary.audit.iter().enumerate() {
-            let difference = row.difference();
-            let same = difference == Some(0);
-            out.push_str(if i == 0 { " " } else { ", " });
-            paint.start(out, if same { Ink::Faint } else { Ink::Bad });
-            let _ = match row.kernel {
-                Some(kernel) => write!(out, "{} kernel {kernel}, tracenet {}", row.counter, row.tracenet),
-                None => write!(out, "{} kernel ?, tracenet {}", row.counter, row.tracenet),
-            };
-            if self.namespaces.len() > 1 {
-                let _ = write!(out, " (netns {})", row.netns);
-            }
-            if let Some(d) = difference.filter(|d| *d != 0) {
-                let _ = write!(out, " DIFFER by {d:+}");
-            }
-            paint.end(out);
-        }
-        let lost = &summary.lost;
-        let _ = writeln!(
-            out,
-            "\nlost: ring buffer {}, capture {}, queues {}, export {}.   unattributed: retransmits {}, drops {}.",
-            lost.ringbuf,
-            lost.capture,
-            lost.queue,
-            lost.export,
-            summary.unattributed.retransmits,
-            summary.unattributed.drops
-        );
-    }
-
-    fn counters(&self, sinks: &Sinks, out: &mut String) {
-        let paint = sinks.paint();
-        let mut show = |title: &str, d: &Delta| {
-            report::counters(title, d.changed().map(|(name, c)| (name, c.change)), paint, out);
+    fn counters(&self) -> Vec<CounterChanges> {
+        let changes = |title: String, delta: &Delta| CounterChanges {
+            title,
+            changes: delta.changed().map(|(name, c)| (name.to_owned(), c.change)).collect(),
         };
-        for n in &self.namespaces {
-            let delta = counters::delta(&n.end.before, &n.end.after);
-            show(&format!("kernel counters of netns {}", n.inum), &delta);
-        }
+        let namespaces = self.namespaces.iter().map(|n| {
+            let title = format!("kernel counters of netns {}", n.inum);
+            changes(title, &counters::delta(&n.end.before, &n.end.after))
+        });
         let proc = Proc::default();
-        for t in self.targets {
-            let (Some(before), Some(after)) = (&t.before, counters::process(&proc, t.pid)) else { continue };
-            show(&format!("{}[{}]", t.comm, t.pid), &counters::delta(before, &after));
-        }
+        let targets = self.targets.iter().filter_map(|t| {
+            let (before, after) = (t.before.as_ref()?, counters::process(&proc, t.pid)?);
+            Some(changes(format!("{}[{}]", t.comm, t.pid), &counters::delta(before, &after)))
+        });
+        namespaces.chain(targets).collect()
     }
+}
+
+/// Closes every sink and prints the summary. Returns the exit code.
+pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Duration) -> u8 {
+    let export = sinks.finish_export(export_deadline);
+    let mut lost = core.totals().lost;
+    lost.queue += sinks.lost_lines() + sinks.unwritten_packets();
+    lost.export += export.as_ref().map_or(0, |e| e.losses.spans() + e.losses.failed_points);
+    let summary = Summary::new(
+        core,
+        summary::Closing {
+            duration: ending.duration,
+            lost,
+            unattributed: ending.unattributed,
+            audit: ending.audit.clone(),
+        },
+    );
+    let mut last = Vec::new();
+    if sinks.is_json() {
+        summary.write_json(&mut last);
+        last.push(b'\n');
+    } else {
+        let mut out = String::new();
+        text(core, &summary, &ending.counters, sinks.paint(), &mut out);
+        last = out.into_bytes();
+    }
+    if let Some(report) = export.filter(|r| r.losses.spans() + r.losses.failed_points > 0) {
+        sinks::warn(&format!(
+            "{} and {} could not be exported: is the collector up, and is it the right URL?",
+            Count(report.losses.spans(), "span"),
+            Count(report.losses.failed_points, "metric point")
+        ));
+    }
+    if sinks.finish(&last) { 0 } else { 1 }
+}
+
+fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Paint, out: &mut String) {
+    out.push('\n');
+    for c in core.summaries() {
+        report::connection(&c, paint, out);
+    }
+    let totals = core.totals();
+    if totals.omitted > 0 {
+        let _ = writeln!(out, "{} not listed: the table was full", Count(totals.omitted, "connection"));
+    }
+    let _ = writeln!(
+        out,
+        "{} in {}: {}, {}, {} retransmitted, {} ({} at a peer)",
+        Count(totals.connections, "connection"),
+        Time(summary.duration_ns),
+        Count(totals.turns, "turn"),
+        Count(totals.packets, "packet"),
+        Count(totals.retransmits.total, "segment"),
+        Count(totals.drops, "drop"),
+        totals.peer_drops,
+    );
+    for c in counters {
+        report::counters(&c.title, c.changes.iter().map(|(name, n)| (name.as_str(), *n)), paint, out);
+    }
+    // Every namespace has a row.
+    let one = summary.audit.windows(2).all(|rows| rows[0].netns == rows[1].netns);
+    out.push_str("audit:");
+    for (i, row) in summary.audit.iter().enumerate() {
+        let difference = row.difference();
+        let same = difference == Some(0);
+        out.push_str(if i == 0 { " " } else { ", " });
+        paint.start(out, if same { Ink::Faint } else { Ink::Bad });
+        let _ = match row.kernel {
+            Some(kernel) => write!(out, "{} kernel {kernel}, tracenet {}", row.counter, row.tracenet),
+            None => write!(out, "{} kernel ?, tracenet {}", row.counter, row.tracenet),
+        };
+        if !one {
+            let _ = write!(out, " (netns {})", row.netns);
+        }
+        if let Some(d) = difference.filter(|d| *d != 0) {
+            let _ = write!(out, " DIFFER by {d:+}");
+        }
+        paint.end(out);
+    }
+    let lost = &summary.lost;
+    let _ = writeln!(
+        out,
+        "\nlost: ring buffer {}, capture {}, queues {}, export {}.   unattributed: retransmits {}, drops {}.",
+        lost.ringbuf,
+        lost.capture,
+        lost.queue,
+        lost.export,
+        summary.unattributed.retransmits,
+        summary.unattributed.drops
+    );
 }
 
 /// A counter as people know it, and the probes' counterpart.

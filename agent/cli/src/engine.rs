@@ -11,10 +11,12 @@ use tracenet_core::core::Core;
 use tracenet_core::event::{Event, EventKind};
 use tracenet_core::fact::Fact;
 use tracenet_core::merge::{Merger, SourceId};
+use tracenet_core::record::Entry;
 use tracenet_core::time::MonoNs;
 
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
+use crate::recorder::Recorder;
 use crate::sinks::Sinks;
 use crate::sources::Progress;
 use tracenet_collectors::clock::mono_now;
@@ -66,6 +68,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The core, its merger and its sources.
 pub struct Engine {
     core: Core,
+    recorder: Option<Recorder>,
     merger: Merger,
     sources: Vec<(SourceId, Arc<Progress>)>,
     inbox: Receiver<Message>,
@@ -83,9 +86,10 @@ pub struct Engine {
 
 impl Engine {
     /// An engine with sources still to come.
-    pub fn new(core: Core, inbox: Receiver<Message>) -> Self {
+    pub fn new(core: Core, recorder: Option<Recorder>, inbox: Receiver<Message>) -> Self {
         Self {
             core,
+            recorder,
             merger: Merger::new(),
             sources: Vec::new(),
             inbox,
@@ -212,13 +216,46 @@ impl Engine {
         }
         let now = mono_now();
         while let Some(event) = self.merger.pop(now) {
-            self.core.handle(event, &mut self.facts);
-            sinks.tell(&mut self.facts);
+            self.handle(event, sinks);
+        }
+        // A tick before its time says nothing.
+        if self.core.poll_at().is_some_and(|t| t <= now) {
+            self.record(sinks, || Entry::Tick(now));
         }
         self.core.tick(now, &mut self.facts);
         sinks.tell(&mut self.facts);
         sinks.flush(now);
         ended
+    }
+
+    fn handle(&mut self, event: Event, sinks: &mut Sinks) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.clock(sinks.clock());
+            let entry = Entry::Event(event);
+            recorder.entry(&entry);
+            if let Entry::Event(event) = entry {
+                self.core.handle(event, &mut self.facts);
+            }
+        } else {
+            self.core.handle(event, &mut self.facts);
+        }
+        sinks.tell(&mut self.facts);
+    }
+
+    /// Keeps what is no event, where there is a recording.
+    pub fn record(&mut self, sinks: &Sinks, entry: impl FnOnce() -> Entry) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.clock(sinks.clock());
+            recorder.entry(&entry());
+        }
+    }
+
+    /// Closes the recording. False where something of it could not be written.
+    pub fn finish_recording(&mut self) -> bool {
+        self.recorder.take().is_none_or(|mut recorder| {
+            recorder.flush();
+            !recorder.has_failed()
+        })
     }
 
     /// Takes what the sources still send until `done` says that they have ended, then everything that waits.
@@ -232,12 +269,13 @@ impl Engine {
             }
         }
         while let Some(event) = self.merger.finish() {
-            self.core.handle(event, &mut self.facts);
-            sinks.tell(&mut self.facts);
+            self.handle(event, sinks);
         }
-        self.core.finish(mono_now(), &mut self.facts);
+        let now = mono_now();
+        self.record(sinks, || Entry::Finish(now));
+        self.core.finish(now, &mut self.facts);
         sinks.tell(&mut self.facts);
-        sinks.flush(mono_now());
+        sinks.flush(now);
     }
 
     /// Waits for the command of `run` to end.

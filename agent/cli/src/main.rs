@@ -12,6 +12,7 @@ mod namespaces;
 mod output;
 mod paint;
 mod privilege;
+mod recorder;
 mod report;
 mod settings;
 mod signals;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Attach(args) => cmd::attach::main(args),
         Command::Run(args) => cmd::run::main(args),
+        Command::Record(args) => cmd::record::main(args),
+        Command::Replay(args) => cmd::replay::main(&args),
         Command::Analyze(args) => cmd::analyze::main(&args),
         Command::ExplainBits { values } => cmd::explain_bits::main(&values),
         Command::Doctor { json } => cmd::doctor::main(json),

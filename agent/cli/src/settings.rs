@@ -50,6 +50,9 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     if args.output.is_some() {
         c.output.file = args.output;
     }
+    if args.record.is_some() {
+        c.output.record = args.record;
+    }
     if let Some(d) = args.duration {
         c.duration = Some(Time(d));
     }

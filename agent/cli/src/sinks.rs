@@ -101,6 +101,12 @@ impl Sinks {
         self.clock
     }
 
+    /// From here on facts are told with this distance of the clocks: that of a recording.
+    pub fn set_clock(&mut self, clock: ClockOffset) {
+        self.clock = clock;
+        self.story.set_clock(clock);
+    }
+
     /// Describes a capture in the file.
     pub fn add_link(&mut self, link: &Link) {
         if let Some(file) = &mut self.file
@@ -213,6 +219,19 @@ impl Sinks {
             telemetry.tick(now, self.clock);
         }
         self.push();
+        if let Some(error) = self.output.take_error() {
+            self.output_error(&error);
+        }
+    }
+
+    /// As [`flush`](Self::flush), for facts that are not of now.
+    pub fn pass_on(&mut self, now: MonoNs) {
+        if let Some((_, telemetry)) = &mut self.export {
+            telemetry.tick(now, self.clock);
+        }
+        if self.text.len() >= CHUNK {
+            self.push();
+        }
         if let Some(error) = self.output.take_error() {
             self.output_error(&error);
         }

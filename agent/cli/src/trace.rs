@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
 use crate::privilege::{self, Effective};
+use crate::recorder::Recorder;
 use crate::settings;
 use crate::signals;
 use crate::sinks::{self, Sinks};
@@ -52,6 +53,8 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
         What::Command(held) => vec![Target { comm: held.name().to_owned(), ..targets::of(held.pid())? }],
     };
     let mut sinks = Sinks::open(config)?;
+    let recorder =
+        config.output.record.as_deref().map(|p| Recorder::create(p, &core_settings(config))).transpose()?;
     let (to, inbox) = bounded(INBOX_BATCHES);
     signals::forward(signals, to.clone())?;
 
@@ -70,12 +73,12 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
     }
     let began = mono_now();
     let ring = RingThread::start(session, RING, to.clone())?;
-    let mut engine = Engine::new(Core::new(core_settings(config)), inbox);
+    let mut engine = Engine::new(Core::new(core_settings(config)), recorder, inbox);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
     for n in namespaces.threads() {
         engine.welcome(n, &mut sinks);
     }
-    closing::greet(&targets, &namespaces, &mut sinks, began);
+    closing::greet(&targets, &namespaces, &mut engine, &mut sinks, began);
     if let What::Command(held) = what {
         release(held, &mut engine, to.clone())?;
     }

@@ -1,6 +1,8 @@
 //! tracenet's totals next to the kernel's own (INV 10).
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::key::NetnsCookie;
 
@@ -16,10 +18,10 @@ pub struct Counted {
 }
 
 /// One counter of one namespace, twice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRow {
     /// The kernel's name for it, as nstat(8) prints it.
-    pub counter: &'static str,
+    pub counter: Cow<'static, str>,
     /// Inode number of the namespace.
     pub netns: u32,
     /// By how much the kernel's counter grew; `None` where it could not be read.
@@ -48,7 +50,12 @@ pub fn compare(kernel: &dyn Fn(NetnsCookie, &str) -> Option<u64>, tracenet: &[Co
             if i > 0 && *counted == 0 && grown.unwrap_or(0) == 0 {
                 continue;
             }
-            rows.push(AuditRow { counter, netns: ns.netns_inum, kernel: grown, tracenet: *counted });
+            rows.push(AuditRow {
+                counter: (*counter).into(),
+                netns: ns.netns_inum,
+                kernel: grown,
+                tracenet: *counted,
+            });
         }
     }
     rows
@@ -81,7 +88,7 @@ mod tests {
             }
         };
         let rows = compare(&kernel, &[counted]);
-        let got: Vec<_> = rows.iter().map(|r| (r.counter, r.difference())).collect();
+        let got: Vec<_> = rows.iter().map(|r| (&*r.counter, r.difference())).collect();
         assert_eq!(
             got,
             [

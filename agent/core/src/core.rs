@@ -10,6 +10,8 @@ mod trouble;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::conn::Conn;
 use crate::event::{Event, EventKind, LossSource, SocketIo, SyscallEvent, Task};
 use crate::fact::{ConnSummary, Fact, FactKind, Who};
@@ -24,7 +26,7 @@ use lifecycle::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Bounds and constants of a [`Core`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Connections held at once, open and closed. Beyond it the oldest closed ones are left out of the summary, then
     /// new ones are left out; both are counted.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Tuple};
 use crate::time::{MonoNs, WallNs};
 
 /// An event and its place in time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When it happened.
     pub t: MonoNs,
@@ -15,7 +17,7 @@ pub struct Event {
 }
 
 /// Who acted: the task in whose context the kernel was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Task {
     /// Thread-group id (PID in user-space words).
     pub tgid: u32,
@@ -24,7 +26,7 @@ pub struct Task {
 }
 
 /// The kinds of event. Exhaustive matches on this are wanted: a new variant points at all that must know it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum EventKind {
     /// A process is a target: said at attach, and when the kernel followed a fork.
     Target(ProcessInfo),
@@ -99,7 +101,7 @@ pub enum EventKind {
 }
 
 /// A process, as far as it is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessInfo {
     /// Identity.
     pub key: ProcessKey,
@@ -108,7 +110,7 @@ pub struct ProcessInfo {
 }
 
 /// Where events were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LossSource {
     /// BPF ring buffer was full.
     Ringbuf,
@@ -121,7 +123,7 @@ pub enum LossSource {
 }
 
 /// One syscall, as recorded at its exit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyscallEvent {
     /// The calling task.
     pub task: Task,
@@ -140,7 +142,7 @@ pub struct SyscallEvent {
 }
 
 /// A piece of user memory behind a syscall argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// Index of the argument, 0..=5.
     pub arg: u8,
@@ -153,7 +155,7 @@ pub struct Capture {
 }
 
 /// TCP states by the kernel's numbers (`include/net/tcp_states.h`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the kernel's own names")]
 pub enum TcpState {
     Established,
@@ -213,7 +215,7 @@ impl TcpState {
 }
 
 /// Why a [`SocketEvent`] was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SocketReason {
     /// Found by the iterator at attach: it existed before.
     Existing,
@@ -230,7 +232,7 @@ pub enum SocketReason {
 }
 
 /// A socket's identity, owner, state and counters at one moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SocketEvent {
     /// Why it was sent.
     pub reason: SocketReason,
@@ -263,7 +265,7 @@ pub struct SocketEvent {
 }
 
 /// What passed through a socket's calls, cumulative, kept with the socket in the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IoTotals {
     /// Bytes written by the application.
     pub sent: u64,
@@ -274,7 +276,7 @@ pub struct IoTotals {
 }
 
 /// Kernel view of a TCP connection, in the kernel's names (`struct tcp_sock`, `struct tcp_info`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the kernel's own names and units: _us is microseconds")]
 pub struct TcpInfo {
     pub srtt_us: u32,
@@ -308,7 +310,7 @@ pub struct TcpInfo {
 }
 
 /// One call that moved payload through a socket of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketIo {
     /// The calling task.
     pub task: Task,
@@ -323,7 +325,7 @@ pub struct SocketIo {
 }
 
 /// Why TCP sent again, from the socket's state at the tracepoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RetransmitCause {
     /// Fast retransmit: in CA_Recovery (RFC 6675, RFC 8985).
     Fast,
@@ -354,7 +356,7 @@ impl RetransmitCause {
 }
 
 /// A retransmission of a target's socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retransmit {
     /// The socket; for a SYN/ACK the listener.
     pub cookie: Option<SocketCookie>,
@@ -377,7 +379,7 @@ pub struct Retransmit {
 }
 
 /// A packet that the kernel threw away.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropEvent {
     /// Namespace in which it was dropped.
     pub netns: NetnsCookie,
@@ -411,7 +413,7 @@ pub struct DropEvent {
 }
 
 /// A decoded packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
     /// Namespace in which it was captured.
     pub netns: NetnsCookie,
@@ -429,12 +431,13 @@ pub struct Packet {
     pub payload_len: u32,
     /// TCP header; `None` for UDP.
     pub tcp: Option<Segment>,
-    /// The frame itself, kept only where somebody wants it written (`-w`).
+    /// The frame itself, kept only where somebody wants it written (`-w`); recordings leave it out.
+    #[serde(skip)]
     pub frame: Option<Frame>,
 }
 
 /// Raw bytes of a captured frame, passed through the core untouched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Which capture handle it came from.
     pub source: u16,
@@ -443,7 +446,7 @@ pub struct Frame {
 }
 
 /// TCP header of a segment (RFC 9293, section 3.1), with SEG.* in its names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Segment {
     /// SEG.SEQ.
     pub seq: u32,
@@ -458,7 +461,7 @@ pub struct Segment {
 }
 
 /// TCP options seen in a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TcpOptions {
     /// Maximum segment size (RFC 9293).
     pub mss: Option<u16>,

@@ -16,6 +16,7 @@ pub mod ip;
 pub mod key;
 pub mod merge;
 pub mod process;
+pub mod record;
 pub mod summary;
 pub mod syscall;
 pub mod tcp;

@@ -8,7 +8,7 @@ mod json;
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditRow;
 use crate::conn::wire::WireCounts;
@@ -38,7 +38,7 @@ pub struct Closing {
 }
 
 /// Trouble without an owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unattributed {
     /// Segments.
     pub retransmits: u64,

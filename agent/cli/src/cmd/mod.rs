@@ -5,4 +5,6 @@ pub mod attach;
 pub mod config;
 pub mod doctor;
 pub mod explain_bits;
+pub mod record;
+pub mod replay;
 pub mod run;

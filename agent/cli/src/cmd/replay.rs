@@ -1,0 +1,147 @@
+//! `tracenet replay`: a recording through the core once more.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use tracenet_config::{Config, Format};
+use tracenet_core::core::{Core, Settings};
+use tracenet_core::record::{self, Entry, MAGIC};
+use tracenet_core::time::MonoNs;
+
+use crate::args::ReplayArgs;
+use crate::closing;
+use crate::failure::Failure;
+use crate::sinks::{self, Sinks};
+
+/// Tells the story of a recording, as the run that was recorded would have told it with these options.
+pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
+    let mut recording = Recording::open(&args.file)?;
+    let Ok(Some(Entry::Begin(settings))) = recording.next() else {
+        return Err(recording.refused("it has no beginning"));
+    };
+    let mut config = Config::default();
+    config.output.format = if args.json { Format::Json } else { Format::Text };
+    config.output.file.clone_from(&args.output);
+    config.output.packets = !args.no_packets;
+    config.output.quiet = args.quiet;
+    config.output.color = args.color.into();
+    config.syscalls.durations = args.durations;
+    config.export.otlp.endpoint.clone_from(&args.otlp);
+    if let Some(n) = args.string_limit {
+        config.syscalls.string_limit = n;
+    }
+    let sinks = Sinks::open(&config)?;
+    replay(recording, settings, &config, sinks)
+}
+
+fn replay(
+    mut recording: Recording,
+    settings: Settings,
+    config: &Config,
+    mut sinks: Sinks,
+) -> Result<u8, Failure> {
+    let mut core = Core::new(settings);
+    let mut facts = Vec::new();
+    let mut now = MonoNs(0);
+    loop {
+        let entry = match recording.next() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => {
+                sinks::warn(&format!("{}: it was not ended: no summary", recording.name));
+                sinks.finish(&[]);
+                return Ok(1);
+            }
+            Err(why) => {
+                sinks::warn(&format!("{}: {why}", recording.name));
+                sinks.finish(&[]);
+                return Ok(1);
+            }
+        };
+        match entry {
+            Entry::Begin(_) => {}
+            Entry::Clock(offset) => sinks.set_clock(offset),
+            Entry::Line(line) => {
+                if sinks.is_json() {
+                    sinks.say(&line)
+                }
+            }
+            Entry::Event(event) => {
+                now = now.max(event.t);
+                core.handle(event, &mut facts);
+            }
+            Entry::Tick(t) => {
+                now = now.max(t);
+                core.tick(t, &mut facts);
+            }
+            Entry::Finish(t) => {
+                now = now.max(t);
+                core.finish(t, &mut facts);
+            }
+            Entry::End(ending) => {
+                let deadline = config.export.otlp.shutdown_timeout.0;
+                return Ok(closing::end(&ending, &core, sinks, deadline));
+            }
+        }
+        sinks.tell(&mut facts);
+        sinks.pass_on(now);
+        if sinks.is_broken() {
+            return Ok(u8::from(!sinks.finish(&[])));
+        }
+    }
+}
+
+/// An open recording.
+struct Recording {
+    file: BufReader<File>,
+    name: String,
+    /// Where the next entry begins, in bytes.
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Recording {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Failure::NotFound(format!("no such file: {name}")),
+            _ => Failure::Runtime(format!("cannot read {name}: {e}")),
+        })?;
+        let mut recording =
+            Self { file: BufReader::with_capacity(256 << 10, file), name, offset: 0, bytes: Vec::new() };
+        let mut magic = [0; MAGIC.len()];
+        if recording.file.read_exact(&mut magic).is_err() || magic[..5] != MAGIC[..5] {
+            return Err(recording.refused("it is no recording of tracenet"));
+        }
+        if magic != MAGIC {
+            return Err(
+                recording.refused("it was made by another version of tracenet: replay it with that one")
+            );
+        }
+        recording.offset = MAGIC.len() as u64;
+        Ok(recording)
+    }
+
+    fn refused(&self, why: &str) -> Failure {
+        Failure::Usage(format!("{}: {why}", self.name))
+    }
+
+    /// The next entry; nothing at the end, and a line about what is there where it is none.
+    fn next(&mut self) -> Result<Option<Entry>, String> {
+        let at = self.offset;
+        let mut prefix = [0; 4];
+        match self.file.read(&mut prefix[..1]) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(e) => return Err(format!("cannot read at offset {at}: {e}")),
+        }
+        let cut = |_| format!("the recording is cut in the entry at offset {at}");
+        self.file.read_exact(&mut prefix[1..]).map_err(cut)?;
+        let damaged = |e: record::EntryError| format!("damaged at offset {at}: {e}");
+        let len = record::entry_len(prefix).map_err(damaged)?;
+        self.bytes.resize(len, 0);
+        self.file.read_exact(&mut self.bytes).map_err(cut)?;
+        self.offset = at + 4 + len as u64;
+        Entry::decode(&self.bytes).map(Some).map_err(damaged)
+    }
+}

@@ -1,0 +1,153 @@
+//! Recordings: what a core ate, in order, so that another core can eat it again and say the same.
+//!
+//! A recording is [`MAGIC`], then entries: a length (`u32`, little endian) and so many bytes of postcard
+//! (<https://postcard.jamesmunns.com/wire-format>). The first entry is [`Entry::Begin`]. Nothing here reads or writes
+//! files.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::audit::AuditRow;
+use crate::core::Settings;
+use crate::event::Event;
+use crate::summary::Unattributed;
+use crate::time::{ClockOffset, DurationNs, MonoNs};
+
+/// First bytes of a recording. The last one is the layout of the entries: it is raised with every change of a type
+/// that an [`Entry`] can hold.
+pub const MAGIC: [u8; 8] = *b"tnrec\r\n\x01";
+
+/// Longest entry that is read, in bytes: a syscall with six captured arguments needs a fraction of it.
+pub const MAX_ENTRY: usize = 1 << 20;
+
+/// What happened to the core, or is needed to say what it said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Entry {
+    /// The core was made.
+    Begin(Settings),
+    /// The distance of the clocks, from here on.
+    Clock(ClockOffset),
+    /// A line of the story that is no fact of the core's.
+    Line(String),
+    /// [`Core::handle`](crate::core::Core::handle).
+    Event(Event),
+    /// [`Core::tick`](crate::core::Core::tick).
+    Tick(MonoNs),
+    /// [`Core::finish`](crate::core::Core::finish).
+    Finish(MonoNs),
+    /// What the summary tells beyond what the core knows: the last entry.
+    End(Ending),
+}
+
+/// The end of a run, as far as the core doesn't know it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ending {
+    /// How long it lasted.
+    pub duration: DurationNs,
+    /// See [`Closing::unattributed`](crate::summary::Closing::unattributed).
+    pub unattributed: Unattributed,
+    /// See [`Closing::audit`](crate::summary::Closing::audit).
+    pub audit: Vec<AuditRow>,
+    /// Counters of namespaces and processes that changed.
+    pub counters: Vec<CounterChanges>,
+}
+
+/// What the counters of one namespace or process did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CounterChanges {
+    /// Whose.
+    pub title: String,
+    /// Name and difference.
+    pub changes: Vec<(String, i64)>,
+}
+
+/// Why bytes are no entry.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EntryError {
+    /// Longer than [`MAX_ENTRY`].
+    #[error("an entry of {0} bytes is longer than any can be")]
+    TooLong(u64),
+    /// Not what this layout has.
+    #[error("not an entry of this layout: {0}")]
+    Malformed(postcard::Error),
+}
+
+impl Entry {
+    /// Appends the entry with its length.
+    ///
+    /// # Errors
+    /// [`EntryError::TooLong`]: then nothing was appended.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), EntryError> {
+        let bytes = postcard::to_allocvec(self).map_err(EntryError::Malformed)?;
+        let len = u32::try_from(bytes.len())
+            .ok()
+            .filter(|n| *n as usize <= MAX_ENTRY)
+            .ok_or(EntryError::TooLong(bytes.len() as u64))?;
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    /// Reads an entry from the bytes after its length.
+    ///
+    /// # Errors
+    /// [`EntryError::Malformed`] where they are none, or more than one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
+        match postcard::take_from_bytes(bytes).map_err(EntryError::Malformed)? {
+            (entry, []) => Ok(entry),
+            _ => Err(EntryError::Malformed(postcard::Error::DeserializeBadEncoding)),
+        }
+    }
+}
+
+/// Length of the entry that begins with these bytes, without them.
+///
+/// # Errors
+/// [`EntryError::TooLong`]
+pub fn entry_len(prefix: [u8; 4]) -> Result<usize, EntryError> {
+    let len = u32::from_le_bytes(prefix);
+    usize::try_from(len).ok().filter(|n| *n <= MAX_ENTRY).ok_or(EntryError::TooLong(len.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::{EventKind, LossSource};
+
+    #[test]
+    fn entries_come_back_as_they_were() {
+        let what: Arc<str> = "bulk".into();
+        let lost = EventKind::Lost { source: LossSource::Ringbuf, what, count: 3 };
+        let entries = [
+            Entry::Begin(Settings::default()),
+            Entry::Clock(ClockOffset { wall_minus_mono_ns: -5 }),
+            Entry::Event(Event { t: MonoNs(u64::MAX), kind: lost }),
+            Entry::End(Ending::default()),
+        ];
+        let mut bytes = Vec::new();
+        for e in &entries {
+            e.encode(&mut bytes).unwrap();
+        }
+        let mut rest = bytes.as_slice();
+        for e in &entries {
+            let (prefix, after) = rest.split_first_chunk().unwrap();
+            let (body, after) = after.split_at(entry_len(*prefix).unwrap());
+            assert_eq!(Entry::decode(body).as_ref(), Ok(e));
+            rest = after;
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_entry_is_refused() {
+        assert!(matches!(entry_len([255; 4]), Err(EntryError::TooLong(_))));
+        assert!(Entry::decode(&[]).is_err());
+        assert!(Entry::decode(&[200, 1]).is_err());
+        let mut tick = Vec::new();
+        Entry::Tick(MonoNs(1)).encode(&mut tick).unwrap();
+        tick.push(0);
+        assert!(Entry::decode(&tick[4..]).is_err(), "a byte too many");
+    }
+}
