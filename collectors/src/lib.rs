@@ -7,6 +7,7 @@ pub mod container;
 pub mod counters;
 pub mod decode;
 pub mod files;
+pub mod firewall;
 pub mod interfaces;
 pub mod netns;
 pub mod pcapng;

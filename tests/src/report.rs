@@ -16,7 +16,21 @@ pub struct Summary {
     pub unattributed: Unattributed,
     pub no_connection: Vec<NoConnection>,
     pub audit: Vec<Audit>,
+    pub firewall: Vec<Firewall>,
     pub lost: Lost,
+}
+
+/// A rule of the packet filter.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "README.md describes the schema")]
+pub struct Firewall {
+    pub netns: u64,
+    pub family: String,
+    pub table: String,
+    pub chain: String,
+    pub hook: Option<String>,
+    pub handle: Option<u64>,
+    pub packets: Option<u64>,
 }
 
 /// A traced process.

@@ -160,6 +160,22 @@ fn retransmits_and_drops_have_the_right_owner_and_the_kernels_sums() {
         let row = summary.audit("TcpRetransSegs", netns);
         assert_eq!((row.kernel, row.tracenet), (kernel.cast_signed(), kernel.cast_signed()), "{row:?}");
     }
+    // The rules by name, with what the rules themselves counted.
+    let rules: Vec<_> =
+        summary.firewall.iter().map(|r| (r.netns, r.chain.as_str(), r.hook.as_deref(), r.packets)).collect();
+    let here = (scene.pair.client.inode(), "input", Some("input"), Some(truth.client_drops));
+    let there = (scene.pair.server.inode(), "prerouting", Some("prerouting"), Some(truth.server_drops));
+    assert_eq!(rules.len(), 2, "{:?}", summary.firewall);
+    assert!(rules.contains(&here) && rules.contains(&there), "{:?}", summary.firewall);
+    for (netns, rule) in [&scene.pair.client, &scene.pair.server].into_iter().zip(["input", "prerouting"]) {
+        let listed = netns.run(
+            "nft",
+            &["-a", "list", "chain", "inet", if rule == "input" { "loss" } else { "incoming" }, rule],
+        );
+        let rule = summary.firewall.iter().find(|r| r.netns == netns.inode()).and_then(|r| r.handle);
+        let handle = format!("drop # handle {}", rule.expect("a handle"));
+        assert!(listed.contains(&handle), "{handle}: {listed}");
+    }
 
     // The story tells each of them as it happens, not only in the end.
     let told: u64 = story

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tracenet_collectors::capture::CaptureStats;
 use tracenet_collectors::counters::{self, Delta};
 use tracenet_collectors::process::Proc;
-use tracenet_collectors::{clock, pcapng};
+use tracenet_collectors::{clock, firewall, pcapng};
 use tracenet_config::Config;
-use tracenet_core::audit::{self, AuditRow, Counted};
+use tracenet_core::audit::{self, AuditRow, Counted, FirewallRule};
 use tracenet_core::core::Core;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
@@ -105,6 +105,7 @@ impl Closing<'_> {
             duration: now.since(self.began),
             unattributed: self.unattributed(),
             audit: self.audit(),
+            firewall: self.firewall(),
             counters: self.counters(),
         };
         engine.record(&sinks, || Entry::End(ending.clone()));
@@ -148,6 +149,12 @@ impl Closing<'_> {
         audit::compare(&kernel, &counted)
     }
 
+    /// Rules that dropped meanwhile, or may have, in namespaces where any did.
+    fn firewall(&self) -> Vec<FirewallRule> {
+        let grown = |n: &Namespace| firewall::grown(&n.end.rules_before, &n.end.rules_after, n.inum);
+        self.namespaces.iter().flat_map(grown).collect()
+    }
+
     fn counters(&self) -> Vec<CounterChanges> {
         let changes = |title: String, delta: &Delta| CounterChanges {
             title,
@@ -179,6 +186,7 @@ pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Dura
             lost,
             unattributed: ending.unattributed,
             audit: ending.audit.clone(),
+            firewall: ending.firewall.clone(),
         },
     );
     let mut last = Vec::new();
@@ -223,6 +231,7 @@ fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Pain
     for c in counters {
         report::counters(&c.title, c.changes.iter().map(|(name, n)| (name.as_str(), *n)), paint, out);
     }
+    report::firewall(&summary.firewall, paint, out);
     // Every namespace has a row.
     let one = summary.audit.windows(2).all(|rows| rows[0].netns == rows[1].netns);
     out.push_str("audit:");

@@ -9,7 +9,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link};
 use tracenet_collectors::clock;
 use tracenet_collectors::counters;
+use tracenet_collectors::firewall;
 use tracenet_collectors::netns;
+use tracenet_core::audit::FirewallRule;
 use tracenet_core::event::Event;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
@@ -58,6 +60,10 @@ pub struct NamespaceEnd {
     pub counted_before: NetnsTotals,
     /// Counters at the end.
     pub after: counters::Snapshot,
+    /// Rules of the packet filter at the beginning.
+    pub rules_before: Vec<FirewallRule>,
+    /// The same at the end.
+    pub rules_after: Vec<FirewallRule>,
     /// Totals of the capture.
     pub stats: Option<CaptureStats>,
 }
@@ -126,7 +132,9 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
         }
     };
     end.before = counters::namespace_here().unwrap_or_default();
+    end.rules_before = firewall::rules_here();
     end.counted_before = totals.of(ready.netns);
+    let ready_netns = ready.netns;
     let delay = capture.as_ref().map_or(0, |c| u64::try_from(c.max_delay().as_nanos()).unwrap_or(u64::MAX));
     let progress = capture.as_ref().map(|_| Arc::new(Progress::new(delay)));
     if tell.send(Ok((ready, progress.clone()))).is_err() {
@@ -141,6 +149,9 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     }
     stop.wait();
     end.after = counters::namespace_here().unwrap_or_default();
+    if totals.of(ready_netns).drops_netfilter > end.counted_before.drops_netfilter {
+        end.rules_after = firewall::rules_here();
+    }
     end
 }
 

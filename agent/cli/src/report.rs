@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use tracenet_core::audit::FirewallRule;
 use tracenet_core::fact::{CloseReason, ConnSummary, DropTotals, RetransmitTotals};
 use tracenet_core::key::{Direction, Role, Transport};
 
@@ -116,6 +117,30 @@ fn drops(title: &str, drops: &[DropTotals], paint: Paint, out: &mut String) {
     }
     out.push(')');
     paint.end(out);
+}
+
+/// Which rules of the packet filter threw packets away, whosever they were.
+pub fn firewall(rules: &[FirewallRule], paint: Paint, out: &mut String) {
+    for r in rules {
+        let _ = write!(out, "firewall of netns {}: ", r.netns);
+        paint.start(out, Ink::Bad);
+        push_safe(out, &format!("table {} {}, chain {}", r.family, r.table, r.chain));
+        if let Some(hook) = &r.hook {
+            out.push_str(" (");
+            push_safe(out, hook);
+            out.push(')');
+        }
+        let _ = match r.handle {
+            Some(handle) => write!(out, ", rule handle {handle}"),
+            None => write!(out, ", its policy"),
+        };
+        let _ = match r.packets {
+            Some(n) => write!(out, " dropped {}", Count(n, "packet")),
+            None => write!(out, " can drop, and does not count"),
+        };
+        paint.end(out);
+        out.push('\n');
+    }
 }
 
 /// Counters that moved, a few to a line.

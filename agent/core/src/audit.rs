@@ -39,6 +39,25 @@ impl AuditRow {
     }
 }
 
+/// A rule of the packet filter that can throw packets away, or (without a handle) a chain's policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirewallRule {
+    /// Inode number of the namespace.
+    pub netns: u32,
+    /// `ip`, `ip6`, `inet`, `netdev`...
+    pub family: String,
+    /// Table.
+    pub table: String,
+    /// Chain.
+    pub chain: String,
+    /// Where packets pass it, e.g. `input`; `None` where no base chain leads there.
+    pub hook: Option<String>,
+    /// `nft -a list ruleset` shows it; `None` for the policy of the chain.
+    pub handle: Option<u64>,
+    /// Packets that it dropped meanwhile; `None` where it has no counter.
+    pub packets: Option<u64>,
+}
+
 /// Puts both side by side. `kernel` gives the growth of a counter in a namespace over the time in which `tracenet`
 /// counted. A counter that both sides left at 0 makes no row, except the first of each namespace: that an audit took
 /// place is worth a line.

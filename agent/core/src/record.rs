@@ -1,13 +1,13 @@
 //! Recordings: what a core ate, in order, so that another core can eat it again and say the same.
 //!
-//! A recording is [`MAGIC`], then entries: a length (`u32`, little endian) and so many bytes of postcard
+//! A recording is [`MAGIC`], then entries: length and CRC-32 (both `u32`, little endian), and so many bytes of postcard
 //! (<https://postcard.jamesmunns.com/wire-format>). The first entry is [`Entry::Begin`]. Nothing here reads or writes
 //! files.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::audit::AuditRow;
+use crate::audit::{AuditRow, FirewallRule};
 use crate::core::Settings;
 use crate::event::Event;
 use crate::summary::Unattributed;
@@ -48,6 +48,8 @@ pub struct Ending {
     pub unattributed: Unattributed,
     /// See [`Closing::audit`](crate::summary::Closing::audit).
     pub audit: Vec<AuditRow>,
+    /// See [`Closing::firewall`](crate::summary::Closing::firewall).
+    pub firewall: Vec<FirewallRule>,
     /// Counters of namespaces and processes that changed.
     pub counters: Vec<CounterChanges>,
 }
@@ -67,13 +69,16 @@ pub enum EntryError {
     /// Longer than [`MAX_ENTRY`].
     #[error("an entry of {0} bytes is longer than any can be")]
     TooLong(u64),
+    /// The bytes are not those that were written.
+    #[error("its checksum is wrong")]
+    Damaged,
     /// Not what this layout has.
     #[error("not an entry of this layout: {0}")]
     Malformed(postcard::Error),
 }
 
 impl Entry {
-    /// Appends the entry with its length.
+    /// Appends the entry with its head.
     ///
     /// # Errors
     /// [`EntryError::TooLong`]: then nothing was appended.
@@ -84,15 +89,19 @@ impl Entry {
             .filter(|n| *n as usize <= MAX_ENTRY)
             .ok_or(EntryError::TooLong(bytes.len() as u64))?;
         out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         out.extend_from_slice(&bytes);
         Ok(())
     }
 
-    /// Reads an entry from the bytes after its length.
+    /// Reads an entry from the bytes after its head.
     ///
     /// # Errors
-    /// [`EntryError::Malformed`] where they are none, or more than one.
-    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
+    /// [`EntryError::Damaged`], or [`EntryError::Malformed`] where they are no entry, or more than one.
+    pub fn decode(head: Head, bytes: &[u8]) -> Result<Self, EntryError> {
+        if crc32fast::hash(bytes) != head.checksum {
+            return Err(EntryError::Damaged);
+        }
         match postcard::take_from_bytes(bytes).map_err(EntryError::Malformed)? {
             (entry, []) => Ok(entry),
             _ => Err(EntryError::Malformed(postcard::Error::DeserializeBadEncoding)),
@@ -100,13 +109,31 @@ impl Entry {
     }
 }
 
-/// Length of the entry that begins with these bytes, without them.
-///
-/// # Errors
-/// [`EntryError::TooLong`]
-pub fn entry_len(prefix: [u8; 4]) -> Result<usize, EntryError> {
-    let len = u32::from_le_bytes(prefix);
-    usize::try_from(len).ok().filter(|n| *n <= MAX_ENTRY).ok_or(EntryError::TooLong(len.into()))
+/// What stands before the bytes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many bytes follow.
+    pub len: usize,
+    /// Their CRC-32 (ISO 3309, as in gzip).
+    pub checksum: u32,
+}
+
+impl Head {
+    /// Bytes of a head.
+    pub const LEN: usize = 8;
+
+    /// Reads a head.
+    ///
+    /// # Errors
+    /// [`EntryError::TooLong`]
+    pub fn read(bytes: [u8; Self::LEN]) -> Result<Self, EntryError> {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let len = u32::from_le_bytes([a, b, c, d]);
+        match usize::try_from(len) {
+            Ok(len) if len <= MAX_ENTRY => Ok(Self { len, checksum: u32::from_le_bytes([e, f, g, h]) }),
+            _ => Err(EntryError::TooLong(len.into())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -132,9 +159,10 @@ mod tests {
         }
         let mut rest = bytes.as_slice();
         for e in &entries {
-            let (prefix, after) = rest.split_first_chunk().unwrap();
-            let (body, after) = after.split_at(entry_len(*prefix).unwrap());
-            assert_eq!(Entry::decode(body).as_ref(), Ok(e));
+            let (head, after) = rest.split_first_chunk().unwrap();
+            let head = Head::read(*head).unwrap();
+            let (body, after) = after.split_at(head.len);
+            assert_eq!(Entry::decode(head, body).as_ref(), Ok(e));
             rest = after;
         }
         assert!(rest.is_empty());
@@ -142,12 +170,15 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_refused() {
-        assert!(matches!(entry_len([255; 4]), Err(EntryError::TooLong(_))));
-        assert!(Entry::decode(&[]).is_err());
-        assert!(Entry::decode(&[200, 1]).is_err());
+        assert!(matches!(Head::read([255; 8]), Err(EntryError::TooLong(_))));
+        let head = |bytes: &[u8]| Head { len: bytes.len(), checksum: crc32fast::hash(bytes) };
         let mut tick = Vec::new();
         Entry::Tick(MonoNs(1)).encode(&mut tick).unwrap();
-        tick.push(0);
-        assert!(Entry::decode(&tick[4..]).is_err(), "a byte too many");
+        let tick = tick[Head::LEN..].to_vec();
+        assert_eq!(Entry::decode(head(&tick), &tick), Ok(Entry::Tick(MonoNs(1))));
+        assert_eq!(Entry::decode(head(&tick), &tick[1..]), Err(EntryError::Damaged));
+        for bytes in [vec![], vec![200, 1], [tick, vec![0]].concat()] {
+            assert!(matches!(Entry::decode(head(&bytes), &bytes), Err(EntryError::Malformed(_))));
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::AuditRow;
+use crate::audit::{AuditRow, FirewallRule};
 use crate::conn::wire::WireCounts;
 use crate::core::Core;
 use crate::event::TcpInfo;
@@ -35,6 +35,8 @@ pub struct Closing {
     pub unattributed: Unattributed,
     /// See [`audit::compare`](crate::audit::compare).
     pub audit: Vec<AuditRow>,
+    /// Rules of the packet filter that dropped, or may have.
+    pub firewall: Vec<FirewallRule>,
 }
 
 /// Trouble without an owner.
@@ -60,6 +62,8 @@ pub struct Summary {
     /// Trouble of targets that belongs to none of the connections.
     pub no_connection: Vec<NoConnection>,
     pub audit: Vec<AuditRow>,
+    /// Rules of the packet filter that dropped, or may have, where a target's packets were dropped by it.
+    pub firewall: Vec<FirewallRule>,
     pub lost: Lost,
 }
 
@@ -234,6 +238,7 @@ impl Summary {
                 })
                 .collect(),
             audit: closing.audit,
+            firewall: closing.firewall,
             lost: Lost {
                 ringbuf: lost.ringbuf,
                 capture: lost.capture,

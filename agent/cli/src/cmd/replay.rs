@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracenet_config::{Config, Format};
 use tracenet_core::core::{Core, Settings};
-use tracenet_core::record::{self, Entry, MAGIC};
+use tracenet_core::record::{Entry, EntryError, Head, MAGIC};
 use tracenet_core::time::MonoNs;
 
 use crate::args::ReplayArgs;
@@ -129,19 +129,19 @@ impl Recording {
     /// The next entry; nothing at the end, and a line about what is there where it is none.
     fn next(&mut self) -> Result<Option<Entry>, String> {
         let at = self.offset;
-        let mut prefix = [0; 4];
-        match self.file.read(&mut prefix[..1]) {
+        let mut head = [0; Head::LEN];
+        match self.file.read(&mut head[..1]) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
             Err(e) => return Err(format!("cannot read at offset {at}: {e}")),
         }
         let cut = |_| format!("the recording is cut in the entry at offset {at}");
-        self.file.read_exact(&mut prefix[1..]).map_err(cut)?;
-        let damaged = |e: record::EntryError| format!("damaged at offset {at}: {e}");
-        let len = record::entry_len(prefix).map_err(damaged)?;
-        self.bytes.resize(len, 0);
+        self.file.read_exact(&mut head[1..]).map_err(cut)?;
+        let damaged = |e: EntryError| format!("damaged at offset {at}: {e}");
+        let head = Head::read(head).map_err(damaged)?;
+        self.bytes.resize(head.len, 0);
         self.file.read_exact(&mut self.bytes).map_err(cut)?;
-        self.offset = at + 4 + len as u64;
-        Entry::decode(&self.bytes).map(Some).map_err(damaged)
+        self.offset = at + (Head::LEN + head.len) as u64;
+        Entry::decode(head, &self.bytes).map(Some).map_err(damaged)
     }
 }
