@@ -7,6 +7,7 @@
 mod capture;
 mod core;
 mod filter;
+mod recording;
 mod ring;
 mod syscalls;
 mod tcp;
@@ -19,6 +20,7 @@ use tracenet_core::event::{Segment, TcpOptions};
 pub use self::core::core;
 pub use capture::{decode, reader, round_trip};
 pub use filter::filter;
+pub use recording::recording;
 pub use ring::ring;
 pub use syscalls::syscalls;
 pub use tcp::{reassembly, streams};
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("filter", filter),
     ("reader", reader),
     ("reassembly", reassembly),
+    ("recording", recording),
     ("ring", ring),
     ("round_trip", round_trip),
     ("streams", streams),

@@ -44,4 +44,4 @@ macro_rules! replays {
     };
 }
 
-replays! { core decode filter reader reassembly ring round_trip streams syscalls text }
+replays! { core decode filter reader reassembly recording ring round_trip streams syscalls text }
