@@ -98,6 +98,7 @@ impl Decoder {
                     cookie: SocketCookie(e.cookie),
                     direction: direction(u8::try_from(e.direction).ok()?)?,
                     bytes: e.bytes,
+                    entered: None,
                     totals: totals(&e.io),
                 };
                 if !self.udp.is_empty()

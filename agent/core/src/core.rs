@@ -210,6 +210,7 @@ impl Core {
                 self.accepted.push_back((task.tid, entered, cookie));
                 self.accept(t, task, cookie, out);
             }
+            EventKind::Scheduled { .. } | EventKind::Readable { .. } => {}
             EventKind::Retransmit(r) => self.retransmit(t, &r, out),
             EventKind::Drop(d) => self.dropped(t, &d, out),
             EventKind::Reset { cookie, netns, tuple, direction, reason } => {

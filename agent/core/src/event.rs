@@ -70,6 +70,21 @@ pub enum EventKind {
         /// When the accepting syscall was entered.
         entered: MonoNs,
     },
+    /// A thread of a target slept, was woken and runs again (`sched:sched_switch`, `sched:sched_wakeup`); [`Event::t`] is
+    /// when it runs.
+    Scheduled {
+        /// The thread.
+        task: Task,
+        /// When it went to sleep.
+        slept: MonoNs,
+        /// When it was woken: from then on it waited for a CPU.
+        woken: MonoNs,
+    },
+    /// A target's socket told those who wait for it that it can be read (`sock:sk_data_ready`).
+    Readable {
+        /// The socket.
+        cookie: SocketCookie,
+    },
     /// A segment of a target's socket was sent again (`tcp:tcp_retransmit_skb`, `tcp:tcp_retransmit_synack`).
     Retransmit(Box<Retransmit>),
     /// The kernel threw a packet away (`skb:kfree_skb`) that belongs to a target's flow, at either end.
@@ -320,6 +335,8 @@ pub struct SocketIo {
     pub direction: Direction,
     /// Bytes of this call.
     pub bytes: u32,
+    /// When the call was entered, where that is known; [`Event::t`] is when the bytes had passed.
+    pub entered: Option<MonoNs>,
     /// The socket's totals after it: a gap to the previous event is a lost event.
     pub totals: IoTotals,
 }

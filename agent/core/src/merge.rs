@@ -205,9 +205,10 @@ fn rank(kind: &EventKind) -> u8 {
         EventKind::Socket(_) => 2,
         EventKind::Packet(_) => 3,
         EventKind::Retransmit(_) | EventKind::Drop(_) | EventKind::Reset { .. } => 4,
-        EventKind::SocketIo(_) | EventKind::Accept { .. } => 5,
-        EventKind::Lost { .. } => 6,
-        EventKind::Exit { .. } => 7,
+        EventKind::Readable { .. } | EventKind::Scheduled { .. } => 5,
+        EventKind::SocketIo(_) | EventKind::Accept { .. } => 6,
+        EventKind::Lost { .. } => 7,
+        EventKind::Exit { .. } => 8,
     }
 }
 

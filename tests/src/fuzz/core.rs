@@ -217,7 +217,7 @@ impl Story {
             self.names.get_or_insert_with(|| ["", "api", "worker\"\u{1}\n", "NETFILTER_DROP"].map(Arc::from));
         let name = Arc::clone(&names[usize::from(bytes.u8()) % 4]);
         let task = Task { tgid: u32::from(bytes.u8() & 7), tid: u32::from(bytes.u8() & 7) };
-        match bytes.u8() % 24 {
+        match bytes.u8() % 28 {
             0 => EventKind::Target(info(bytes, name)),
             1 => EventKind::Fork { task, child: info(bytes, name), followed: bytes.flag() },
             2 => EventKind::Exec { task, comm: Arc::clone(&name), filename: name },
@@ -235,6 +235,7 @@ impl Story {
                 cookie: cookie(bytes).unwrap_or(SocketCookie(1)),
                 direction: direction(bytes),
                 bytes: bytes.number(),
+                entered: bytes.flag().then(|| MonoNs(bytes.time(now))),
                 totals: io(bytes),
             }),
             14 => EventKind::Accept {
@@ -251,6 +252,10 @@ impl Story {
                 direction: direction(bytes),
                 reason: bytes.flag().then_some(name),
             },
+            21 => {
+                EventKind::Scheduled { task, slept: MonoNs(bytes.time(now)), woken: MonoNs(bytes.time(now)) }
+            }
+            22 => EventKind::Readable { cookie: cookie(bytes).unwrap_or(SocketCookie(1)) },
             20 => EventKind::Lost {
                 source: bytes.one_of(&[
                     LossSource::Ringbuf,

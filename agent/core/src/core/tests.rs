@@ -71,7 +71,14 @@ impl Script {
         totals: (u64, u64, u32),
     ) {
         let totals = IoTotals { sent: totals.0, received: totals.1, turns: totals.2 };
-        let io = SocketIo { task: task(pid), cookie: SocketCookie(cookie), direction, bytes, totals };
+        let io = SocketIo {
+            task: task(pid),
+            cookie: SocketCookie(cookie),
+            direction,
+            bytes,
+            entered: None,
+            totals,
+        };
         self.event(t, EventKind::SocketIo(io));
     }
 
