@@ -13,6 +13,9 @@ use super::{MAX_PACKET, Stop};
 /// Bytes of the buffer: a largest record and what is read ahead.
 pub(super) const BUFFER: usize = 2 * MAX_PACKET;
 
+/// Bytes asked of the source at a time: they are still in the processor's cache when they are looked at.
+const READ: usize = 64 << 10;
+
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -113,13 +116,15 @@ impl Input {
 
     #[cold]
     fn fill(&mut self, n: usize) {
-        if self.start + n > self.buffer.len() {
+        // The front of the buffer is in the cache, and what is left over is little.
+        if self.end - self.start < READ || self.start + n > self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
         while self.end - self.start < n && !self.ended {
-            match self.source.read(&mut self.buffer[self.end..]) {
+            let until = (self.end + READ).min(self.buffer.len());
+            match self.source.read(&mut self.buffer[self.end..until]) {
                 Ok(0) => self.ended = true,
                 Ok(got) => self.end += got,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
