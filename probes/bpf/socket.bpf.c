@@ -89,6 +89,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct sock_state *st;
+	struct inflight *in;
 	struct tcp_sock *tp;
 	struct ev_io *e;
 
@@ -130,6 +131,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	}
 	if (!(st->flags & SOCK_TARGET))
 		return;
+	if (dir == DIR_IN)
+		st->readable = 0;
 
 	e = RESERVE(struct ev_io, KIND_IO);
 	if (!e)
@@ -139,6 +142,9 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	e->io.sent = st->sent;
 	e->io.received = st->received;
 	e->io.turns = st->turns;
+	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+	if (in)
+		e->entered = in->entered;
 	e->bytes = len;
 	e->direction = dir;
 	bpf_ringbuf_submit(e, 0);
@@ -158,6 +164,26 @@ int on_recv(u64 *ctx)
 	if ((int)ctx[2] & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_IN);
+	return 0;
+}
+
+/* sk->sk_data_ready() was called: TCP and UDP have queued something. */
+SEC("tp_btf/sk_data_ready")
+int on_data_ready(u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	struct sock_state *st;
+	struct ev_readable *e;
+
+	st = bpf_sk_storage_get(&sock_states, sk, 0, 0);
+	if (!st || !(st->flags & SOCK_TARGET) || st->readable || sk->__sk_common.skc_state == TCP_LISTEN)
+		return 0;
+	st->readable = 1;
+	e = RESERVE(struct ev_readable, KIND_READABLE);
+	if (!e)
+		return 0;
+	e->cookie = st->cookie;
+	bpf_ringbuf_submit(e, 0);
 	return 0;
 }
 

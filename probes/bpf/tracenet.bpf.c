@@ -15,6 +15,7 @@
 
 #include "process.bpf.c"
 #include "syscall.bpf.c"
+#include "sched.bpf.c"
 #include "socket.bpf.c"
 #include "retransmit.bpf.c"
 #include "drop.bpf.c"

@@ -66,9 +66,11 @@ wire! {
         err: u32, retransmitted: u32, reason: u8, state: u8, old_state: u8, role: u8, has_tcp: u8, pad: [u8; 7],
         tcp: TcpCounters,
     }
-    struct EvIo = "ev_io" { h: Header, cookie: u64, io: WireTotals, bytes: u32, direction: u32, }
+    struct EvIo = "ev_io" { h: Header, cookie: u64, io: WireTotals, entered: u64, bytes: u32, direction: u32, }
     struct EvAccept = "ev_accept" { h: Header, cookie: u64, entered: u64, }
     struct EvClosed = "ev_closed" { h: Header, cookie: u64, }
+    struct EvScheduled = "ev_scheduled" { h: Header, slept: u64, woken: u64, }
+    struct EvReadable = "ev_readable" { h: Header, cookie: u64, }
     struct EvRetransmit = "ev_retransmit" {
         h: Header, cookie: u64, netns: u64, tuple: WireTuple, owner: Process, seq: u32, len: u32, segments: u32,
         cause: u32,
@@ -110,9 +112,11 @@ pub(crate) mod kind {
     pub(crate) const DROP: u16 = 10;
     pub(crate) const RESET: u16 = 11;
     pub(crate) const CLOSED: u16 = 12;
+    pub(crate) const SCHEDULED: u16 = 13;
+    pub(crate) const READABLE: u16 = 14;
 
     /// Indexed by kind.
-    pub(crate) const NAMES: [&str; 13] = [
+    pub(crate) const NAMES: [&str; 15] = [
         "unknown",
         "target",
         "fork",
@@ -126,6 +130,8 @@ pub(crate) mod kind {
         "drop",
         "reset",
         "closed",
+        "scheduled",
+        "readable",
     ];
 }
 
@@ -148,4 +154,5 @@ pub(crate) mod call {
     pub(crate) const NORETURN: u8 = 16;
     pub(crate) const SENDS: u8 = 32;
     pub(crate) const CLOSE: u8 = 64;
+    pub(crate) const RECVS: u8 = 128;
 }

@@ -98,7 +98,7 @@ impl Decoder {
                     cookie: SocketCookie(e.cookie),
                     direction: direction(u8::try_from(e.direction).ok()?)?,
                     bytes: e.bytes,
-                    entered: None,
+                    entered: (e.entered > 0).then_some(MonoNs(e.entered)),
                     totals: totals(&e.io),
                 };
                 if !self.udp.is_empty()
@@ -107,6 +107,14 @@ impl Decoder {
                     socket.io = io.totals;
                 }
                 push(EventKind::SocketIo(io));
+            }
+            kind::SCHEDULED => {
+                let e: abi::EvScheduled = abi::read(record)?;
+                push(EventKind::Scheduled { task, slept: MonoNs(e.slept), woken: MonoNs(e.woken) });
+            }
+            kind::READABLE => {
+                let e: abi::EvReadable = abi::read(record)?;
+                push(EventKind::Readable { cookie: SocketCookie(e.cookie) });
             }
             kind::ACCEPT => {
                 let e: abi::EvAccept = abi::read(record)?;

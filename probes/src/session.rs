@@ -494,6 +494,12 @@ fn call_flags(nr: libc::c_long) -> u8 {
         | libc::SYS_write
         | libc::SYS_writev
         | libc::SYS_sendfile => call::SENDS,
+        libc::SYS_read
+        | libc::SYS_readv
+        | libc::SYS_recvfrom
+        | libc::SYS_recvmsg
+        | libc::SYS_recvmmsg
+        | libc::SYS_splice => call::RECVS,
         libc::SYS_close => call::CLOSE,
         _ => 0,
     }

@@ -193,7 +193,7 @@ const fn iter(name: &'static str, over: &'static str, label: &'static str, featu
 }
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
-pub(crate) const SPECS: [Spec; 22] = [
+pub(crate) const SPECS: [Spec; 25] = [
     tp(
         "on_set_state",
         "inet_sock_set_state",
@@ -204,6 +204,7 @@ pub(crate) const SPECS: [Spec; 22] = [
     tp("on_send", "sock_send_length", "tp_btf/sock_send_length", "bytes sent, turns"),
     tp("on_recv", "sock_recv_length", "tp_btf/sock_recv_length", "bytes received, turns"),
     tp("on_dev_queue", "net_dev_queue", "tp_btf/net_dev_queue", "the first packet of a new flow"),
+    tp("on_data_ready", "sk_data_ready", "tp_btf/sk_data_ready", "how long data waited to be read"),
     tp("on_retransmit", "tcp_retransmit_skb", "tp_btf/tcp_retransmit_skb", "retransmits"),
     tp(
         "on_retransmit_synack",
@@ -219,6 +220,8 @@ pub(crate) const SPECS: [Spec; 22] = [
     tp("on_exit", "sched_process_exit", "tp_btf/sched_process_exit", "the end of a process"),
     tp("on_sys_exit", "sys_exit", "tp_btf/sys_exit", "syscalls, accept"),
     tp("on_sys_enter", "sys_enter", "tp_btf/sys_enter", "syscalls: durations and descriptors"),
+    tp("on_wakeup", "sched_wakeup", "tp_btf/sched_wakeup", "how long a thread waited for a CPU"),
+    tp("on_switch", "sched_switch", "tp_btf/sched_switch", "how long a thread slept and waited for a CPU"),
     iter("iter_targets", "task", "iter/task", "identity of the processes at attach"),
     iter("iter_tag", "task_file", "iter/task_file", "owners of sockets that existed before"),
     iter("iter_announce", "task_file", "iter/task_file", "sockets that existed before"),

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tracenet_core::event::{Event, EventKind, SocketEvent, SocketIo, SocketReason};
-use tracenet_core::key::{Role, SocketCookie, Transport};
+use tracenet_core::key::{Direction, Role, SocketCookie, Transport};
 use tracenet_probes::{Error, FlowFilter, Options, Session, SyscallFilter};
 
 const ROLE: &str = "TRACENET_PROBES_TEST_ROLE";
@@ -18,6 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const EXIT_CODE: i32 = 7;
 const REQUEST: usize = 100;
 const RESPONSE: usize = 250;
+const SLEEPS: usize = 200;
 
 /// Not a test: what the other tests start as the process under observation.
 #[test]
@@ -29,6 +30,7 @@ fn observed_process() {
         "client" => client(&addresses),
         "server" => server(),
         "forker" => forker(&addresses),
+        "sleeper" => sleeper(&addresses),
         other => panic!("role {other}"),
     }
     exit(EXIT_CODE);
@@ -110,6 +112,21 @@ fn forker(to: &[SocketAddr]) {
     assert_eq!(status.code(), Some(EXIT_CODE));
 }
 
+/// Waits for each of its answers, and says how often the kernel put it to sleep.
+fn sleeper(to: &[SocketAddr]) {
+    let stream = TcpStream::connect(to[0]).unwrap();
+    say("ready");
+    wait_for_go();
+    let sleeps = || {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse::<u64>().unwrap()
+    };
+    let before = sleeps();
+    turns(&stream, SLEEPS);
+    say(&format!("{}", sleeps() - before));
+}
+
 fn answer(mut stream: TcpStream) {
     let mut request = [0; REQUEST];
     while stream.read_exact(&mut request).is_ok() {
@@ -144,6 +161,8 @@ struct Observed {
     child: Child,
     stdin: ChildStdin,
     said: String,
+    /// Reads on; what was said last.
+    rest: thread::JoinHandle<Option<String>>,
 }
 
 impl Observed {
@@ -158,10 +177,11 @@ impl Observed {
             .unwrap();
         let stdin = child.stdin.take().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let said = lines.find_map(|l| l.split_once('@').map(|(_, said)| said.to_owned())).unwrap();
+        let word = |l: String| l.split_once('@').map(|(_, said)| said.to_owned());
+        let said = lines.find_map(word).unwrap();
         // The harness of the child writes on; its pipe must not fill.
-        thread::spawn(move || lines.count());
-        Self { child, stdin, said }
+        let rest = thread::spawn(move || lines.filter_map(word).last());
+        Self { child, stdin, said, rest }
     }
 
     fn pid(&self) -> u32 {
@@ -303,6 +323,46 @@ fn a_client_is_told_with_its_owner_bytes_and_turns() {
             .iter()
             .any(|e| matches!(e.kind, EventKind::Exit { code, .. } if code == (EXIT_CODE as u32) << 8))
     );
+}
+
+#[test]
+fn a_thread_that_waits_is_told_with_each_sleep_and_what_it_waited_for() {
+    let servers = start_servers();
+    let mut client = Observed::start("sleeper", &servers);
+    let pid = client.pid();
+    let options = Options { targets: vec![pid], ..Options::default() };
+    let Some(mut session) = open(&options) else {
+        client.child.kill().unwrap();
+        return;
+    };
+    client.go();
+    let events = until_exit(&mut session, pid);
+    let kernel: usize = client.rest.join().unwrap().unwrap().parse().unwrap();
+    assert!(kernel > SLEEPS / 2, "most answers had to be waited for: {kernel}");
+
+    let reads: Vec<_> = ios(&events).filter(|io| io.direction == Direction::In).collect();
+    let between = events
+        .iter()
+        .filter(|e| matches!(e.kind, EventKind::SocketIo(_)))
+        .map(|e| e.t)
+        .fold(None, |span, t| Some(span.map_or((t, t), |(first, _)| (first, t))));
+    let (first, last) = between.expect("bytes passed");
+    let mut sleeps = 0;
+    for e in events.iter().filter(|e| first <= e.t && e.t <= last) {
+        if let EventKind::Scheduled { task, slept, woken } = e.kind {
+            assert_eq!(task.tgid, pid);
+            assert!(slept <= woken && woken <= e.t, "{e:?}");
+            sleeps += usize::from(slept < woken);
+        }
+    }
+    // The kernel counts a few between the first byte and its own count, and after the last.
+    assert!(sleeps.abs_diff(kernel) <= 4, "told {sleeps}, the kernel counted {kernel}");
+    // Each wait has a reason, told once, while nothing was read.
+    let readable = events.iter().filter(|e| matches!(e.kind, EventKind::Readable { .. })).count();
+    assert!((SLEEPS * 9 / 10..=SLEEPS + 2).contains(&readable), "{readable} of {SLEEPS} answers");
+    for io in &reads {
+        assert!(io.entered.is_some_and(|t| t > first.before(1_000_000_000)), "{io:?}");
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub enum EventKind {
         entered: MonoNs,
     },
     /// A thread of a target slept, was woken and runs again (`sched:sched_switch`, `sched:sched_wakeup`); [`Event::t`] is
-    /// when it runs.
+    /// when it runs. One that was only pushed aside could run all the time: `woken` is `slept`.
     Scheduled {
         /// The thread.
         task: Task,

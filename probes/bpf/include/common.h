@@ -22,7 +22,8 @@ static __always_inline void count_lost(u32 kind)
  */
 #define RESERVE(type, event_kind)                                             \
 	({                                                                    \
-		type *e_ = event_kind == KIND_IO ?                            \
+		type *e_ = (event_kind == KIND_IO || event_kind == KIND_SCHEDULED || \
+			    event_kind == KIND_READABLE) ?                    \
 			bpf_ringbuf_reserve(&bulk, sizeof(type), 0) :         \
 			bpf_ringbuf_reserve(&news, sizeof(type), 0);          \
 		if (e_) {                                                     \

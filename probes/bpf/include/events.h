@@ -20,7 +20,9 @@
 	X(9, RETRANSMIT, ev_retransmit) \
 	X(10, DROP, ev_drop) \
 	X(11, RESET, ev_reset) \
-	X(12, CLOSED, ev_closed)
+	X(12, CLOSED, ev_closed) \
+	X(13, SCHEDULED, ev_scheduled) \
+	X(14, READABLE, ev_readable)
 
 enum event_kind {
 #define X(id, name, type) KIND_##name = id,
@@ -75,6 +77,7 @@ enum role {
 #define CALL_NORETURN 16
 #define CALL_SENDS 32
 #define CALL_CLOSE 64
+#define CALL_RECVS 128
 
 /* core::syscall::CaptureKind */
 enum capture_kind {
@@ -212,6 +215,7 @@ struct ev_io {
 	struct ev_header h;
 	u64 cookie;
 	struct io_totals io;
+	u64 entered; /* when the call was entered, 0 where that was not seen */
 	u32 bytes;
 	u32 direction;
 };
@@ -224,6 +228,19 @@ struct ev_accept {
 
 /* The last descriptor of a UDP socket was closed. */
 struct ev_closed {
+	struct ev_header h;
+	u64 cookie;
+};
+
+/* A thread of a target runs again: h.t. Where it could have run all the time, 'woken' is 'slept'. */
+struct ev_scheduled {
+	struct ev_header h;
+	u64 slept;
+	u64 woken;
+};
+
+/* Something came for a socket from which all was read. */
+struct ev_readable {
 	struct ev_header h;
 	u64 cookie;
 };

@@ -78,6 +78,8 @@ struct inflight {
 	u8 pad;
 	u16 exec_len; /* of exec_name, without its NUL */
 	char exec_name[EXEC_NAME_MAX];
+	u64 slept; /* when the thread last left the CPU, 0 while it has it */
+	u64 woken; /* when it could run again, 0 before */
 };
 
 struct {
@@ -104,7 +106,7 @@ struct sock_state {
 	u32 retrans_seen; /* tcp_sock.total_retrans as accounted so far */
 	u32 retransmitted; /* of these, since tracenet knows the socket */
 	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
-	u32 pad;
+	u32 readable; /* that was told, and nothing was read since */
 	u8 role;
 	u8 last_dir;
 	u8 flags;

@@ -18,7 +18,7 @@ pub fn ring(data: &[u8]) {
     let (mut now, mut handled) = (0, 0);
     while !bytes.is_empty() {
         now = bytes.time(now);
-        let kind = u16::from(bytes.u8() % 14);
+        let kind = u16::from(bytes.u8() % 16);
         let cut = bytes.u8();
         let mut record = Vec::with_capacity(RECORD);
         record.extend_from_slice(&now.to_ne_bytes());

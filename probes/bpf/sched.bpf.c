@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* How long a target's threads slept, and how long they waited for a CPU. The stamps are in 'inflight', which a thread has
+ * since its first syscall under observation: nothing is allocated in the scheduler. */
+
+/* A thread that was pushed aside while it could run is worth a word from here on. */
+#define PREEMPTED_NS 100000
+
+static __always_inline bool hinted(u32 tgid)
+{
+	u32 slot = tgid % HINT_SLOTS;
+	u32 *hint = bpf_map_lookup_elem(&target_hints, &slot);
+
+	return hint && *hint;
+}
+
+SEC("tp_btf/sched_wakeup")
+int on_wakeup(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct inflight *in;
+
+	if (!hinted(task->tgid))
+		return 0;
+	in = bpf_task_storage_get(&inflight, task, 0, 0);
+	if (in && in->slept && !in->woken)
+		in->woken = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline void ran(struct task_struct *task)
+{
+	struct inflight *in = bpf_task_storage_get(&inflight, task, 0, 0);
+	struct ev_scheduled *e;
+	u64 now, slept, woken;
+
+	if (!in || !in->slept)
+		return;
+	slept = in->slept;
+	woken = in->woken;
+	in->slept = 0;
+	in->woken = 0;
+	now = bpf_ktime_get_ns();
+	if (woken == slept && now - slept < PREEMPTED_NS)
+		return;
+	e = RESERVE(struct ev_scheduled, KIND_SCHEDULED);
+	if (!e)
+		return;
+	e->h.tgid = task->tgid;
+	e->h.tid = task->pid;
+	e->slept = slept;
+	/* Its wake-up was not seen: then it is taken for one that waited for nothing. */
+	e->woken = woken ? woken : e->h.t;
+	bpf_ringbuf_submit(e, 0);
+}
+
+SEC("tp_btf/sched_switch")
+int on_switch(u64 *ctx)
+{
+	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
+	struct inflight *in;
+
+	if (hinted(next->tgid))
+		ran(next);
+	if (!hinted(prev->tgid))
+		return 0;
+	in = bpf_task_storage_get(&inflight, prev, 0, 0);
+	if (!in)
+		return 0;
+	in->slept = bpf_ktime_get_ns();
+	/* Still able to run, or pushed aside on its way to sleep: it waits for the CPU from here on. */
+	in->woken = ctx[0] || !(u32)ctx[3] ? in->slept : 0;
+	return 0;
+}
