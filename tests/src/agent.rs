@@ -117,7 +117,7 @@ impl Story {
                 serde_json::from_str::<Value>(&line).unwrap_or_else(|e| panic!("not JSON: {e}: {line}"))
             })
             .filter(|value| match value["schema"].as_str() {
-                Some("tracenet.event/1") => true,
+                Some("tracenet.event/1" | "tracenet.turn/1") => true,
                 Some("tracenet.summary/1") => false,
                 other => panic!("unknown schema {other:?}: {value}"),
             })

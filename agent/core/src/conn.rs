@@ -14,6 +14,7 @@ use crate::key::{ConnId, Direction, NetnsCookie, Role, SocketCookie, Transport, 
 use crate::time::{DurationNs, MonoNs};
 use crate::trace_id;
 use crate::turn::{TurnMachine, TurnSpan};
+use crate::waterfall::{Recorder, Sides};
 
 pub(crate) use wire::Wire;
 
@@ -72,6 +73,11 @@ pub(crate) struct Conn {
     /// The socket changed hands or was seen late: the kernel may have counted what no event told.
     mid_life: bool,
     pub(crate) turns: TurnMachine,
+    /// What explains the turns.
+    pub(crate) notes: Recorder,
+    /// Threads that used the socket last.
+    users: [u32; 2],
+    told_turns: bool,
     pub(crate) retransmits: RetransmitTotals,
     retransmitted_before: u32,
     pub(crate) drops: Vec<DropTotals>,
@@ -118,6 +124,9 @@ impl Conn {
             turns_before: 0,
             mid_life: false,
             turns: TurnMachine::default(),
+            notes: Recorder::default(),
+            users: [0; 2],
+            told_turns: false,
             retransmits: RetransmitTotals::default(),
             retransmitted_before: 0,
             drops: Vec::new(),
@@ -244,7 +253,26 @@ impl Conn {
             self.turns.gap();
         }
         self.totals(io.totals);
+        if !self.users.contains(&io.task.tid) {
+            self.users = [io.task.tid, self.users[0]];
+        }
         self.turns.io(t, self.role, io.direction, io.bytes, loss_epoch)
+    }
+
+    /// Whether this thread is one of the last that used the socket.
+    pub(crate) fn is_used_by(&self, tid: u32) -> bool {
+        self.users.contains(&tid)
+    }
+
+    /// What the waterfall needs to know beside its notes.
+    fn sides(&self) -> Sides {
+        // The wire's word, else the kernel's: it tells the smallest as 0xffffffff while it has none.
+        let kernel = || self.tcp_info.map(|i| i.min_rtt_us).filter(|us| !matches!(*us, 0 | u32::MAX));
+        let rtt = self.wire.min_rtt().or_else(|| Some(DurationNs(u64::from(kernel()?) * 1_000)));
+        let first = !self.told_turns && !self.opened_before;
+        let handshake = self.connect_start.zip(self.established).filter(|_| first);
+        let queue = self.established.zip(self.accept_wait).map(|(from, wait)| (from, from.after(wait.0)));
+        Sides { role: self.role, rtt, connect: handshake, accept: queue.filter(|_| first) }
     }
 
     /// Cumulative counters only grow; whichever event told more is right.
@@ -291,9 +319,12 @@ impl Conn {
         made
     }
 
-    /// A finished turn as a fact.
-    pub(crate) fn turn(&mut self, span: &TurnSpan, salt: &[u8; 16], loss_epoch: u64) -> Turn {
+    /// A finished turn as a fact. Until `cut` nothing that happened belongs to the next one.
+    pub(crate) fn turn(&mut self, span: &TurnSpan, salt: &[u8; 16], loss_epoch: u64, cut: MonoNs) -> Turn {
         let (trace_id, trace_id_source) = self.trace(salt);
+        let sides = self.sides();
+        let waterfall = self.notes.finish(span, &sides, cut);
+        self.told_turns = true;
         Turn {
             index: span.index,
             role: self.role,
@@ -305,7 +336,8 @@ impl Conn {
             response_bytes: span.response_bytes,
             retransmits: span.retransmits,
             drops: span.drops,
-            incomplete: span.gap || span.loss_epoch != loss_epoch,
+            incomplete: span.gap || span.loss_epoch != loss_epoch || waterfall.incomplete,
+            waterfall: Some(Box::new(waterfall)),
             tuple: self.tuple,
             trace_id,
             trace_id_source,

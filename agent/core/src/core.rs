@@ -6,6 +6,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod wakeups;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::totals::Totals;
 
 use lifecycle::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
+use wakeups::Users;
 
 /// Bounds and constants of a [`Core`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +143,8 @@ pub struct Core {
     accepting: [Option<u32>; 2],
     /// What was accepted last: thread, when it entered the call, and the connection's socket.
     accepted: VecDeque<(u32, MonoNs, SocketCookie)>,
+    /// Sockets that each thread used last.
+    users: Users,
     /// Until then the full table isn't searched again for what could make room.
     no_room_until: MonoNs,
     /// Grows with every loss: whoever has seen two values of it may be incomplete.
@@ -167,6 +171,7 @@ impl Core {
             opening: ["connect", "sendto", "sendmsg", "sendmmsg"].map(syscall::number),
             accepting: ACCEPTING.map(syscall::number),
             accepted: VecDeque::new(),
+            users: Users::default(),
             no_room_until: MonoNs::default(),
             loss_epoch: 0,
             totals: Totals::default(),
@@ -210,7 +215,8 @@ impl Core {
                 self.accepted.push_back((task.tid, entered, cookie));
                 self.accept(t, task, cookie, out);
             }
-            EventKind::Scheduled { .. } | EventKind::Readable { .. } => {}
+            EventKind::Scheduled { task, slept, woken } => self.scheduled(t, task, slept, woken),
+            EventKind::Readable { cookie } => self.readable(t, cookie),
             EventKind::Retransmit(r) => self.retransmit(t, &r, out),
             EventKind::Drop(d) => self.dropped(t, &d, out),
             EventKind::Reset { cookie, netns, tuple, direction, reason } => {

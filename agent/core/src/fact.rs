@@ -7,6 +7,7 @@ use crate::event::{LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, T
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Tuple};
 use crate::tcp::Analysis;
 use crate::time::{DurationNs, MonoNs};
+use crate::waterfall::Waterfall;
 
 /// One thing that is known, and whom it concerns.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,6 +191,8 @@ pub struct Turn {
     pub drops: u32,
     /// Lost events touched it.
     pub incomplete: bool,
+    /// Where its time went; `None` where packets are all that was seen.
+    pub waterfall: Option<Box<Waterfall>>,
     /// Addresses of the connection, as [`ConnSummary::tuple`].
     pub tuple: Tuple,
     /// The connection's trace id: the one that its [`ConnSummary`] will tell, so that a span of the turn can be

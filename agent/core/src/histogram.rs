@@ -41,6 +41,11 @@ impl Histogram {
         self.count
     }
 
+    /// The smallest sample.
+    pub fn min(&self) -> Option<DurationNs> {
+        (self.count > 0).then_some(DurationNs(self.min))
+    }
+
     /// The value at or below which the share `q` (0 to 1) of the samples lies; `None` without samples.
     pub fn quantile(&self, q: f64) -> Option<DurationNs> {
         let wanted = ((self.count as f64 * q.clamp(0.0, 1.0)).ceil() as u64).clamp(1, self.count.max(1));

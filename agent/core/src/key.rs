@@ -105,3 +105,13 @@ pub enum Direction {
     /// From the socket.
     Out,
 }
+
+impl Direction {
+    /// The same way as the peer sees it.
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::In => Self::Out,
+            Self::Out => Self::In,
+        }
+    }
+}

@@ -24,5 +24,6 @@ pub mod time;
 pub mod totals;
 pub mod trace_id;
 pub mod turn;
+pub mod waterfall;
 
 pub use conn::wire;

@@ -5,6 +5,7 @@
 
 mod event_line;
 mod json;
+mod turn_line;
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ use crate::key::{Direction, Role, Transport};
 use crate::time::{DurationNs, MonoNs};
 use crate::totals::LostTotals;
 
-pub use event_line::{Detail, EVENT_SCHEMA, EventLine, EventLines, PacketDetail, TcpDetail};
+pub use event_line::{Detail, EVENT_SCHEMA, EventLine, EventLines, PacketDetail, TURN_SCHEMA, TcpDetail};
+pub use turn_line::{EvidenceDetail, TurnDetail};
 
 /// Value of `schema` in the summary.
 pub const SUMMARY_SCHEMA: &str = "tracenet.summary/1";

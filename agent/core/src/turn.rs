@@ -96,6 +96,11 @@ impl TurnMachine {
         self.open.take()
     }
 
+    /// A request has begun, and no other after it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Turns that got an answer.
     pub(crate) fn completed(&self) -> u32 {
         self.completed

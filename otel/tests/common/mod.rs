@@ -57,6 +57,7 @@ pub fn turn(role: Role, index: u32, start_ms: u64) -> Turn {
         retransmits: 0,
         drops: 0,
         incomplete: false,
+        waterfall: None,
         tuple: tuple(role),
         trace_id: [7; 16],
         trace_id_source: TraceIdSource::IsnPair,

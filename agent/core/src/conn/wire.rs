@@ -231,6 +231,11 @@ impl Wire {
         self.rtt.as_deref().and_then(Histogram::summary)
     }
 
+    /// The smallest of them so far.
+    pub(crate) fn min_rtt(&self) -> Option<DurationNs> {
+        self.rtt.as_deref().and_then(Histogram::min)
+    }
+
     /// Times that a zero window stopped the sender, either way.
     pub fn zero_window_stalls(&self) -> u64 {
         self.zero_window_stalls

@@ -61,6 +61,7 @@ impl Core {
         let c = self.table.get_mut(slot)?;
         c.seen(t);
         let mut analysis = None;
+        let before = c.wire.packets;
         if c.tuple.transport == Transport::Udp {
             if !c.role_known {
                 c.role_known = true;
@@ -69,6 +70,9 @@ impl Core {
             let seen = if direction == Direction::Out { p.tuple } else { p.tuple.reversed() };
             c.add_peer(&seen);
             c.wire.packet(&Sighting::of(t, p, direction, c.role));
+            if c.wire.packets != before {
+                c.notes.packet(t, direction, p.payload_len, None, None);
+            }
             self.announce(slot, t, out);
         } else {
             analysis = c.wire.packet(&Sighting::of(t, p, direction, c.role));
@@ -77,6 +81,10 @@ impl Core {
                 if c.is_embryonic() {
                     c.closed.get_or_insert(t);
                 }
+            }
+            if analysis.is_some() {
+                let rtt = c.wire.min_rtt();
+                c.notes.packet(t, direction, p.payload_len, p.tcp.as_ref(), rtt);
             }
             if c.is_embryonic() {
                 self.table.set_deadline(slot, t.after(HALF_OPEN_NS));

@@ -257,14 +257,18 @@ impl Core {
         if let Some(span) = ended
             && let Some(c) = self.table.get_mut(slot)
         {
-            let turn = c.turn(&span, &self.settings.trace_salt, epoch);
+            let turn = c.turn(&span, &self.settings.trace_salt, epoch, io.entered.unwrap_or(t));
             out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
         }
+        if let Some(c) = self.table.get_mut(slot) {
+            c.notes.io(t, &io, c.turns.is_open());
+        }
+        self.used(io.task.tid, io.cookie);
     }
 
     /// Says a turn that ended with its connection.
     pub(super) fn tell_turn(&self, c: &mut Conn, span: &TurnSpan, out: &mut Vec<Fact>) {
-        let turn = c.turn(span, &self.settings.trace_salt, self.loss_epoch);
+        let turn = c.turn(span, &self.settings.trace_salt, self.loss_epoch, c.last);
         out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
     }
 

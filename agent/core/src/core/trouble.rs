@@ -11,6 +11,7 @@ use crate::flow::FlowKey;
 use crate::key::{Direction, SocketCookie, Transport};
 use crate::time::MonoNs;
 use crate::totals::NoConnection;
+use crate::waterfall::Lost;
 
 impl NoConnection {
     /// What a connection suffered that nobody will hear of.
@@ -82,6 +83,10 @@ impl Core {
         };
         let after = c.wire.sent_before(seq, t).or_else(|| r.sent_at.map(|at| t.since(at)));
         let seq = seq.wrapping_sub(isn.unwrap_or(0));
+        let handshake = matches!(r.cause, RetransmitCause::Syn | RetransmitCause::SynAck);
+        if !handshake {
+            c.notes.retransmit(t, r, seq, after, false);
+        }
         let kind = FactKind::Retransmit {
             cause: r.cause,
             seq,
@@ -90,6 +95,14 @@ impl Core {
             after,
         };
         out.push(fact_of(c, t, kind));
+        // The other end of it, where that is a target's, waits for these bytes.
+        let reversed = key.reversed();
+        let other = self.namespaces.iter().find_map(|n| self.table.by_flow(&reversed.within(*n)));
+        if let Some(peer) = other.filter(|other| Some(*other) != slot && !handshake)
+            && let Some(peer) = self.table.get_mut(peer)
+        {
+            peer.notes.retransmit(t, r, seq, after, true);
+        }
     }
 
     pub(super) fn dropped(&mut self, t: MonoNs, d: &DropEvent, out: &mut Vec<Fact>) {
@@ -117,6 +130,7 @@ impl Core {
             if let Some(c) = self.table.get_mut(slot) {
                 c.seen(t);
                 c.turns.dropped();
+                c.notes.dropped(t, &Lost { drop: d, direction: d.direction, at_peer: false });
                 let owner = match (&d.owner, &c.owner) {
                     (None, Some(o)) => PeerOwner { pid: o.key.tgid, comm: o.comm.clone() },
                     _ => owner.clone(),
@@ -132,6 +146,7 @@ impl Core {
             self.totals.peer_drops += 1;
             c.seen(t);
             c.turns.dropped();
+            c.notes.dropped(t, &Lost { drop: d, direction: d.direction.reversed(), at_peer: true });
             add_drop(&mut c.peer_drops, d, d.direction, owner.clone());
             out.push(fact_of(c, t, drop_fact(d, Some(owner))));
         }

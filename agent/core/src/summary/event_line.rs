@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::{Connection, exit_status, hex, json};
+use super::turn_line::{self, TurnDetail};
+use super::{Connection, exit_status, json};
 use crate::event::{LossSource, Segment};
 use crate::fact::{Fact, FactKind, PacketFact};
 use crate::key::{Direction, Role, Transport};
@@ -14,10 +15,13 @@ use crate::time::{ClockOffset, DurationNs, WallNs};
 /// Value of `schema` in every line.
 pub const EVENT_SCHEMA: &str = "tracenet.event/1";
 
+/// Value of `schema` in the lines of kind `turn`.
+pub const TURN_SCHEMA: &str = "tracenet.turn/1";
+
 /// A line. Its fields are those of the JSON; `detail`'s stand beside the others.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventLine<'a> {
-    /// [`EVENT_SCHEMA`].
+    /// [`EVENT_SCHEMA`]; of a turn [`TURN_SCHEMA`].
     pub schema: &'static str,
     /// `fork`, `exec`, `exit`, `syscall`, `opened`, `established`, `accepted`, `state`, `packet`, `retransmit`,
     /// `drop`, `reset`, `turn`, `closed`, `lost`.
@@ -106,20 +110,7 @@ pub enum Detail<'a> {
         direction: Direction,
         reason: Option<&'a str>,
     },
-    Turn {
-        index: u32,
-        role: Role,
-        start_ns: WallNs,
-        request_end_ns: WallNs,
-        response_start_ns: Option<WallNs>,
-        end_ns: WallNs,
-        request_bytes: u64,
-        response_bytes: u64,
-        retransmits: u32,
-        drops: u32,
-        incomplete: bool,
-        trace_id: String,
-    },
+    Turn(Box<TurnDetail>),
     Closed(Box<Connection>),
     Lost {
         source: &'static str,
@@ -163,7 +154,7 @@ impl<'a> EventLine<'a> {
     fn new(fact: &'a Fact, clock: ClockOffset, t_ns: WallNs) -> Self {
         let (kind, detail) = detail(fact, clock);
         Self {
-            schema: EVENT_SCHEMA,
+            schema: if kind == "turn" { TURN_SCHEMA } else { EVENT_SCHEMA },
             kind,
             t_ns,
             pid: fact.who.as_ref().map(|w| w.key.tgid),
@@ -260,23 +251,7 @@ fn detail(fact: &Fact, clock: ClockOffset) -> (&'static str, Detail<'_>) {
         FactKind::Reset { direction, reason } => {
             ("reset", Detail::Reset { direction: *direction, reason: reason.as_deref() })
         }
-        FactKind::Turn(t) => {
-            let detail = Detail::Turn {
-                index: t.index,
-                role: t.role,
-                start_ns: clock.wall(t.start),
-                request_end_ns: clock.wall(t.request_end),
-                response_start_ns: (t.response_bytes > 0).then(|| clock.wall(t.response_start)),
-                end_ns: clock.wall(t.end),
-                request_bytes: t.request_bytes,
-                response_bytes: t.response_bytes,
-                retransmits: t.retransmits,
-                drops: t.drops,
-                incomplete: t.incomplete,
-                trace_id: hex(&t.trace_id),
-            };
-            ("turn", detail)
-        }
+        FactKind::Turn(t) => ("turn", Detail::Turn(Box::new(turn_line::turn(t, clock)))),
         FactKind::Closed(c) => ("closed", Detail::Closed(Box::new(Connection::from(&**c)))),
         FactKind::Lost { source, what, count } => {
             let source = match source {

@@ -405,6 +405,7 @@ impl Stream {
             retransmits: std::mem::take(&mut self.resent_in_turn),
             drops: 0,
             incomplete: std::mem::take(&mut self.missed_in_turn),
+            waterfall: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,

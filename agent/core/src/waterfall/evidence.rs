@@ -1,0 +1,87 @@
+//! What proves a verdict.
+
+use std::sync::Arc;
+
+use crate::event::RetransmitCause;
+use crate::key::Direction;
+use crate::time::{DurationNs, MonoNs};
+
+/// Pieces of evidence kept of a turn.
+pub const MAX_EVIDENCE: usize = 16;
+
+/// One thing that happened during a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// A segment was sent again.
+    Retransmit {
+        /// When.
+        t: MonoNs,
+        /// Why, by the kernel that sent it.
+        cause: RetransmitCause,
+        /// First sequence number, from the initial one where that is known.
+        seq: u32,
+        /// One past the last.
+        seq_end: u32,
+        /// Segments by TcpRetransSegs' count.
+        segments: u32,
+        /// Since it was sent before.
+        after: Option<DurationNs>,
+        /// The peer sent it, another target on this host.
+        by_peer: bool,
+    },
+    /// This host's kernel threw a packet away.
+    Drop {
+        /// When.
+        t: MonoNs,
+        /// `enum skb_drop_reason`.
+        reason: Arc<str>,
+        /// Kernel symbol.
+        location: Arc<str>,
+        /// Seen from this turn's socket: `Out` was sent by it.
+        direction: Direction,
+        /// TCP sequence number, absolute.
+        seq: u32,
+        /// Payload bytes.
+        payload_len: u32,
+        /// It hurt the peer's socket or happened in its namespace.
+        at_peer: bool,
+    },
+    /// Bytes were missing while later ones had arrived.
+    Hole {
+        /// When it showed.
+        t: MonoNs,
+        /// How long it stood.
+        stood: DurationNs,
+    },
+    /// A receive window was shut.
+    ZeroWindow {
+        /// When the segment that says so was seen.
+        t: MonoNs,
+        /// Until the update, or the end of the turn.
+        shut: DurationNs,
+        /// `Out`: ours; `In`: the peer's.
+        direction: Direction,
+    },
+    /// The call on the socket that took longest.
+    Call {
+        /// When it was entered.
+        t: MonoNs,
+        /// How long it took.
+        took: DurationNs,
+        /// `Out`: a write; `In`: a read.
+        direction: Direction,
+    },
+}
+
+impl Evidence {
+    /// When it happened, or began.
+    pub fn t(&self) -> MonoNs {
+        match self {
+            Self::Retransmit { t, .. }
+            | Self::Drop { t, .. }
+            | Self::Hole { t, .. }
+            | Self::ZeroWindow { t, .. }
+            | Self::Call { t, .. } => *t,
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! One connection's notes while a turn is open.
+
+use super::evidence::{Evidence, MAX_EVIDENCE};
+use super::incoming::{Findings, Incoming};
+use super::outgoing::Outgoing;
+use super::phases::{self, Bounds, COPY_NS, Mark, MarkKind};
+use super::sweep::{Span, sweep};
+use super::{Part, Waterfall, trouble, verdict};
+use crate::event::{DropEvent, Retransmit, Segment, SocketIo, tcp_flags};
+use crate::key::{Direction, Role};
+use crate::tcp::seq::SeqNum;
+use crate::time::{DurationNs, MonoNs};
+use crate::turn::TurnSpan;
+
+/// Marks of one turn.
+const MAX_MARKS: usize = 2_048;
+
+/// Marks kept while no turn is open: those of a request that is about to be heard of.
+const MAX_IDLE_MARKS: usize = 64;
+
+/// Troubles of one turn.
+const MAX_SPANS: usize = 1_024;
+
+/// A handshake belongs to the first turn where that begins so soon after it; else the connection was made in stock.
+const PRECEDES_NS: u64 = 100_000_000;
+
+/// What the connection knows besides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sides {
+    pub(crate) role: Role,
+    /// Smallest RTT so far.
+    pub(crate) rtt: Option<DurationNs>,
+    /// connect(2) and ESTABLISHED, of a client.
+    pub(crate) connect: Option<(MonoNs, MonoNs)>,
+    /// ESTABLISHED and the return of accept(2), of a server.
+    pub(crate) accept: Option<(MonoNs, MonoNs)>,
+}
+
+/// Bytes that somebody's word says were lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lost<'a> {
+    pub(crate) drop: &'a DropEvent,
+    /// Seen from this connection.
+    pub(crate) direction: Direction,
+    pub(crate) at_peer: bool,
+}
+
+/// Notes of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    in_turn: bool,
+    marks: Vec<Mark>,
+    spans: Vec<Span>,
+    evidence: Vec<Evidence>,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    /// Since when the window that these segments tell of is shut; ours (out) and the peer's (in).
+    shut: [Option<MonoNs>; 2],
+    overflow: bool,
+}
+
+impl Recorder {
+    fn mark(&mut self, t: MonoNs, kind: MarkKind) {
+        if !self.in_turn && self.marks.len() >= MAX_IDLE_MARKS {
+            self.marks.drain(..MAX_IDLE_MARKS / 2);
+        }
+        if self.marks.len() < MAX_MARKS {
+            self.marks.push(Mark { t, kind });
+        } else {
+            self.overflow = true;
+        }
+    }
+
+    /// Bytes passed through a call. `in_turn`: they belong to a turn.
+    pub(crate) fn io(&mut self, t: MonoNs, io: &SocketIo, in_turn: bool) {
+        self.in_turn = in_turn;
+        let entered = io.entered.map_or(t, |e| e.min(t));
+        self.mark(
+            t,
+            match io.direction {
+                Direction::Out => MarkKind::Wrote { entered, bytes: io.bytes },
+                Direction::In => MarkKind::Read { entered },
+            },
+        );
+    }
+
+    /// The socket can be read.
+    pub(crate) fn readable(&mut self, t: MonoNs) {
+        self.mark(t, MarkKind::Readable);
+    }
+
+    /// A thread that uses the socket slept and runs again.
+    pub(crate) fn ran(&mut self, t: MonoNs, slept: MonoNs, woken: MonoNs) {
+        if self.in_turn {
+            let woken = woken.min(t);
+            self.mark(t, MarkKind::Ran { slept: slept.min(woken), woken });
+        }
+    }
+
+    /// A packet was seen.
+    pub(crate) fn packet(
+        &mut self,
+        t: MonoNs,
+        direction: Direction,
+        len: u32,
+        tcp: Option<&Segment>,
+        rtt: Option<DurationNs>,
+    ) {
+        let Some(seg) = tcp else {
+            match direction {
+                Direction::Out if len > 0 => self.mark(t, MarkKind::Sent { bytes: len }),
+                Direction::In if len > 0 => self.mark(t, MarkKind::Arrived),
+                _ => {}
+            }
+            return;
+        };
+        let has = |flag: u8| seg.flags & flag != 0;
+        if has(tcp_flags::SYN) {
+            // Its number is taken by no byte.
+            match direction {
+                Direction::Out => self.outgoing = Outgoing::from(SeqNum(seg.seq).plus(1)),
+                Direction::In => self.incoming = Incoming::from(SeqNum(seg.seq).plus(1)),
+            }
+        }
+        if has(tcp_flags::SYN | tcp_flags::RST) {
+            return;
+        }
+        let (seq, ack) = (SeqNum(seg.seq), has(tcp_flags::ACK).then_some(SeqNum(seg.ack)));
+        let found = &mut Findings { spans: &mut self.spans, evidence: &mut self.evidence, rtt };
+        match direction {
+            Direction::Out => {
+                let read = ack.map_or(0, |ack| self.incoming.acknowledged(t, ack, found));
+                let bytes = if len > 0 { self.outgoing.sent(t, seq, len) } else { 0 };
+                // A FIN that is acknowledged is no byte, and what comes after it is nothing.
+                if read > 1 {
+                    self.mark(t, MarkKind::Arrived);
+                }
+                if bytes > 0 {
+                    self.mark(t, MarkKind::Sent { bytes });
+                }
+            }
+            Direction::In => {
+                let dsack = ack.and_then(|ack| dsack(seg, ack));
+                let bytes = ack.map_or(0, |ack| self.outgoing.acked(t, ack, dsack, rtt, &mut self.spans));
+                let found = &mut Findings { spans: &mut self.spans, evidence: &mut self.evidence, rtt };
+                let new = if len > 0 { self.incoming.arrived(t, seq, len, found) } else { 0 };
+                if bytes > 0 {
+                    self.mark(t, MarkKind::Acked { bytes });
+                }
+                if new > 0 {
+                    self.mark(t, MarkKind::Arrived);
+                }
+            }
+        }
+        if ack.is_some() {
+            self.window(t, direction, seg.window == 0);
+        }
+        self.bound();
+    }
+
+    fn window(&mut self, t: MonoNs, direction: Direction, shut: bool) {
+        let Some(since) = self.shut.get_mut(direction as usize) else { return };
+        match (*since, shut) {
+            (None, true) => *since = Some(t),
+            (Some(from), false) => {
+                *since = None;
+                self.spans.push(Span::new(shut_part(direction), from, t));
+                self.evidence.push(Evidence::ZeroWindow { t: from, shut: t.since(from), direction });
+            }
+            _ => {}
+        }
+    }
+
+    /// We, or the peer on this host, sent again. `seq` is for the reader, from the initial sequence number.
+    pub(crate) fn retransmit(
+        &mut self,
+        t: MonoNs,
+        r: &Retransmit,
+        seq: u32,
+        after: Option<DurationNs>,
+        by_peer: bool,
+    ) {
+        let sent_at = after.map_or(t, |after| t.before(after.0));
+        match (by_peer, trouble::part_of(r.cause)) {
+            (false, part) => self.outgoing.lost(SeqNum(r.seq), r.len, part, sent_at),
+            (true, Some(part)) => self.incoming.sent_again(SeqNum(r.seq), r.len, part, sent_at),
+            (true, None) => {}
+        }
+        self.evidence.push(Evidence::Retransmit {
+            t,
+            cause: r.cause,
+            seq,
+            seq_end: seq.wrapping_add(r.len),
+            segments: r.segments,
+            after,
+            by_peer,
+        });
+        self.bound();
+    }
+
+    /// A packet was thrown away.
+    pub(crate) fn dropped(&mut self, t: MonoNs, lost: &Lost<'_>) {
+        let d = lost.drop;
+        let payload = d.tcp_flags & tcp_flags::ACK != 0 && d.payload_len > 0;
+        match lost.direction {
+            Direction::Out if payload => self.outgoing.lost(SeqNum(d.seq), d.payload_len, None, t),
+            Direction::In if payload => self.incoming.lost(t, SeqNum(d.seq), d.payload_len),
+            _ => {}
+        }
+        self.evidence.push(Evidence::Drop {
+            t,
+            reason: d.reason.clone(),
+            location: d.location.clone(),
+            direction: lost.direction,
+            seq: d.seq,
+            payload_len: d.payload_len,
+            at_peer: lost.at_peer,
+        });
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        self.evidence.truncate(MAX_EVIDENCE);
+        self.overflow |= self.spans.len() > MAX_SPANS;
+        self.spans.truncate(MAX_SPANS);
+    }
+
+    /// The turn is over, and `cut` is when the next one, or nothing, begins.
+    pub(crate) fn finish(&mut self, turn: &TurnSpan, sides: &Sides, cut: MonoNs) -> Waterfall {
+        let end = turn.end.max(turn.start);
+        let cut = cut.max(end);
+        let request_end = turn.request_end.clamp(turn.start, end);
+        let bounds = Bounds { role: sides.role, rtt: sides.rtt, start: turn.start, request_end, end };
+        self.marks.sort_by_key(|m| m.t);
+        let mut spans = Vec::new();
+        let seen = phases::lay(&bounds, &self.marks, &mut spans);
+        let start = before(turn, sides, &mut spans);
+
+        let troubles = self.troubles(cut, sides.rtt);
+        let server = sides.role == Role::Server;
+        spans.extend(troubles.iter().map(|s| {
+            // A trouble counts while somebody waits for the bytes that it is about.
+            let until = match s.part {
+                Part::ZeroWindowLocal => seen.last_in,
+                Part::ZeroWindowPeer if server => None,
+                Part::ZeroWindowPeer => seen.last_out,
+                _ if s.range.is_some() && server => None,
+                _ if s.range.is_some() => seen.first_in,
+                _ => seen.last_in,
+            };
+            s.within(start, until.unwrap_or(end))
+        }));
+        let parts = sweep(start, end, &spans);
+        // A server has written long before its response arrives; who waits for that is the client.
+        let after = if server { sweep(end, cut, &troubles) } else { Default::default() };
+        let waterfall = Waterfall {
+            start,
+            parts,
+            cause: verdict::cause(&parts, &after),
+            evidence: self.take_evidence(start, end, cut),
+            incomplete: std::mem::take(&mut self.overflow),
+        };
+        self.marks.retain(|m| m.t > end);
+        self.marks.shrink_to(MAX_IDLE_MARKS);
+        self.spans.retain(|s| s.to > cut);
+        self.in_turn = false;
+        waterfall
+    }
+
+    /// What is over and what still goes on at `cut`.
+    fn troubles(&self, cut: MonoNs, rtt: Option<DurationNs>) -> Vec<Span> {
+        let mut spans = self.spans.clone();
+        spans.extend(self.outgoing.open(cut, rtt));
+        spans.extend(self.incoming.open(cut, rtt));
+        for direction in [Direction::In, Direction::Out] {
+            if let Some(Some(since)) = self.shut.get(direction as usize) {
+                spans.push(Span::new(shut_part(direction), *since, cut));
+            }
+        }
+        spans
+    }
+
+    fn take_evidence(&mut self, start: MonoNs, end: MonoNs, cut: MonoNs) -> Vec<Evidence> {
+        let (mut mine, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.evidence).into_iter().partition(|e| e.t() < cut || e.t() <= end);
+        self.evidence = later;
+        mine.retain(|e| e.t() >= start.before(COPY_NS) || matches!(e, Evidence::ZeroWindow { .. }));
+        let calls = self.marks.iter().filter(|m| m.t <= end).filter_map(|m| match m.kind {
+            MarkKind::Wrote { entered, .. } => Some((m.t.since(entered), entered, Direction::Out)),
+            MarkKind::Read { entered } => Some((m.t.since(entered), entered, Direction::In)),
+            _ => None,
+        });
+        if let Some((took, t, direction)) = calls.max_by_key(|c| c.0).filter(|c| c.0.0 > COPY_NS) {
+            mine.truncate(MAX_EVIDENCE - 1);
+            mine.push(Evidence::Call { t, took, direction });
+        }
+        mine.sort_by_key(Evidence::t);
+        mine
+    }
+}
+
+/// What preceded a connection's first turn, where the turn followed at once. Returns where the parts begin.
+fn before(turn: &TurnSpan, sides: &Sides, spans: &mut Vec<Span>) -> MonoNs {
+    let precedes = |(from, to): &(MonoNs, MonoNs)| {
+        from <= to && *to <= turn.start && turn.start.since(*to).0 <= PRECEDES_NS
+    };
+    let (part, then, wait) = match sides.role {
+        Role::Client => (Part::Connect, Part::Application, sides.connect),
+        Role::Server => (Part::AcceptQueue, Part::ReceiveBuffer, sides.accept),
+    };
+    let Some((from, to)) = wait.filter(precedes) else { return turn.start };
+    spans.push(Span::new(part, from, to));
+    spans.push(Span::new(then, to, turn.start));
+    from
+}
+
+fn shut_part(direction: Direction) -> Part {
+    match direction {
+        Direction::Out => Part::ZeroWindowLocal,
+        Direction::In => Part::ZeroWindowPeer,
+    }
+}
+
+/// The first SACK block, where it tells of bytes that came twice (RFC 2883, section 4).
+fn dsack(seg: &Segment, ack: SeqNum) -> Option<(SeqNum, SeqNum)> {
+    let blocks = seg.options.sack.get(..usize::from(seg.options.sack_count))?;
+    let &(left, right) = blocks.first()?;
+    let (left, right) = (SeqNum(left), SeqNum(right));
+    let within_second = blocks.get(1).is_some_and(|&(l, r)| SeqNum(l).le(left) && right.le(SeqNum(r)));
+    (right.le(ack) || within_second).then_some((left, right))
+}
