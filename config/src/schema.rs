@@ -111,6 +111,8 @@ pub struct Output {
     pub color: Color,
     /// Packets have lines in the story (`--no-packets` leaves them out).
     pub packets: bool,
+    /// Only turns that take this long, each explained (`--slow`).
+    pub slow: Option<Time>,
     /// Only the summary is printed (`-q`).
     pub quiet: bool,
 }
@@ -123,6 +125,7 @@ impl Default for Output {
             record: None,
             color: Color::Auto,
             packets: true,
+            slow: None,
             quiet: false,
         }
     }

@@ -128,6 +128,13 @@ pub(crate) fn turn(t: &Turn, id: Option<ConnId>) -> Vec<KeyValue> {
     if t.drops > 0 {
         a.push(int(attribute::DROPS, i64::from(t.drops)));
     }
+    if let Some(w) = &t.waterfall {
+        a.push(string(attribute::VERDICT, w.cause.as_str()));
+        // What came before the turn is not in its span, and has spans of its own.
+        for (part, time) in w.parts.without(&w.before).by_size() {
+            a.push(seconds(&format!("{}.{}", attribute::TURN_PART, part.as_str()), time));
+        }
+    }
     a.push(trace_id_source(t.trace_id_source));
     if t.incomplete {
         a.push(boolean(attribute::INCOMPLETE, true));

@@ -98,6 +98,10 @@ pub mod attribute {
     pub const TURN_WAIT_DURATION: &str = "tracenet.turn.wait.duration";
     /// Time from the response's first byte to its last, s.
     pub const TURN_RESPONSE_DURATION: &str = "tracenet.turn.response.duration";
+    /// Followed by a dot and the part of the turn's time, s.
+    pub const TURN_PART: &str = "tracenet.turn.part";
+    /// The part that the turn is to be blamed on.
+    pub const VERDICT: &str = "tracenet.verdict";
     pub const ROLE: &str = "role";
     pub const TYPE: &str = "type";
     pub const REASON: &str = "reason";

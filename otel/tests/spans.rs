@@ -12,6 +12,7 @@ use tracenet_core::event::{RetransmitCause, TcpState};
 use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner, TraceIdSource};
 use tracenet_core::key::{Direction, Role};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
+use tracenet_core::waterfall::{Part, Parts, Waterfall};
 use tracenet_otel::{MOST_EVENTS, MOST_TURNS, ProcessIdentity, Resources, SpanBuilder, SpanItem, Worth};
 
 /// Runs facts through a builder, as a running tracenet does.
@@ -357,4 +358,25 @@ fn the_resource_is_the_observed_process() {
     // The identity is asked once.
     let again = resources.process(who(3).key, &|_| panic!("asked twice"));
     assert!(Arc::ptr_eq(&resource, &again));
+}
+
+#[test]
+fn a_turns_parts_and_verdict_are_attributes_that_sum_to_its_span() {
+    let of = |times: &[(Part, u64)]| -> Parts {
+        times.iter().map(|(part, ms)| (*part, DurationNs(ms * MS))).collect()
+    };
+    let mut t = turn(Role::Client, 0, 100);
+    t.waterfall = Some(Box::new(Waterfall {
+        start: MonoNs(70 * MS),
+        parts: of(&[(Part::Connect, 30), (Part::Network, 4), (Part::Peer, 6)]),
+        before: of(&[(Part::Connect, 30)]),
+        cause: Part::Connect,
+        evidence: Vec::new(),
+        incomplete: false,
+    }));
+    let all = spans(&[fact(110, 10, 1, FactKind::Turn(Box::new(t)))]);
+    let request = named(&all, "tcp request");
+    let part = |name: &str| double(&request.attributes, &format!("tracenet.turn.part.{name}"));
+    assert_eq!((part("network"), part("peer"), part("connect")), (Some(0.004), Some(0.006), None));
+    assert_eq!(string(&request.attributes, "tracenet.verdict"), Some("connect"));
 }

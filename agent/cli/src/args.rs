@@ -142,6 +142,9 @@ pub struct ReplayArgs {
     /// Leave the packet lines out of the story.
     #[arg(long)]
     pub no_packets: bool,
+    /// Only turns that take this long, e.g. 200ms, each explained: what it waited for, and what proves it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub slow: Option<std::time::Duration>,
     /// Only the summary.
     #[arg(short = 'q', long)]
     pub quiet: bool,
@@ -316,6 +319,9 @@ pub struct TraceArgs {
     /// Leave the packet lines out of the story (they are still analysed and written).
     #[arg(long)]
     pub no_packets: bool,
+    /// Only turns that take this long, e.g. 200ms, each explained: what it waited for, and what proves it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub slow: Option<std::time::Duration>,
     /// Only the summary.
     #[arg(short = 'q', long)]
     pub quiet: bool,

@@ -5,6 +5,7 @@ mod child;
 mod closing;
 mod cmd;
 mod engine;
+mod explain;
 mod failure;
 mod identity;
 mod namespace;

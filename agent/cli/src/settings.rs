@@ -56,6 +56,9 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     if let Some(d) = args.duration {
         c.duration = Some(Time(d));
     }
+    if let Some(t) = args.slow {
+        c.output.slow = Some(Time(t));
+    }
     c.output.packets &= !args.no_packets;
     c.output.quiet |= args.quiet;
     if let Some(color) = args.color {

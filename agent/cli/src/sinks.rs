@@ -34,6 +34,7 @@ pub struct Sinks {
     events: EventLines,
     packets: bool,
     quiet: bool,
+    slow: Option<u64>,
     story: Story,
     clock: ClockOffset,
     clock_at: MonoNs,
@@ -61,6 +62,7 @@ impl Sinks {
                 durations: c.syscalls.durations,
                 ..RenderOptions::default()
             },
+            explain: c.output.slow.is_some(),
             paint,
         });
         story.set_clock(clock);
@@ -74,6 +76,7 @@ impl Sinks {
             events: EventLines::default(),
             packets: c.output.packets,
             quiet: c.output.quiet,
+            slow: c.output.slow.map(|t| u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)),
             story,
             clock,
             clock_at: clock::mono_now(),
@@ -151,6 +154,7 @@ impl Sinks {
         if !self.quiet {
             let told = match &fact.kind {
                 FactKind::Packet(_) if !self.packets => false,
+                kind if self.slow.is_some_and(|slow| !is_worth_a_line(kind, slow)) => false,
                 _ if self.json => {
                     self.events.append(fact, self.clock, &mut self.text);
                     true
@@ -304,6 +308,15 @@ impl Sinks {
                 false
             }
         }
+    }
+}
+
+/// What is told where only turns that take `slow` nanoseconds are: these, and what else may be missing.
+fn is_worth_a_line(kind: &FactKind, slow: u64) -> bool {
+    match kind {
+        FactKind::Turn(t) => t.end.since(t.waterfall.as_ref().map_or(t.start, |w| w.start)).0 >= slow,
+        FactKind::Lost { .. } => true,
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ use tracenet_core::key::{ConnId, Direction, Role, Transport};
 use tracenet_core::syscall::{self, RenderOptions};
 use tracenet_core::time::{ClockOffset, MonoNs};
 
+use crate::explain;
 use crate::paint::{Ink, Paint, push_safe};
 use crate::units::{Count, Time};
 
@@ -19,6 +20,8 @@ pub struct StoryOptions {
     pub packets: bool,
     /// How syscalls are printed.
     pub syscalls: RenderOptions,
+    /// Turns are explained.
+    pub explain: bool,
     /// Colours.
     pub paint: Paint,
 }
@@ -173,7 +176,12 @@ impl Story {
                 }
                 paint.end(out);
             }
-            FactKind::Turn(turn) => turn_line(turn, out),
+            FactKind::Turn(turn) => {
+                turn_line(turn, out);
+                if let Some(waterfall) = turn.waterfall.as_deref().filter(|_| self.options.explain) {
+                    explain::turn(waterfall, paint, out);
+                }
+            }
             FactKind::Lost { source, what, count } => {
                 paint.start(out, Ink::Bad);
                 let _ = write!(

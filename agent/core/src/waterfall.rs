@@ -162,10 +162,27 @@ impl Parts {
         parts
     }
 
+    /// What is left of each part without `others`, none below zero.
+    pub fn without(&self, others: &Self) -> Self {
+        let mut rest = *self;
+        for (mine, other) in rest.0.iter_mut().zip(others.0) {
+            *mine = mine.saturating_sub(other);
+        }
+        rest
+    }
+
     fn add(&mut self, part: Part, ns: u64) {
         if let Some(sum) = self.0.get_mut(part as usize) {
             *sum = sum.saturating_add(ns);
         }
+    }
+}
+
+impl FromIterator<(Part, DurationNs)> for Parts {
+    fn from_iter<I: IntoIterator<Item = (Part, DurationNs)>>(times: I) -> Self {
+        let mut parts = Self::default();
+        times.into_iter().for_each(|(part, t)| parts.add(part, t.0));
+        parts
     }
 }
 
@@ -188,6 +205,8 @@ pub struct Waterfall {
     pub start: MonoNs,
     /// Their sum is the time from [`start`](Self::start) to the turn's end.
     pub parts: Parts,
+    /// Of the parts, what lies before the turn's own start.
+    pub before: Parts,
     /// What the turn is to be blamed on. A loss or a shut window that took a tenth of the time is told before
     /// anything that is larger but ordinary; of a server's turn the time counts too that its response needed to be
     /// acknowledged after the last write. Otherwise the largest part.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use tracenet_config::{Config, Format};
+use tracenet_config::{Config, Format, Time};
 use tracenet_core::core::{Core, Settings};
 use tracenet_core::record::{Entry, EntryError, Head, MAGIC};
 use tracenet_core::time::MonoNs;
@@ -25,6 +25,7 @@ pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
     config.output.file.clone_from(&args.output);
     config.output.packets = !args.no_packets;
     config.output.quiet = args.quiet;
+    config.output.slow = args.slow.map(Time);
     config.output.color = args.color.into();
     config.syscalls.durations = args.durations;
     config.export.otlp.endpoint.clone_from(&args.otlp);

@@ -256,6 +256,7 @@ impl Recorder {
         let waterfall = Waterfall {
             start,
             parts,
+            before: sweep(start, turn.start, &spans),
             cause: verdict::cause(&parts, &after),
             evidence: self.take_evidence(start, end, cut),
             incomplete: std::mem::take(&mut self.overflow),

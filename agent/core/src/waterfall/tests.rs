@@ -275,6 +275,8 @@ fn a_handshake_belongs_to_the_turn_that_follows_at_once() {
     let w = turn(5);
     assert_eq!(parts(&w), [("connect", 100), ("application", 5), ("network", 20)]);
     assert_eq!((w.start, w.cause), (MonoNs(0), Part::Connect));
+    let own = w.parts.without(&w.before).by_size();
+    assert_eq!(own, [(Part::Network, RTT)]);
     assert_eq!(parts(&turn(500)), [("network", 20)]);
 }
 

@@ -1,0 +1,158 @@
+//! A turn in plain words: what it is to be blamed on, where its time went, and what proves it.
+
+use std::fmt::Write as _;
+
+use tracenet_core::event::RetransmitCause;
+use tracenet_core::key::Direction;
+use tracenet_core::time::DurationNs;
+use tracenet_core::waterfall::{Evidence, Part, Waterfall};
+
+use crate::paint::{Ink, Paint};
+use crate::units::{Count, Time};
+
+/// Parts on one line below the verdict.
+const ON_A_LINE: usize = 3;
+
+/// Appends the lines that explain a turn: the verdict, the other parts by size, the evidence.
+pub fn turn(w: &Waterfall, paint: Paint, out: &mut String) {
+    let took = w.parts.get(w.cause);
+    out.push_str("\n      ");
+    paint.start(out, if w.cause.is_trouble() { Ink::Bad } else { Ink::Note });
+    if took.0 > 0 {
+        let _ = write!(out, "{}  {}", padded(took), words(w.cause));
+    } else {
+        // A server's turn whose trouble came when all was written.
+        let _ = write!(out, "{}  {}, after the last write", padded(took), words(w.cause));
+    }
+    paint.end(out);
+    let others = w.parts.by_size().into_iter().filter(|(part, _)| *part != w.cause);
+    for (i, (part, t)) in others.enumerate() {
+        out.push_str(if i % ON_A_LINE == 0 { "\n      " } else { "    " });
+        let _ = write!(out, "{}  {}", padded(t), words(part));
+    }
+    for e in &w.evidence {
+        let _ = write!(out, "\n      evidence at {}: ", Time(e.t().since(w.start)));
+        evidence(e, out);
+    }
+}
+
+fn padded(t: DurationNs) -> String {
+    format!("{:>8}", Time(t).to_string())
+}
+
+fn words(part: Part) -> &'static str {
+    match part {
+        Part::ZeroWindowPeer => "the peer's receive window was shut",
+        Part::ZeroWindowLocal => "our receive window was shut: we read too slowly",
+        Part::LossRto => "loss, repaired after a retransmission timeout",
+        Part::LossTlp => "loss, repaired by a tail loss probe",
+        Part::LossFast => "loss, repaired by fast retransmit",
+        Part::Connect => "connect",
+        Part::AcceptQueue => "accept queue",
+        Part::RunQueue => "run queue (waiting for a CPU)",
+        Part::ReceivePath => "receive path",
+        Part::ReceiveBuffer => "receive buffer (readable, not read)",
+        Part::SendBuffer => "send buffer full",
+        Part::Application => "application",
+        Part::EgressQueue => "egress queue (qdisc or driver)",
+        Part::Network => "network",
+        Part::Peer => "peer think time",
+        Part::Dns => "name resolution",
+        Part::Tls => "TLS handshake",
+        Part::Unaccounted => "unaccounted",
+    }
+}
+
+fn evidence(e: &Evidence, out: &mut String) {
+    match e {
+        Evidence::Retransmit { cause, seq, seq_end, segments, after, by_peer, .. } => {
+            let who = if *by_peer { "the peer sent" } else { "sent" };
+            let why = match cause {
+                RetransmitCause::Fast => "fast retransmit",
+                RetransmitCause::TailLossProbe => "tail loss probe",
+                RetransmitCause::Timeout => "timeout",
+                RetransmitCause::Syn | RetransmitCause::SynAck => "handshake",
+                RetransmitCause::Other => "cause not known",
+            };
+            let segments = Count(u64::from(*segments), "segment");
+            let _ = write!(out, "{who} {segments} [seq {seq}..{seq_end}) again, {why}");
+            if let Some(after) = after {
+                let _ = write!(out, ", {} after it was sent before", Time(*after));
+            }
+        }
+        Evidence::Drop { reason, location, direction, payload_len, at_peer, .. } => {
+            let way = if *direction == Direction::Out { "sent by us" } else { "for us" };
+            let place = if *at_peer { " at the peer's end" } else { "" };
+            let _ = write!(out, "a packet {way} was dropped on this host{place}: {reason} at {location}");
+            if *payload_len > 0 {
+                let _ = write!(out, ", {payload_len} payload bytes");
+            }
+        }
+        Evidence::Hole { stood, .. } => {
+            let _ = write!(out, "bytes were missing for {} while later ones had come", Time(*stood));
+        }
+        Evidence::ZeroWindow { shut, direction, .. } => {
+            let whose = if *direction == Direction::Out { "our" } else { "the peer's" };
+            let _ = write!(out, "{whose} receive window was shut for {}", Time(*shut));
+        }
+        Evidence::Call { took, direction, .. } => {
+            let call = if *direction == Direction::Out { "write" } else { "read" };
+            let _ = write!(out, "the longest call, a {call}, took {}", Time(*took));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use tracenet_core::time::MonoNs;
+    use tracenet_core::waterfall::Parts;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn a_turn_reads_as_a_verdict_then_the_rest_then_the_proof() {
+        let parts: Parts = [
+            (Part::LossRto, DurationNs(612 * MS)),
+            (Part::Application, DurationNs(9 * MS)),
+            (Part::Peer, DurationNs(170 * MS)),
+            (Part::Network, DurationNs(22 * MS)),
+            (Part::ReceiveBuffer, DurationNs(4 * MS)),
+        ]
+        .into_iter()
+        .collect();
+        let start = MonoNs(1_000 * MS);
+        let drop = Evidence::Drop {
+            t: start.after(MS),
+            reason: Arc::from("NETFILTER_DROP"),
+            location: Arc::from("nf_hook_slow"),
+            direction: Direction::Out,
+            seq: 1_381,
+            payload_len: 1_380,
+            at_peer: false,
+        };
+        let again = Evidence::Retransmit {
+            t: start.after(204 * MS),
+            cause: RetransmitCause::Timeout,
+            seq: 1_381,
+            seq_end: 2_761,
+            segments: 1,
+            after: Some(DurationNs(203 * MS)),
+            by_peer: false,
+        };
+        let evidence = vec![drop, again];
+        let before = Parts::default();
+        let w = Waterfall { start, parts, before, cause: Part::LossRto, evidence, incomplete: false };
+        let mut text = String::new();
+        turn(&w, Paint::choose(tracenet_config::Color::Never, false), &mut text);
+        let expected = "
+        612 ms  loss, repaired after a retransmission timeout
+        170 ms  peer think time     22.0 ms  network     9.00 ms  application
+       4.00 ms  receive buffer (readable, not read)
+      evidence at 1.00 ms: a packet sent by us was dropped on this host: NETFILTER_DROP at nf_hook_slow, 1380 payload bytes
+      evidence at 204 ms: sent 1 segment [seq 1381..2761) again, timeout, 203 ms after it was sent before";
+        assert_eq!(text, expected);
+    }
+}
