@@ -6,8 +6,11 @@
 mod bits;
 mod catalogue;
 mod clock;
+mod fragments;
+mod icmp;
 mod options;
 mod spread;
+mod state;
 mod way;
 
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod tests;
 
 pub use bits::Bit;
 pub use catalogue::{CATALOGUE, Feature, Value, feature};
+pub use fragments::Datagram;
 
 use std::fmt::Write;
 
@@ -23,7 +27,8 @@ use crate::ip::IpFacts;
 use crate::tcp::Verdicts;
 use crate::time::WallNs;
 
-use bits::{anomaly, status};
+use bits::{anomaly, flag, status};
+use icmp::Messages;
 use way::Way;
 
 /// Windows smaller than this, in bytes, count as too small: those that are shut.
@@ -88,6 +93,8 @@ pub struct Seen<'a> {
 pub struct Features {
     ways: [Way; 2],
     handshake: Handshake,
+    /// ICMP messages of A and of B: few flows have any.
+    icmp: Option<Box<[Messages; 2]>>,
 }
 
 /// When the handshake's segments passed.
@@ -118,10 +125,28 @@ impl Features {
         way.packet(seen);
         if let Some(seg) = seen.tcp {
             way.segment(seen, seg, peer);
+            if seg.flags & tcp_flags::RST != 0 && !(way.tcp.is_closed() && peer.tcp.is_closed()) {
+                way.tcp.reset_first |= !peer.tcp.reset_first;
+            }
             if self.handshake.ack_ns.is_none() {
                 self.handshake.segment(from, seen.t.0, seg.flags);
             }
         }
+    }
+
+    /// A datagram came in these fragments, or not all of it did.
+    pub fn fragments(&mut self, from: Direction, datagram: &Datagram) {
+        self.way_mut(from).ip.flags |= datagram.faults();
+    }
+
+    /// The packet at hand begins an ICMP message.
+    pub fn icmp(&mut self, from: Direction, kind: u8, code: u8) {
+        let [a, b] = &mut **self.icmp.get_or_insert_default();
+        let messages = match from {
+            Direction::A => a,
+            Direction::B => b,
+        };
+        messages.add(kind, code);
     }
 
     /// Packets of a direction.
@@ -144,9 +169,8 @@ impl Features {
     /// Both sides closed, or one reset.
     pub fn is_closed(&self) -> bool {
         let [a, b] = &self.ways;
-        let flags = [a.tcp.flags, b.tcp.flags];
-        let [a, b] = flags.map(|flags| flags & u16::from(tcp_flags::FIN) != 0);
-        a && b || flags.iter().any(|flags| flags & u16::from(tcp_flags::RST) != 0)
+        let reset = (a.tcp.flags | b.tcp.flags) & u16::from(tcp_flags::RST) != 0;
+        reset || a.tcp.is_closed() && b.tcp.is_closed()
     }
 
     fn way(&self, direction: Direction) -> &Way {
@@ -155,6 +179,38 @@ impl Features {
             Direction::A => a,
             Direction::B => b,
         }
+    }
+
+    fn way_mut(&mut self, direction: Direction) -> &mut Way {
+        let [a, b] = &mut self.ways;
+        match direction {
+            Direction::A => a,
+            Direction::B => b,
+        }
+    }
+
+    /// ICMP messages that one side sent.
+    fn icmp_messages(&self, from: Direction) -> Option<String> {
+        let [a, b] = &**self.icmp.as_ref()?;
+        match from {
+            Direction::A => a.text(),
+            Direction::B => b.text(),
+        }
+    }
+
+    /// How the connection went. The side of the first packet is the originator, unless that answers a SYN.
+    fn conn_state(&self) -> &'static str {
+        let answers = |way: &Way| way.tcp.flags & flag::SYN_ACK != 0;
+        let [a, b] = &self.ways;
+        let turned = answers(a) && !answers(b);
+        let (originator, responder) =
+            if turned { (Direction::B, Direction::A) } else { (Direction::A, Direction::B) };
+        let side = |direction| {
+            let tcp = &self.way(direction).tcp;
+            state::Side { opened: tcp.syn_seen, closed: tcp.is_closed(), reset: tcp.reset_first }
+        };
+        let responder = state::Side { opened: answers(self.way(responder)), ..side(responder) };
+        state::conn_state(side(originator), responder)
     }
 
     /// SYN to SYN/ACK for the side of the SYN, SYN/ACK to ACK for the other one.

@@ -25,6 +25,20 @@ pub struct IpFacts {
     pub options: IpOptions,
 }
 
+impl IpFacts {
+    /// It is a part of a datagram.
+    #[inline]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment_offset != 0 || self.flags & 1 != 0
+    }
+
+    /// It carries ICMP or ICMPv6 (IANA protocol numbers 1 and 58).
+    #[inline]
+    pub fn is_icmp(&self) -> bool {
+        matches!(self.protocol, 1 | 58)
+    }
+}
+
 /// IPv4 options, or IPv6 hop-by-hop and destination options. Padding is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IpOptions {

@@ -31,10 +31,14 @@ macro_rules! bits {
 }
 
 bits!(ip_flag: u32, IP_FLAGS, "ipFlags" {
+    FRAGMENT_OVERLAP = 0x0001, "fragments of a datagram overlap", false;
     ID_BACK = 0x0004, "the IPv4 identification went back or rolled over", true;
+    FRAGMENT_RANGE = 0x0010, "a fragment ends beyond the largest datagram", true;
     MORE_FRAGMENTS = 0x0020, "more fragments", true;
     DONT_FRAGMENT = 0x0040, "don't fragment", true;
     RESERVED = 0x0080, "reserved bit", true;
+    FRAGMENT_POSITION = 0x0100, "a fragment does not begin where the one before it ended", true;
+    FRAGMENT_MISSING = 0x0200, "a datagram lacks fragments", true;
     BAD_IP_CHECKSUM = 0x0400, "wrong IPv4 header checksum", true;
     BAD_CHECKSUM = 0x0800, "wrong TCP checksum", true;
     SAME_TIME = 0x4000, "two packets of this direction have the same time stamp", true;

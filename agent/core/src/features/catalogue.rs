@@ -185,7 +185,7 @@ catalogue! {
     ttl_changes: "how often it changed", "ipTTLChg", |w| w.own.ip.ttl_changes.into();
     ip_tos: "type of service, or traffic class, of all packets together", "ipToS", bits IP_TOS,
         |w| Value::Bits(w.own.ip.tos.into(), 2);
-    ip_flags: "IP flags, identification, checksums and time stamps", "ipFlags", bits IP_FLAGS,
+    ip_flags: "IP flags, identification, fragments, checksums and time stamps", "ipFlags", bits IP_FLAGS,
         |w| Value::Bits(w.own.ip.flags.into(), 4);
     ip_options: "IPv4 options, or hop-by-hop options of IPv6", "ipOptCnt, ip6OptCntHH_D (first)",
         |w| w.own.ip.options.into();
@@ -197,6 +197,9 @@ catalogue! {
         |w| w.own.ip.destination_options.into();
     ip6_destination_option_numbers: "bit n: destination option number n", "ip6OptHH_D (second)",
         |w| Value::Bits(w.own.ip.destination_numbers.into(), 8);
+
+    icmp: "types and codes of ICMP messages, up to six", "icmpBFTypH_TypL_Code, as bits",
+        |w| w.all.icmp_messages(w.direction).map_or(Value::Absent, Value::Text);
 
     isn: "sequence number of the first segment", "tcpISeqN", |w| w.own.tcp.isn.into();
     in_sequence: "segments with ACK that begin where the one before ended", "tcpPSeqCnt", |w| w.tcp(w.own.tcp.in_sequence);
@@ -226,6 +229,8 @@ catalogue! {
         |w| w.tcp((w.own.windows.count > 0)
             .then(|| f64::from(w.own.windows.below) / f64::from(w.own.windows.count)));
 
+    conn_state: "how the connection went, in Zeek's word (conn.log)", "tcpStatesAFlags, as bits",
+        |w| if w.is_tcp() { Value::Text(w.all.conn_state().to_owned()) } else { Value::Absent };
     tcp_flags: "TCP flags of all segments together", "tcpFlags", bits TCP_FLAGS, |w| w.tcp_bits(w.own.tcp.flags);
     tcp_anomaly: "what went wrong", "tcpAnomaly", bits TCP_ANOMALY,
         |w| w.tcp_bits(w.all.anomalies(w.direction));

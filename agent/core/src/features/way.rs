@@ -100,6 +100,8 @@ pub(super) struct Tcp {
     pub kinds: Kinds,
     /// The SYN, or SYN/ACK, was seen.
     pub syn_seen: bool,
+    /// It sent the first RST, and not after both sides had closed.
+    pub reset_first: bool,
 }
 
 /// Receive windows as they were told, scaled where both sides agreed to scale.
@@ -211,6 +213,11 @@ impl Ip {
 }
 
 impl Tcp {
+    /// A FIN was sent.
+    pub fn is_closed(&self) -> bool {
+        self.fin.is_some()
+    }
+
     fn syn(&mut self, seg: &Segment, seen: &Seen<'_>) {
         self.mss = seg.options.mss;
         self.scale = seg.options.window_scale;

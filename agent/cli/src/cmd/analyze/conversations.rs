@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
-use tracenet_collectors::decode::{IpPacket, Protocol, Undecoded};
+use tracenet_collectors::decode::{Protocol, Undecoded};
 use tracenet_core::time::WallNs;
 
 use super::flows::{Flows, Way};
@@ -93,7 +93,7 @@ impl View for Conversations {
     fn keep(&self) -> Keep {
         let eth = self.wants(ConversationKind::Eth);
         let ips = self.wants(ConversationKind::Ip) || self.wants(ConversationKind::Ipv6);
-        Keep { ips, headers: eth, bytes: eth }
+        Keep { ips, headers: eth, bytes: eth, ..Keep::default() }
     }
 
     fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
@@ -103,7 +103,8 @@ impl View for Conversations {
             match (ip.source, ip.destination) {
                 (IpAddr::V4(from), IpAddr::V4(to)) => self.ipv4.add(packet, from, to),
                 // As tshark has it: of a datagram in fragments the one that completes it.
-                (IpAddr::V6(_), _) if is_fragment(ip) && packet.outcome == Err(Undecoded::Fragment) => {}
+                (IpAddr::V6(_), _)
+                    if ip.facts.is_fragment() && packet.outcome == Err(Undecoded::Fragment) => {}
                 (IpAddr::V6(from), IpAddr::V6(to)) => self.ipv6.add(packet, from, to),
                 _ => {}
             }
@@ -205,10 +206,6 @@ impl Conversations {
             }
         }
     }
-}
-
-fn is_fragment(ip: &IpPacket) -> bool {
-    ip.facts.fragment_offset != 0 || ip.facts.flags & 1 != 0
 }
 
 /// Nanoseconds from the first frame, as seconds; frames may be stamped before it.

@@ -1,16 +1,25 @@
 //! `--flows`: features of each flow, a row for each direction.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tracenet_collectors::decode::{Checksum, Layer};
-use tracenet_core::features::{CATALOGUE, Direction, Features, Seen as Packet, Value};
+use tracenet_collectors::decode::{Checksum, IpPacket, Layer, Protocol};
+use tracenet_core::features::{CATALOGUE, Datagram, Direction, Features, Seen as Packet, Value};
 use tracenet_core::tcp::Verdicts;
 use tracenet_core::time::WallNs;
 
+use super::reading::Keep;
 use super::{Closing, Print, Seen, View, Word, cell};
 use crate::args::Format;
+
+mod pending;
+
+use pending::Pending;
+
+/// Bytes of an ICMP header: type, code, checksum and four bytes by the type (RFC 792, RFC 4443).
+const ICMP_HEADER: u32 = 8;
 
 /// Flows that are followed at once.
 const MAX_OPEN: usize = 1 << 20;
@@ -38,6 +47,16 @@ struct Flow {
     features: Features,
 }
 
+/// A fragment's flow: of ICMP, where ports are not needed, by its key; else one that only the fragments know until they
+/// are put together.
+enum Owner {
+    Icmp(IcmpKey, Direction),
+    Unknown(Box<Flow>),
+}
+
+/// Both addresses, the smaller one first, and the protocol.
+type IcmpKey = (IpAddr, IpAddr, u8);
+
 /// Flows of one transport by the number of their stream.
 type Table = Vec<Option<Box<Flow>>>;
 
@@ -45,6 +64,9 @@ type Table = Vec<Option<Box<Flow>>>;
 pub struct FlowFeatures {
     tcp: Table,
     udp: Table,
+    icmp: FxHashMap<IcmpKey, Box<Flow>>,
+    icmp_count: u32,
+    pending: Pending<Owner>,
     count: u64,
     open: usize,
     packets: u64,
@@ -61,9 +83,17 @@ impl View for FlowFeatures {
         columns.into()
     }
 
+    fn keep(&self) -> Keep {
+        Keep { icmp: true, ..Keep::default() }
+    }
+
     #[inline]
     fn packet(&mut self, seen: &Seen<'_>, print: &mut Print) {
         let wall = seen.dissected.packet.wall;
+        let mut whole = None;
+        for ip in seen.dissected.ips.iter().filter(|ip| !ip.quoted) {
+            whole = self.ip(seen, ip, print).or(whole);
+        }
         for (layer, word) in seen.layers() {
             let (transport, stream, verdicts) = match word {
                 Word::Segment(said) => ("tcp", said.stream, said.analysis.verdicts),
@@ -73,6 +103,11 @@ impl View for FlowFeatures {
             let flow = self.flow(transport, stream, layer);
             let from = if layer.source == flow.a { Direction::A } else { Direction::B };
             flow.features.packet(from, &facts(wall, seen.dissected.packet.wire_len, layer, verdicts));
+            if let Some(datagram) = &whole
+                && layer.ip.is_fragment()
+            {
+                flow.features.fragments(from, datagram);
+            }
         }
         self.packets += 1;
         if self.packets >= self.sweep_at || self.open >= MAX_OPEN {
@@ -87,6 +122,9 @@ impl View for FlowFeatures {
     }
 
     fn end(&mut self, _: &Closing<'_>, print: &mut Print) {
+        while let Some((datagram, owner)) = self.pending.next() {
+            self.told(&datagram, owner, print);
+        }
         self.take(print, |_| true);
     }
 }
@@ -107,6 +145,28 @@ fn facts<'a>(t: WallNs, wire_len: u32, layer: &'a Layer, verdicts: Verdicts) -> 
     }
 }
 
+/// Its addresses, for what has no ports.
+fn of_ip(ip: &IpPacket) -> (SocketAddr, SocketAddr) {
+    (SocketAddr::new(ip.source, 0), SocketAddr::new(ip.destination, 0))
+}
+
+/// A packet as a flow without ports sees it: of ICMP without its header.
+fn packet_of<'a>(seen: &Seen<'_>, ip: &'a IpPacket) -> Packet<'a> {
+    let header = if ip.facts.is_icmp() && ip.facts.fragment_offset == 0 { ICMP_HEADER } else { 0 };
+    Packet {
+        t: seen.dissected.packet.wall,
+        ip: &ip.facts,
+        tcp: None,
+        options: &[],
+        payload_len: ip.facts.total_len.saturating_sub(u32::from(ip.facts.header_len) + header),
+        wire_len: seen.dissected.packet.wire_len,
+        verdicts: Verdicts::NONE,
+        bad_ip_checksum: false,
+        bad_checksum: false,
+        cut: false,
+    }
+}
+
 impl FlowFeatures {
     fn flow(&mut self, transport: &'static str, stream: u32, layer: &Layer) -> &mut Flow {
         let table = if transport == "tcp" { &mut self.tcp } else { &mut self.udp };
@@ -119,15 +179,76 @@ impl FlowFeatures {
         table[at].get_or_insert_with(|| {
             *count += 1;
             *open += 1;
-            Box::new(Flow {
-                number: *count - 1,
-                transport,
-                stream,
-                a: layer.source,
-                b: layer.destination,
-                is_over: false,
-                features: Features::new(),
-            })
+            let mut flow = Flow::new(transport, stream, (layer.source, layer.destination));
+            flow.number = *count - 1;
+            Box::new(flow)
+        })
+    }
+
+    /// A fragment, or a packet of ICMP. A datagram that it makes whole is returned.
+    #[cold]
+    fn ip(&mut self, seen: &Seen<'_>, ip: &IpPacket, print: &mut Print) -> Option<Datagram> {
+        let is_icmp = ip.facts.is_icmp();
+        let key = (ip.source.min(ip.destination), ip.source.max(ip.destination), ip.facts.protocol);
+        let packet = packet_of(seen, ip);
+        let mut from = Direction::A;
+        if is_icmp {
+            let flow = self.icmp_flow(key, ip);
+            from = if flow.a.ip() == ip.source { Direction::A } else { Direction::B };
+            flow.features.packet(from, &packet);
+            let message =
+                seen.dissected.headers().find(|(p, _)| matches!(p, Protocol::Icmp | Protocol::Icmpv6));
+            if let Some((_, &[kind, code, ..])) = message {
+                flow.features.icmp(from, kind, code);
+            }
+        }
+        if !ip.facts.is_fragment() {
+            return None;
+        }
+        let begin = || match is_icmp {
+            true => Owner::Icmp(key, from),
+            false => Owner::Unknown(Box::new(Flow::new("fragments", ip.facts.id.unwrap_or(0), of_ip(ip)))),
+        };
+        let also = |owner: &mut Owner| {
+            if let Owner::Unknown(flow) = owner {
+                flow.features.packet(Direction::A, &packet);
+            }
+        };
+        let (datagram, owner) = self.pending.fragment(ip, begin, also)?;
+        if !datagram.is_whole() || is_icmp {
+            self.told(&datagram, owner, print);
+            return None;
+        }
+        Some(datagram)
+    }
+
+    /// A datagram of ICMP, or one of which not all came: that is told as a flow of its own.
+    fn told(&mut self, datagram: &Datagram, owner: Owner, print: &mut Print) {
+        match owner {
+            Owner::Icmp(key, from) => {
+                if let Some(flow) = self.icmp.get_mut(&key) {
+                    flow.features.fragments(from, datagram);
+                }
+            }
+            Owner::Unknown(mut flow) => {
+                flow.number = self.count;
+                self.count += 1;
+                flow.features.fragments(Direction::A, datagram);
+                flow.print(print);
+            }
+        }
+    }
+
+    fn icmp_flow(&mut self, key: IcmpKey, ip: &IpPacket) -> &mut Flow {
+        let Self { icmp, icmp_count, count, open, .. } = self;
+        icmp.entry(key).or_insert_with(|| {
+            let name = if ip.facts.protocol == 1 { "icmp" } else { "icmpv6" };
+            let mut flow = Flow::new(name, *icmp_count, of_ip(ip));
+            flow.number = *count;
+            *icmp_count += 1;
+            *count += 1;
+            *open += 1;
+            Box::new(flow)
         })
     }
 
@@ -151,6 +272,7 @@ impl FlowFeatures {
             .flatten()
             .filter_map(|place| place.take_if(|flow| over(flow)))
             .collect();
+        all.extend(self.icmp.extract_if(|_, flow| over(flow)).map(|(_, flow)| flow));
         self.open -= all.len();
         all.sort_unstable_by_key(|flow| flow.number);
         for flow in &all {
@@ -162,6 +284,10 @@ impl FlowFeatures {
 }
 
 impl Flow {
+    fn new(transport: &'static str, stream: u32, (a, b): (SocketAddr, SocketAddr)) -> Self {
+        Self { number: 0, transport, stream, a, b, is_over: false, features: Features::new() }
+    }
+
     fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         [Direction::A, Direction::B]
             .into_iter()

@@ -23,6 +23,8 @@ const BATCH_BYTES: usize = 1 << 20;
 pub struct Keep {
     /// IP headers, of fragments too.
     pub ips: bool,
+    /// IP headers of fragments and of ICMP, and the name and first bytes of an ICMP header.
+    pub icmp: bool,
     /// Names of all headers.
     pub headers: bool,
     /// Bytes of the frame and of all headers.
@@ -78,7 +80,7 @@ pub struct Dissected<'a> {
     pub packet: &'a Packet,
     /// Transport headers, from the outside in.
     pub layers: &'a [Layer],
-    /// IP headers, from the outside in; empty unless [`Keep::ips`].
+    /// IP headers, from the outside in; empty unless [`Keep::ips`], few with [`Keep::icmp`].
     pub ips: &'a [IpPacket],
     headers: &'a [Header],
     bytes: &'a [u8],
@@ -151,6 +153,12 @@ impl Visit for Noting<'_> {
     #[inline]
     fn header(&mut self, protocol: Protocol, bytes: &[u8]) {
         if !self.keep.headers {
+            if self.keep.icmp && matches!(protocol, Protocol::Icmp | Protocol::Icmpv6) {
+                // Its type and code.
+                let bytes = &bytes[..bytes.len().min(2)];
+                self.headers.push(Header { protocol, at: self.bytes.len(), len: bytes.len() });
+                self.bytes.extend_from_slice(bytes);
+            }
             return;
         }
         let mut header = Header { protocol, at: 0, len: 0 };
@@ -170,7 +178,7 @@ impl Visit for Noting<'_> {
 
     #[inline]
     fn ip(&mut self, packet: &IpPacket) {
-        if self.keep.ips {
+        if self.keep.ips || self.keep.icmp && (packet.facts.is_fragment() || packet.facts.is_icmp()) {
             self.ips.push(*packet);
         }
     }
