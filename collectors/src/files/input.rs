@@ -19,6 +19,11 @@ const READ: usize = 64 << 10;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
+/// A zstd frame of the user's own data, which says nothing of the contents (RFC 8878, section 3.1.2).
+fn is_skippable(magic: &[u8]) -> bool {
+    matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
 pub(super) struct Input {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -64,7 +69,7 @@ impl Input {
     /// Puts a decompressor in between where the file starts like a compressed one.
     pub fn unpack(&mut self) -> io::Result<()> {
         let head = self.peek(4);
-        let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
+        let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD) || is_skippable(head));
         if !gzip && !zstd {
             return Ok(());
         }
@@ -194,14 +199,15 @@ impl Read for Counted {
     }
 }
 
-/// Zstandard frames one after the other (RFC 8878, section 3): the decoder reads a single one.
+/// Zstandard frames one after the other (RFC 8878, section 3), skippable ones left out: the decoder reads a single one.
 struct Frames<R: Read> {
     decoder: Option<StreamingDecoder<Peeked<R>, ruzstd::decoding::FrameDecoder>>,
 }
 
 impl<R: Read> Frames<R> {
     fn new(source: R) -> io::Result<Self> {
-        Ok(Self { decoder: Some(frame(Peeked { source, head: [0; 4], len: 0, at: 0 })?) })
+        let mut source = Peeked { source, head: [0; 4], len: 0, at: 0 };
+        Ok(Self { decoder: if source.finds_frame()? { Some(frame(source)?) } else { None } })
     }
 }
 
@@ -219,7 +225,7 @@ impl<R: Read> Read for Frames<R> {
             }
             let Some(decoder) = self.decoder.take() else { return Ok(0) };
             let mut source = decoder.into_inner();
-            if source.is_at_end()? {
+            if !source.finds_frame()? {
                 return Ok(0);
             }
             self.decoder = Some(frame(source)?);
@@ -227,7 +233,7 @@ impl<R: Read> Read for Frames<R> {
     }
 }
 
-/// A source whose end can be asked for without losing a byte.
+/// A source of which the next frame's magic number can be looked at without losing a byte.
 struct Peeked<R: Read> {
     source: R,
     head: [u8; 4],
@@ -236,13 +242,28 @@ struct Peeked<R: Read> {
 }
 
 impl<R: Read> Peeked<R> {
-    fn is_at_end(&mut self) -> io::Result<bool> {
-        if self.at < self.len {
-            return Ok(false);
+    /// Passes skippable frames. False at the end.
+    fn finds_frame(&mut self) -> io::Result<bool> {
+        loop {
+            (self.at, self.len) = (0, 0);
+            while self.len < self.head.len() {
+                match self.source.read(&mut self.head[self.len..]) {
+                    Ok(0) => return Ok(self.len > 0),
+                    Ok(got) => self.len += got,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            if !is_skippable(&self.head) {
+                return Ok(true);
+            }
+            let mut size = [0; 4];
+            self.source.read_exact(&mut size)?;
+            let size = u64::from(u32::from_le_bytes(size));
+            if io::copy(&mut self.source.by_ref().take(size), &mut io::sink())? < size {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
-        self.at = 0;
-        self.len = self.source.read(&mut self.head)?;
-        Ok(self.len == 0)
     }
 }
 

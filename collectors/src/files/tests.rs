@@ -191,6 +191,21 @@ fn packed_files_are_unpacked_also_in_several_parts() {
 }
 
 #[test]
+fn skippable_frames_are_passed() {
+    let file = pcapng();
+    let note = |n: u8, len: usize| {
+        let len_field = u32::try_from(len).unwrap().to_le_bytes();
+        [&[0x50 | n, 0x2a, 0x4d, 0x18], &len_field[..], &vec![0xff; len]].concat()
+    };
+    let (a, b) = file.split_at(100);
+    let packed = [note(0, 3), note(15, 0), zstd(a), note(7, 1_000_000), zstd(b), note(1, 40)].concat();
+    assert_eq!(read(&packed), read(&file));
+    assert!(read(&packed[..packed.len() - 10]).1.unwrap().unpacked, "cut within the last one");
+    let (frames, damage) = read(&note(2, 5));
+    assert!(frames.is_empty() && damage.is_some(), "nothing else: no capture");
+}
+
+#[test]
 fn a_file_larger_than_the_buffer_keeps_the_buffer_small() {
     let one = pcap(false, 0xa1b2_c3d4, 0);
     let (header, records) = one.split_at(24);
