@@ -1,7 +1,7 @@
 //! The test runner: what this machine cannot run is shown as ignored, with the reason, and never as passed.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Output};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -100,6 +100,18 @@ pub fn captures() -> Vec<std::path::PathBuf> {
     files.sort();
     assert!(!files.is_empty());
     files
+}
+
+/// `tracenet analyze` on a capture.
+pub fn analyze(file: &Path, options: &[&str]) -> Output {
+    analyze_with(file, options, &[])
+}
+
+/// The same with these variables in its environment.
+pub fn analyze_with(file: &Path, options: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = crate::agent::command();
+    command.arg("analyze").args(options).arg(file).envs(variables.iter().copied());
+    command.output().expect("tracenet starts")
 }
 
 fn is_root() -> bool {

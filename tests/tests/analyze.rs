@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use flate2::read::GzDecoder;
-use tracenet_tests::harness::{self, Need};
+use tracenet_tests::harness::{self, Need, analyze};
 use tracenet_tests::{agent, case};
 
 fn main() -> ExitCode {
@@ -36,10 +36,6 @@ const REQUIRED: f64 = 0.99;
 
 /// Agreement on all the verdicts of a packet, over all packets.
 const REQUIRED_OVERALL: f64 = 0.995;
-
-fn analyze(file: &Path, options: &[&str]) -> Output {
-    agent::command().arg("analyze").args(options).arg(file).output().expect("tracenet starts")
-}
 
 /// A table by its header's names, keyed by the frame number.
 fn table(text: &str) -> BTreeMap<u64, BTreeMap<&str, &str>> {

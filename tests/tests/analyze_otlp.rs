@@ -1,13 +1,14 @@
 //! `tracenet analyze --otlp`: the streams of a capture as spans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Output};
+use std::process::ExitCode;
 
 use serde_json::Value;
-use tracenet_tests::harness::{self};
-use tracenet_tests::{agent, case};
+use tracenet_tests::harness::{self, Need, analyze, analyze_with};
+use tracenet_tests::netns::Netns;
+use tracenet_tests::{agent, case, collector, wait_for};
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -17,6 +18,11 @@ fn main() -> ExitCode {
         case!(the_environment_names_the_service, &[]),
         case!(files_and_runs_have_ids_that_do_not_meet_by_chance, &[]),
         case!(a_dead_collector_is_said_and_counted, &[]),
+        case!(what_is_read_is_not_written, &[]),
+        case!(
+            a_real_collector_gets_what_the_file_gets,
+            &[Need::Root, Need::Tool("ip"), Need::Tool("ss"), Need::Venv]
+        ),
     ])
 }
 
@@ -93,12 +99,6 @@ const SHUT: &[Sent<'_>] = &[
     (40_001, 700_000, false, 705, 904, RST | ACK, W, b""),
 ];
 
-fn analyze(file: &Path, options: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command: Command = agent::command();
-    command.arg("analyze").args(options).arg(file).envs(variables.iter().copied());
-    command.output().expect("tracenet starts")
-}
-
 struct Span {
     resource: BTreeMap<String, Value>,
     all: Value,
@@ -152,7 +152,7 @@ fn spans(file: &Path, options: &[&str], variables: &[(&str, &str)]) -> Vec<Span>
     let folder = tempfile::tempdir().expect("a temporary folder");
     let to = folder.path().join("spans");
     let url = format!("file:{}", to.display());
-    let output = analyze(file, &[&["--otlp", &url], options].concat(), variables);
+    let output = analyze_with(file, &[&["--otlp", &url], options].concat(), variables);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(0) && error.is_empty(), "{:?}: {error}", output.status);
     assert!(!output.stdout.is_empty(), "the view is printed all the same");
@@ -253,7 +253,7 @@ fn a_stream_becomes_a_trace() {
     }
     assert_eq!((second.times(), second.events().len()), ((400_000, 400_000), 0));
 
-    let output = analyze(file.path(), &["--connections", "--format", "json"], &[]);
+    let output = analyze(file.path(), &["--connections", "--format", "json"]);
     let told: Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert_eq!(connection.text("traceId"), told["trace_id"], "the id that a live observation makes");
 }
@@ -307,12 +307,68 @@ fn files_and_runs_have_ids_that_do_not_meet_by_chance() {
 fn a_dead_collector_is_said_and_counted() {
     let file = capture(TWO_TURNS);
     // Nobody listens at a port below 1024 that has no service.
-    let output = analyze(file.path(), &["--otlp", "http://127.0.0.1:9"], &[]);
+    let output = analyze(file.path(), &["--otlp", "http://127.0.0.1:9"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("4 spans could not be exported"), "{error}");
     assert!(!output.stdout.is_empty());
-    let output = analyze(file.path(), &["--otlp", "ftp://nowhere"], &[]);
+    let output = analyze(file.path(), &["--otlp", "ftp://nowhere"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("tracenet: --otlp"));
+}
+
+fn what_is_read_is_not_written() {
+    let file = capture(TWO_TURNS);
+    let before = std::fs::read(file.path()).expect("the capture");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(file.path(), &link).expect("a link");
+    for to in [file.path(), &link] {
+        let output = analyze(file.path(), &["--otlp", &format!("file:{}", to.display())]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("would write into what is read"));
+    }
+    assert!(before == std::fs::read(file.path()).expect("the capture"));
+}
+
+/// Trace and span id.
+type Ids = BTreeSet<(String, String)>;
+
+/// Our collector's port, behind rotel.
+const BEHIND: u16 = 4400;
+
+fn a_real_collector_gets_what_the_file_gets() {
+    const STREAMS: u16 = 2_000;
+    let segments: Vec<Sent<'_>> = (0..STREAMS)
+        .flat_map(|n| {
+            TWO_TURNS.iter().map(move |s| (10_000 + n, s.1, s.2, s.3 + u32::from(n) * 9, s.4, s.5, s.6, s.7))
+        })
+        .collect();
+    let file = capture(&segments);
+    let wanted: Ids = spans(file.path(), &[], &[])
+        .iter()
+        .map(|s| (s.text("traceId").to_owned(), s.text("spanId").to_owned()))
+        .collect();
+    assert_eq!(wanted.len(), 4 * usize::from(STREAMS));
+    for port in [collector::GRPC, collector::HTTP] {
+        let home = Netns::new("home");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let books = folder.path().join("received");
+        let _behind = collector::start(&home, &books, 0, BEHIND);
+        let _rotel = collector::start_rotel(&home, BEHIND);
+        let mut command = home.command(agent::binary());
+        agent::clean_environment(&mut command);
+        let url = format!("http://127.0.0.1:{port}");
+        let output =
+            command.args(["analyze", "--otlp", &url]).arg(file.path()).output().expect("tracenet starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rows = wait_for("the spans to arrive at the collector", || {
+            let rows = collector::received(&books);
+            (rows.len() >= wanted.len()).then_some(rows)
+        });
+        let id = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let got: Ids = rows.iter().map(|row| (id(row, "trace_id"), id(row, "span_id"))).collect();
+        assert_eq!(rows.len(), wanted.len(), "each span once");
+        assert!(got == wanted);
+    }
 }

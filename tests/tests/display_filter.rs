@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode};
 
-use tracenet_tests::harness::{self, Need};
-use tracenet_tests::{agent, case};
+use tracenet_tests::case;
+use tracenet_tests::harness::{self, Need, analyze};
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -163,10 +163,6 @@ const OTHERS: &[(&str, &[&str])] = &[
 
 fn capture(name: &str) -> PathBuf {
     harness::corpus().join("captures").join(name)
-}
-
-fn analyze(file: &Path, options: &[&str]) -> Output {
-    agent::command().arg("analyze").args(options).arg(file).output().expect("tracenet starts")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode};
 
-use tracenet_tests::harness::{self, Need};
-use tracenet_tests::{agent, case};
+use tracenet_tests::case;
+use tracenet_tests::harness::{self, Need, analyze};
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -37,10 +37,6 @@ const CAPTURES: &[(&str, u32)] = &[
     ("zeek_retransmit-fast009.pcap", 1),
     ("zeek_ssh-dups.pcap", 1),
 ];
-
-fn analyze(file: &Path, options: &[&str]) -> Output {
-    agent::command().arg("analyze").args(options).arg(file).output().expect("tracenet starts")
-}
 
 /// What each end said: the one that sent the stream's first packet comes first.
 type Said = [Vec<u8>; 2];

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use flate2::read::GzDecoder;
+use tracenet_tests::case;
 use tracenet_tests::harness::{self, Need};
-use tracenet_tests::{agent, case};
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -37,12 +37,8 @@ fn stats(capture: &Path) -> Option<String> {
     Some(text)
 }
 
-fn analyze(file: &Path, option: &str) -> String {
-    let output = agent::command()
-        .args(["analyze", option, "--format", "tsv"])
-        .arg(file)
-        .output()
-        .expect("tracenet starts");
+fn table(file: &Path, option: &str) -> String {
+    let output = harness::analyze(file, &[option, "--format", "tsv"]);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -97,7 +93,7 @@ fn hierarchy_agrees_with_tshark() {
     for file in harness::captures() {
         let Some(stats) = stats(&file) else { continue };
         let theirs = their_tree(&stats);
-        let text = analyze(&file, "--hierarchy");
+        let text = table(&file, "--hierarchy");
         let ours: Tree = rows(&text)
             .map(|row| (row[0].to_owned(), (row[2].parse().expect("frames"), row[3].parse().expect("bytes"))))
             .collect();
@@ -227,7 +223,7 @@ fn conversations_agree_with_tshark() {
     let (mut compared, mut wrong) = (0, Vec::new());
     for file in harness::captures() {
         let Some(stats) = stats(&file) else { continue };
-        let text = analyze(&file, "--conversations=ip,ipv6,tcp,udp");
+        let text = table(&file, "--conversations=ip,ipv6,tcp,udp");
         for (transport, title) in [
             ("ip", "IPv4 Conversations"),
             ("ipv6", "IPv6 Conversations"),
@@ -257,7 +253,7 @@ fn conversations_below_the_transport_agree_with_tshark() {
             return;
         };
         let theirs = their_conversations(&String::from_utf8_lossy(&output.stdout), "Ethernet Conversations");
-        let text = analyze(&file, "--conversations=eth");
+        let text = table(&file, "--conversations=eth");
         match same(&name(&file), "eth", our_conversations(&text, "eth"), theirs) {
             Ok(rows) => compared += rows,
             Err(e) => wrong.push(e),
@@ -329,7 +325,7 @@ fn expert_agrees_with_tshark() {
     for file in harness::captures() {
         let Some(stats) = stats(&file) else { continue };
         let theirs = their_experts(&stats);
-        let text = analyze(&file, "--expert");
+        let text = table(&file, "--expert");
         let ours: Experts = rows(&text)
             .filter(|row| EXPERTS.iter().any(|(_, name)| *name == row[2]))
             .map(|row| ((row[0].to_owned(), row[2].to_owned()), row[1].parse().expect("a count")))

@@ -1,7 +1,7 @@
 //! `tracenet analyze`: capture files through the analyser of the live product.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracenet_collectors::files::{Damage, Reader};
 use tracenet_core::tcp::{Analysis, Streams};
@@ -41,7 +41,7 @@ use fields::Display;
 use print::{Cell, Print, Seconds, ip_checksums};
 use progress::Progress;
 use reading::{Dissected, Reading};
-use view::{Closing, Seen, View, Word};
+use view::{Closing, Ends, Seen, View, Word};
 use write::Written;
 
 /// What is known of a capture whatever is printed of it.
@@ -94,13 +94,18 @@ fn display(text: &str) -> Result<Display, Failure> {
     })
 }
 
-/// The file of `-w`, which must not be the one that is read.
-fn create(path: &Path, args: &AnalyzeArgs) -> Result<Written, Failure> {
-    let same = |file: &std::path::PathBuf| match (file.canonicalize(), path.canonicalize()) {
+/// A file that is written, but also one of those that are read.
+fn is_read(path: &Path, files: &[PathBuf]) -> bool {
+    let same = |file: &PathBuf| match (file.canonicalize(), path.canonicalize()) {
         (Ok(file), Ok(path)) => file == path,
         _ => false,
     };
-    if path != Path::new("-") && args.files.iter().any(same) {
+    files.iter().any(same)
+}
+
+/// The file of `-w`, which must not be one that is read.
+fn create(path: &Path, args: &AnalyzeArgs) -> Result<Written, Failure> {
+    if path != Path::new("-") && is_read(path, &args.files) {
         return Err(Failure::Usage(format!("-w {} would overwrite what is read", path.display())));
     }
     Written::create(path).map_err(|e| Failure::Runtime(format!("{e}; choose another path with -w")))
@@ -118,7 +123,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
     let mut display = args.display_filter.as_deref().map(display).transpose()?;
     let mut written = args.write.as_deref().map(|path| create(path, args)).transpose()?;
     let mut print = Print::new(args.format, args.color);
-    let mut export = args.otlp.as_deref().map(Export::open).transpose()?;
+    let mut export = args.otlp.as_deref().map(|url| Export::open(url, &args.files)).transpose()?;
     let mut code = 0;
     for (n, file) in args.files.iter().enumerate() {
         let reader = match Reader::open(file) {

@@ -51,15 +51,39 @@ impl<'a> Sighting<'a> {
     }
 }
 
-/// What the verdicts add up to, both directions. The names are those of the verdicts.
+/// What verdicts add up to. The names are those of the verdicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[expect(missing_docs, reason = "see Verdicts")]
-pub struct WireCounts {
+pub struct VerdictCounts {
     pub retransmission: u64,
     pub out_of_order: u64,
     pub lost_segment: u64,
     pub duplicate_ack: u64,
     pub zero_window: u64,
+}
+
+impl VerdictCounts {
+    /// Counts those of one segment.
+    #[inline]
+    pub fn add(&mut self, verdicts: Verdicts) {
+        if verdicts.is_empty() {
+            return;
+        }
+        let has = |v: Verdicts| u64::from(verdicts.contains(v));
+        self.retransmission += has(Verdicts::RETRANSMISSION);
+        self.out_of_order += has(Verdicts::OUT_OF_ORDER);
+        self.lost_segment += has(Verdicts::LOST_SEGMENT);
+        self.duplicate_ack += has(Verdicts::DUPLICATE_ACK);
+        self.zero_window += has(Verdicts::ZERO_WINDOW);
+    }
+}
+
+/// What the packets of a connection add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct WireCounts {
+    /// Both directions.
+    #[serde(flatten)]
+    pub verdicts: VerdictCounts,
     /// Time from the SYN to the ACK that ends the handshake.
     pub initial_rtt_ns: Option<DurationNs>,
 }
@@ -112,15 +136,7 @@ impl Wire {
 
     fn count(&mut self, analysis: &Analysis) {
         self.counts.initial_rtt_ns = self.counts.initial_rtt_ns.or(analysis.initial_rtt);
-        if analysis.verdicts.is_empty() {
-            return;
-        }
-        let has = |v: Verdicts| u64::from(analysis.verdicts.contains(v));
-        self.counts.retransmission += has(Verdicts::RETRANSMISSION);
-        self.counts.out_of_order += has(Verdicts::OUT_OF_ORDER);
-        self.counts.lost_segment += has(Verdicts::LOST_SEGMENT);
-        self.counts.duplicate_ack += has(Verdicts::DUPLICATE_ACK);
-        self.counts.zero_window += has(Verdicts::ZERO_WINDOW);
+        self.counts.verdicts.add(analysis.verdicts);
     }
 
     fn note(&mut self, s: &Sighting<'_>, seg: &Segment, analysis: &Analysis) {

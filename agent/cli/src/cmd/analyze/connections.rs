@@ -14,7 +14,7 @@ use tracenet_core::time::{DurationNs, MonoNs, WallNs};
 use tracenet_core::trace_id;
 use tracenet_core::wire::{Sighting, Wire, WireCounts};
 
-use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
+use super::{Cell, Closing, Ends, Print, Seconds, Seen, View, Word};
 use crate::args::Format;
 use crate::paint::Ink;
 use crate::units::{Count, Time};
@@ -118,13 +118,6 @@ impl View for Connections {
     }
 }
 
-/// The first segment of a stream came from its client, unless it answers a SYN.
-fn is_by_client(layer: &Layer, from: Side) -> bool {
-    let flags = layer.tcp.map_or(0, |segment| segment.flags);
-    let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
-    (from == Side::Orig) != (flags & syn_ack == syn_ack)
-}
-
 fn other(side: Side) -> Side {
     match side {
         Side::Orig => Side::Resp,
@@ -146,15 +139,14 @@ fn observed(
         (Some(Direction::In), _) => other(from),
         (None, [Some(_), _]) => Side::Orig,
         (None, [None, Some(_)]) => Side::Resp,
-        (None, [None, None]) if is_by_client(layer, from) => from,
-        (None, [None, None]) => other(from),
+        (None, [None, None]) => Ends::of(layer, from).client_side,
     }
 }
 
 fn begin(layer: &Layer, from: Side, observed: Side, wall: WallNs) -> Connection {
     let (local, remote) =
         if from == observed { (layer.source, layer.destination) } else { (layer.destination, layer.source) };
-    let role = if is_by_client(layer, from) == (from == observed) { Role::Client } else { Role::Server };
+    let role = if Ends::of(layer, from).client_side == observed { Role::Client } else { Role::Server };
     Connection { local, remote, role, first: wall, last: wall, wire: Wire::default() }
 }
 
@@ -182,7 +174,7 @@ fn line(stream: usize, c: &Connection) -> Line {
 }
 
 fn show(line: &Line, first: WallNs, print: &mut Print) {
-    let (rtt, wire) = (line.rtt_ns, &line.wire);
+    let (rtt, wire) = (line.rtt_ns, &line.wire.verdicts);
     let role = match line.role {
         Role::Client => "client",
         Role::Server => "server",

@@ -1,8 +1,7 @@
 //! `--otlp`: the TCP streams of a capture as spans. Each is told as facts, as the core tells a live connection, from its
 //! client's point of view; the exporter is that of the live product.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -20,10 +19,10 @@ use tracenet_core::time::{MonoNs, WallNs};
 use tracenet_core::trace_id;
 use tracenet_core::turn::{TurnMachine, TurnSpan};
 use tracenet_core::wire::{Sighting, Wire};
-use tracenet_otel::{CaptureSpans, ExportOptions, Exporter};
+use tracenet_otel::{CaptureSpans, Destination, ExportOptions, Exporter};
 
 use super::reading::Packet;
-use super::{Seen, Word};
+use super::{Ends, Seen, Word, is_read};
 use crate::failure::Failure;
 use crate::sinks::warn;
 use crate::units::Count;
@@ -84,8 +83,8 @@ struct Stream {
 }
 
 impl Export {
-    /// Starts the exporter. `url` and the environment mean what they do live.
-    pub fn open(url: &str) -> Result<Self, Failure> {
+    /// Starts the exporter. `url` and the environment mean what they do live; a file must not be one of `files`.
+    pub fn open(url: &str, files: &[PathBuf]) -> Result<Self, Failure> {
         let env = |name: &str| std::env::var(name).ok();
         let options = ExportOptions::from_flag_and_env(Some(url), env)
             .map_err(|e| Failure::Usage(e.to_string()))?
@@ -95,6 +94,11 @@ impl Export {
                     "--otlp, but OTEL_TRACES_EXPORTER=none: a file gives spans only, unset it".into(),
                 )
             })?;
+        if let Some(Destination::File(path)) = options.traces.as_ref().map(|traces| &traces.destination)
+            && is_read(path, files)
+        {
+            return Err(Failure::Usage(format!("--otlp {url} would write into what is read")));
+        }
         // Metrics are of a host and of now.
         let options = ExportOptions { metrics: None, ..options };
         let exporter = Exporter::start(&options).map_err(|e| Failure::Runtime(e.to_string()))?;
@@ -257,16 +261,9 @@ fn pass(
 impl Stream {
     fn new(layer: &Layer, from: Side, wall: WallNs, wanted: bool) -> Self {
         let flags = layer.tcp.map_or(0, |s| s.flags);
-        let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
-        let by_server = flags & syn_ack == syn_ack;
-        let (local, remote): (SocketAddr, SocketAddr) =
-            if by_server { (layer.destination, layer.source) } else { (layer.source, layer.destination) };
-        let client_side = match (from, by_server) {
-            (Side::Orig, false) | (Side::Resp, true) => Side::Orig,
-            _ => Side::Resp,
-        };
+        let Ends { client, server, client_side } = Ends::of(layer, from);
         Self {
-            tuple: Tuple { transport: Transport::Tcp, local, remote },
+            tuple: Tuple { transport: Transport::Tcp, local: client, remote: server },
             client_side,
             first: wall,
             last: wall,

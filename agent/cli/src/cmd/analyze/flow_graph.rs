@@ -9,7 +9,7 @@ use tracenet_core::event::tcp_flags;
 use tracenet_core::tcp::{Side, Verdicts};
 
 use super::print::{Titled, flags_ink, verdict_ink};
-use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
+use super::{Cell, Closing, Ends, Print, Seconds, Seen, View, Word};
 use crate::args::{Format, StreamId};
 use crate::paint::Ink;
 
@@ -35,7 +35,7 @@ struct Line<'a> {
 }
 
 /// Both ends, and where their sequence numbers begin.
-struct Ends {
+struct Sides {
     client: SocketAddr,
     base: [Option<u32>; 2],
 }
@@ -43,7 +43,7 @@ struct Ends {
 /// One stream's ladder. Sequence numbers are relative to the first seen, as in Wireshark.
 pub struct FlowGraph {
     id: StreamId,
-    ends: Option<Ends>,
+    ends: Option<Sides>,
     flags: String,
     failure: Option<String>,
 }
@@ -64,10 +64,10 @@ impl View for FlowGraph {
         for (layer, word) in seen.layers() {
             match (self.id, word) {
                 (StreamId::Tcp(id), Word::Segment(said)) if said.stream == id => {
-                    self.arrow(seen, layer, Some(said.from), said.analysis.verdicts, print);
+                    self.arrow(seen, layer, said.from, said.analysis.verdicts, print);
                 }
                 (StreamId::Udp(id), Word::Datagram(number)) if *number == Some(id) => {
-                    self.arrow(seen, layer, None, Verdicts::NONE, print);
+                    self.arrow(seen, layer, Side::Orig, Verdicts::NONE, print);
                 }
                 _ => {}
             }
@@ -86,30 +86,17 @@ impl View for FlowGraph {
 }
 
 impl FlowGraph {
-    fn arrow(
-        &mut self,
-        seen: &Seen<'_>,
-        layer: &Layer,
-        from: Option<Side>,
-        verdicts: Verdicts,
-        print: &mut Print,
-    ) {
+    fn arrow(&mut self, seen: &Seen<'_>, layer: &Layer, from: Side, verdicts: Verdicts, print: &mut Print) {
         let segment = layer.tcp.as_ref();
         let bits = segment.map_or(0, |s| s.flags);
         let ends = match &mut self.ends {
             Some(ends) => ends,
             place => {
-                let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
-                let is_turned = from == Some(Side::Orig) && bits & syn_ack == syn_ack;
-                let (client, server) = if is_turned {
-                    (layer.destination, layer.source)
-                } else {
-                    (layer.source, layer.destination)
-                };
+                let Ends { client, server, .. } = Ends::of(layer, from);
                 if print.format == Format::Text {
                     head(self.id, client, server, print);
                 }
-                place.insert(Ends { client, base: [None; 2] })
+                place.insert(Sides { client, base: [None; 2] })
             }
         };
         let who = usize::from(layer.source != ends.client);

@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use tracenet_collectors::decode::{Layer, Protocol};
-use tracenet_core::event::tcp_flags;
+use tracenet_collectors::decode::Protocol;
 use tracenet_core::tcp::Side;
 use tracenet_core::tcp::reassembly::{Piece, Reassembly, Told};
 use tracenet_core::time::WallNs;
 
 use super::reading::Keep;
-use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
+use super::{Cell, Closing, Ends, Print, Seconds, Seen, View, Word};
 use crate::args::{Format, StreamId};
 use crate::units::{Bytes, Count};
 
@@ -89,7 +89,8 @@ impl View for Follow {
             if !wanted(word) {
                 continue;
             }
-            let tale = self.tale.get_or_insert_with(|| Tale::new(self.id, layer));
+            let from = if let Word::Segment(said) = word { said.from } else { Side::Orig };
+            let tale = self.tale.get_or_insert_with(|| Tale::new(self.id, &Ends::of(layer, from)));
             let mut tell = |told: Told<'_, Tag>| tale.tell(&told, print);
             match (&layer.tcp, word) {
                 (Some(segment), Word::Segment(said)) => {
@@ -141,9 +142,8 @@ fn udp_payload(bytes: &[u8]) -> &[u8] {
 /// Tells the pieces in the form that was asked for.
 struct Tale {
     id: StreamId,
-    client: std::net::SocketAddr,
-    /// The originator is the server: the capture begins with its SYN/ACK.
-    is_turned: bool,
+    client: SocketAddr,
+    client_side: Side,
     /// Names of both ends, the client's first.
     ends: [String; 2],
     /// Bytes told and bytes missing, the client's first.
@@ -158,16 +158,12 @@ struct Tale {
 }
 
 impl Tale {
-    fn new(id: StreamId, layer: &Layer) -> Self {
-        let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
-        let is_turned = layer.tcp.is_some_and(|segment| segment.flags & syn_ack == syn_ack);
-        let (client, server) =
-            if is_turned { (layer.destination, layer.source) } else { (layer.source, layer.destination) };
+    fn new(id: StreamId, ends: &Ends) -> Self {
         Self {
             id,
-            client,
-            is_turned,
-            ends: [client.to_string(), server.to_string()],
+            client: ends.client,
+            client_side: ends.client_side,
+            ends: [ends.client.to_string(), ends.server.to_string()],
             told: [0; 2],
             missing: [0; 2],
             speaker: None,
@@ -178,7 +174,7 @@ impl Tale {
     }
 
     fn tell(&mut self, told: &Told<'_, Tag>, print: &mut Print) {
-        let who = usize::from((told.from == Side::Resp) != self.is_turned);
+        let who = usize::from(told.from != self.client_side);
         let (len, missing) = match told.piece {
             Piece::Data(bytes) => (bytes.len() as u64, None),
             Piece::Missing(n, why) => (n, Some(why)),

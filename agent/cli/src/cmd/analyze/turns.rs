@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use tracenet_collectors::decode::Layer;
-use tracenet_core::event::{Segment, tcp_flags};
+use tracenet_core::event::Segment;
 use tracenet_core::histogram::Histogram;
 use tracenet_core::key::{Direction, Role};
 use tracenet_core::tcp::reassembly::{Piece, Reassembly};
-use tracenet_core::tcp::{Side, StreamSegment, Verdicts};
+use tracenet_core::tcp::{Side, StreamSegment};
 use tracenet_core::time::{DurationNs, MonoNs, WallNs};
 use tracenet_core::turn::{TurnMachine, TurnSpan};
+use tracenet_core::wire::VerdictCounts;
 
-use super::{Cell, Closing, Print, Seconds, Seen, View, Word};
+use super::{Cell, Closing, Ends, Print, Seconds, Seen, View, Word};
 use crate::args::Format;
 use crate::paint::Ink;
 use crate::units::{Bytes, Count, Time};
@@ -27,27 +28,6 @@ const MAX_STREAMS: usize = 1 << 18;
 
 /// Servers that are summed up; the turns of more are only told.
 const MAX_SERVERS: usize = 1 << 14;
-
-/// Verdicts on the segments of a turn.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-struct Trouble {
-    retransmission: u32,
-    out_of_order: u32,
-    lost_segment: u32,
-    duplicate_ack: u32,
-    zero_window: u32,
-}
-
-impl Trouble {
-    fn add(&mut self, v: Verdicts) {
-        let has = |one: Verdicts| u32::from(v.contains(one));
-        self.retransmission += has(Verdicts::RETRANSMISSION);
-        self.out_of_order += has(Verdicts::OUT_OF_ORDER);
-        self.lost_segment += has(Verdicts::LOST_SEGMENT);
-        self.duplicate_ack += has(Verdicts::DUPLICATE_ACK);
-        self.zero_window += has(Verdicts::ZERO_WINDOW);
-    }
-}
 
 #[derive(Serialize)]
 struct Line {
@@ -68,7 +48,7 @@ struct Line {
     last_byte_ns: Option<u64>,
     /// Of `first_byte_ns`, the way to the server and back; the rest is the server's time.
     network_ns: Option<u64>,
-    verdicts: Trouble,
+    verdicts: VerdictCounts,
 }
 
 #[derive(Serialize)]
@@ -115,7 +95,7 @@ struct Stream {
     /// Knows which bytes are new: only lengths go in.
     bytes: Reassembly<WallNs>,
     machine: TurnMachine,
-    trouble: Trouble,
+    trouble: VerdictCounts,
     /// Shortest time in which the server acknowledged.
     network: Option<DurationNs>,
     before: Option<MonoNs>,
@@ -203,9 +183,7 @@ impl Turns {
             add(&mut self.servers, s.server, &line);
         }
         self.finished = spans;
-        if !said.analysis.verdicts.is_empty() {
-            s.trouble.add(said.analysis.verdicts);
-        }
+        s.trouble.add(said.analysis.verdicts);
     }
 
     fn close(&mut self, number: u32, mut s: Stream, print: &mut Print) {
@@ -258,21 +236,14 @@ impl Turns {
 
 impl Stream {
     fn new(layer: &Layer, from: Side) -> Self {
-        let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
-        let by_server = layer.tcp.is_some_and(|s| s.flags & syn_ack == syn_ack);
-        let (client, server) =
-            if by_server { (layer.destination, layer.source) } else { (layer.source, layer.destination) };
-        let client_side = match (from, by_server) {
-            (Side::Orig, false) | (Side::Resp, true) => Side::Orig,
-            _ => Side::Resp,
-        };
+        let Ends { client, server, client_side } = Ends::of(layer, from);
         Self {
             client,
             server,
             client_side,
             bytes: Reassembly::new(),
             machine: TurnMachine::default(),
-            trouble: Trouble::default(),
+            trouble: VerdictCounts::default(),
             network: None,
             before: None,
         }
@@ -360,7 +331,7 @@ fn show(line: &Line, first: WallNs, print: &mut Print) {
             ] {
                 if n > 0 {
                     trouble.push_str(if trouble.is_empty() { "! " } else { ", " });
-                    trouble.push_str(&Count(u64::from(n), what).to_string());
+                    trouble.push_str(&Count(n, what).to_string());
                 }
             }
             let ink = if v.lost_segment > 0 { Ink::Bad } else { Ink::Warn };

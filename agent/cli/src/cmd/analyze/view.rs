@@ -1,9 +1,11 @@
 //! What a view of a capture is, and what it is told.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use tracenet_collectors::decode::Layer;
-use tracenet_core::tcp::{StreamSegment, Streams};
+use tracenet_core::event::tcp_flags;
+use tracenet_core::tcp::{Side, StreamSegment, Streams};
 use tracenet_core::time::WallNs;
 
 use super::datagrams::Datagrams;
@@ -46,6 +48,28 @@ impl<'a> Seen<'a> {
     /// Time since the capture's first frame; zero for what is stamped before it.
     pub fn since_first(&self) -> u64 {
         self.dissected.packet.wall.0.saturating_sub(self.first.0)
+    }
+}
+
+/// Who of a stream is the client: its originator, unless that answers a SYN.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    pub client: SocketAddr,
+    pub server: SocketAddr,
+    pub client_side: Side,
+}
+
+impl Ends {
+    /// By the first packet that is seen of the stream. Of UDP it is the originator's.
+    pub fn of(layer: &Layer, from: Side) -> Self {
+        let syn_ack = tcp_flags::SYN | tcp_flags::ACK;
+        let answers = layer.tcp.is_some_and(|segment| segment.flags & syn_ack == syn_ack);
+        let (source, destination) = (layer.source, layer.destination);
+        if from == Side::Orig && !answers {
+            return Self { client: source, server: destination, client_side: from };
+        }
+        let client_side = if from == Side::Orig { Side::Resp } else { Side::Orig };
+        Self { client: destination, server: source, client_side }
     }
 }
 
