@@ -27,6 +27,8 @@ struct Again {
 pub(super) struct Incoming {
     /// Everything before it has arrived.
     next: Option<SeqNum>,
+    /// What we acknowledged: this has arrived for sure.
+    acked: Option<SeqNum>,
     /// What has arrived beyond.
     behind: Vec<(SeqNum, SeqNum)>,
     /// Dropped before our eyes: missing up to here.
@@ -71,6 +73,9 @@ impl Incoming {
 
     /// We acknowledged up to `ack`: it has arrived, whether it was captured or not. Returns the bytes that are news.
     pub(super) fn acknowledged(&mut self, t: MonoNs, ack: SeqNum, found: &mut Findings<'_>) -> u32 {
+        if self.acked.is_none_or(|acked| ack.gt(acked)) {
+            self.acked = Some(ack);
+        }
         match self.next {
             Some(next) if ack.gt(next) => self.advance(t, ack, found),
             _ => 0,
@@ -123,17 +128,25 @@ impl Incoming {
         }
     }
 
-    /// A packet for us was thrown away.
-    pub(super) fn lost(&mut self, t: MonoNs, seq: SeqNum, len: u32) {
+    /// A packet for us was thrown away. True where it had been seen arriving: captures look before firewalls do.
+    pub(super) fn lost(&mut self, t: MonoNs, seq: SeqNum, len: u32) -> bool {
         let end = seq.plus(len);
         let next = *self.next.get_or_insert(seq);
-        if len == 0 || end.le(next) {
-            return;
+        if len == 0 || self.acked.is_some_and(|acked| end.le(acked)) {
+            return false;
+        }
+        let seen = end.le(next);
+        if seen {
+            self.next = Some(seq);
+            if end.lt(next) && self.behind.len() < MAX_BEHIND {
+                self.behind.push((end, next));
+            }
         }
         self.hole.get_or_insert(t);
         if self.dropped.is_none_or(|d| d.lt(end)) {
             self.dropped = Some(end);
         }
+        seen
     }
 
     /// A hole that is still there at `t`.

@@ -23,6 +23,10 @@ struct Loss {
     first: MonoNs,
     /// By the cause of the last retransmission; `None` while only a drop tells of it.
     part: Option<Part>,
+    /// Times that it was sent again, less those that the peer had it twice.
+    copies: u32,
+    /// The drop was seen.
+    dropped: bool,
 }
 
 /// One direction, ours.
@@ -71,8 +75,11 @@ impl Outgoing {
         // What came twice had not been lost the first time.
         if let Some((left, right)) = dsack {
             let twice = |seq: SeqNum, end: SeqNum| left.le(seq) && seq.lt(right) && end.since(seq) > 0;
-            self.losses.retain(|l| !twice(l.seq, l.end));
-            spans.retain(|s| !s.range.is_some_and(|(seq, end)| twice(seq, end)));
+            for l in self.losses.iter_mut().filter(|l| twice(l.seq, l.end)) {
+                l.copies = l.copies.saturating_sub(1);
+            }
+            self.losses.retain(|l| l.copies > 0 || l.dropped || !twice(l.seq, l.end));
+            spans.retain(|s| s.sure || !s.range.is_some_and(|(seq, end)| twice(seq, end)));
         }
         let Some(end) = self.end else { return 0 };
         if ack.gt(end) || self.acked.is_some_and(|a| ack.le(a)) {
@@ -92,8 +99,8 @@ impl Outgoing {
         before.map_or(0, |before| ack.since(before))
     }
 
-    /// Bytes were sent again, or thrown away on the way (`part` is `None` then).
-    pub(super) fn lost(&mut self, seq: SeqNum, len: u32, part: Option<Part>, sent_at: MonoNs) {
+    /// Bytes were sent again, for the reason that `part` tells, or were thrown away on the way.
+    pub(super) fn lost(&mut self, seq: SeqNum, len: u32, part: Option<Part>, dropped: bool, sent_at: MonoNs) {
         let end = seq.plus(len);
         if len == 0 || self.acked.is_some_and(|a| end.le(a)) {
             return;
@@ -102,10 +109,19 @@ impl Outgoing {
         if let Some(known) = self.losses.iter_mut().find(|l| l.seq.lt(end) && seq.lt(l.end)) {
             // Timeout before probe before fast retransmit: the one that comes later is the one that was needed.
             known.part = part.or(known.part);
+            known.copies = known.copies.saturating_add(u32::from(!dropped));
+            known.dropped |= dropped;
             known.first = known.first.min(first);
             known.end = if known.end.lt(end) { end } else { known.end };
         } else if self.losses.len() < MAX_LOSSES {
-            self.losses.push(Loss { seq, end, first: first.min(sent_at), part });
+            self.losses.push(Loss {
+                seq,
+                end,
+                first: first.min(sent_at),
+                part,
+                copies: u32::from(!dropped),
+                dropped,
+            });
         }
     }
 
@@ -119,6 +135,8 @@ impl Loss {
     fn span(&self, to: MonoNs, rtt: Option<DurationNs>) -> Option<Span> {
         let part = self.part.or_else(|| trouble::kind_of_hole(to.since(self.first), rtt))?;
         let from = self.first.after(rtt.map_or(0, |rtt| rtt.0));
-        Some(Span { part, from, to, range: Some((self.seq, self.end)) }).filter(|s| s.from < s.to)
+        // What was sent again twice was not in vain both times because one copy was.
+        let sure = self.dropped || self.copies > 1;
+        Some(Span { part, from, to, range: Some((self.seq, self.end)), sure }).filter(|s| s.from < s.to)
     }
 }

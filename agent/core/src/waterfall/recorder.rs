@@ -182,7 +182,7 @@ impl Recorder {
     ) {
         let sent_at = after.map_or(t, |after| t.before(after.0));
         match (by_peer, trouble::part_of(r.cause)) {
-            (false, part) => self.outgoing.lost(SeqNum(r.seq), r.len, part, sent_at),
+            (false, part) => self.outgoing.lost(SeqNum(r.seq), r.len, part, false, sent_at),
             (true, Some(part)) => self.incoming.sent_again(SeqNum(r.seq), r.len, part, sent_at),
             (true, None) => {}
         }
@@ -203,8 +203,14 @@ impl Recorder {
         let d = lost.drop;
         let payload = d.tcp_flags & tcp_flags::ACK != 0 && d.payload_len > 0;
         match lost.direction {
-            Direction::Out if payload => self.outgoing.lost(SeqNum(d.seq), d.payload_len, None, t),
-            Direction::In if payload => self.incoming.lost(t, SeqNum(d.seq), d.payload_len),
+            Direction::Out if payload => self.outgoing.lost(SeqNum(d.seq), d.payload_len, None, true, t),
+            Direction::In if payload => {
+                if self.incoming.lost(t, SeqNum(d.seq), d.payload_len)
+                    && let Some(at) = self.marks.iter().rposition(|m| m.kind == MarkKind::Arrived)
+                {
+                    self.marks.remove(at);
+                }
+            }
             _ => {}
         }
         self.evidence.push(Evidence::Drop {

@@ -12,11 +12,13 @@ pub(super) struct Span {
     pub(super) to: MonoNs,
     /// Sequence numbers of the bytes that it is about, for a loss that we sent.
     pub(super) range: Option<(SeqNum, SeqNum)>,
+    /// A loss that no word of the peer's takes back.
+    pub(super) sure: bool,
 }
 
 impl Span {
     pub(super) fn new(part: Part, from: MonoNs, to: MonoNs) -> Self {
-        Self { part, from, to, range: None }
+        Self { part, from, to, range: None, sure: true }
     }
 
     /// What of it lies within the bounds.

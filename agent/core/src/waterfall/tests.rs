@@ -226,6 +226,32 @@ fn a_tail_that_the_peers_kernel_sent_again_is_its_loss() {
 }
 
 #[test]
+fn what_was_captured_and_then_dropped_has_not_arrived() {
+    let mut s = Script::new(Role::Client);
+    s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0).packet(20, In, 0, 100, 10);
+    let end = "10.0.0.1:1".parse().expect("an address");
+    let drop = crate::event::DropEvent {
+        netns: NetnsCookie(1),
+        netns_inum: 1,
+        tuple: Tuple { transport: Transport::Tcp, local: end, remote: end },
+        direction: In,
+        cookie: None,
+        owner: None,
+        peer_cookie: None,
+        reason: "NETFILTER_DROP".into(),
+        location: "nft_do_chain".into(),
+        ifindex: 0,
+        seq: 0,
+        tcp_flags: ACK,
+        payload_len: 100,
+        segments: 1,
+    };
+    s.notes.dropped(MonoNs(20 * MS), &Lost { drop: &drop, direction: In, at_peer: false });
+    let w = s.packet(250, In, 0, 100, 10).call(1, 250, In, 100).end();
+    assert_eq!(parts(&w), [("loss_rto", 230), ("network", 20)]);
+}
+
+#[test]
 fn a_shut_window_counts_while_somebody_wants_to_send() {
     let mut s = Script::new(Role::Client);
     s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0).packet(20, In, 0, 100, 10);
