@@ -4,10 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{ExitCode, Output};
 
+use nix::sys::signal::Signal;
+use serde_json::Value;
 use tempfile::tempdir;
 use tracenet_tests::agent::{Agent, clean_environment, command};
 use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::netns::Netns;
+use tracenet_tests::program::Program;
 use tracenet_tests::{case, load};
 
 fn main() -> ExitCode {
@@ -15,6 +18,8 @@ fn main() -> ExitCode {
         case!(a_replay_tells_the_live_story_byte_for_byte, LAB),
         case!(a_command_is_recorded_and_told_as_text, LAB),
         case!(a_damaged_recording_is_told_up_to_the_damage, LAB),
+        case!(a_recording_explains_what_was_explained_live, LAB),
+        case!(explain_says_what_it_needs, &[]),
     ])
 }
 
@@ -100,4 +105,94 @@ fn a_damaged_recording_is_told_up_to_the_damage() {
         assert!(String::from_utf8_lossy(&told.stderr).contains(why));
     }
     assert_eq!(replay(&folder.path().join("none"), &[]).status.code(), Some(4));
+}
+
+/// An explained head: `14:44:42.851203 c3  load[12] turn 7: 812 B asked, ...`
+const HEAD: &str = " B asked, ";
+
+fn a_recording_explains_what_was_explained_live() {
+    let folder = tempdir().expect("a folder");
+    let (file, told) = (folder.path().join("run.tnrec"), folder.path().join("told"));
+    let netns = Netns::new("explain");
+    netns.nft("add table ip lossy");
+    netns.nft("add chain ip lossy in { type filter hook input priority 0; }");
+    netns.nft("add rule ip lossy in tcp dport 8001 numgen inc mod 40 == 7 counter drop");
+    let mut server = load::serve(&netns, "127.0.0.1:8001");
+    let mut client = load::client(&netns, "127.0.0.1:8001", 3, 60, (200, 4000), 5);
+    let mut live = command();
+    live.args(["explain", "--record"]).arg(&file).arg("-o").arg(&told);
+    live.args(["-p", &format!("{},{}", client.pid(), server.pid())]);
+    let mut live = Program::start(&mut live);
+    live.wait_for_stderr("attached to");
+    client.say("go");
+    load::books(&client.json(), "local");
+    live.signal(Signal::SIGINT);
+    assert!(live.wait().success(), "{}", live.stderr());
+    client.finish();
+    server.finish();
+
+    let live = fs::read_to_string(&told).expect("it was told");
+    let again = explain(&file, &[]);
+    assert_eq!(again, live, "a replay explains as the live run did");
+    let (heads, last) = (live.matches(HEAD).count(), live.lines().last().expect("last words").to_owned());
+    assert!(heads > 0, "nothing was lost: {live}");
+    assert!(live.contains("again, ") && live.contains("NETFILTER_DROP"), "no proof: {live}");
+    assert!(live.contains("(p50 of this endpoint: "), "{live}");
+    assert!(last.starts_with(&format!("{heads} of 360 turns explained (")), "{last}");
+    assert!(!live.contains(" > 127.0.0.1") && !live.contains("connect("), "only turns: {live}");
+
+    // Every turn once, at either end, with parts that sum.
+    let all: Vec<Value> = explain(&file, &["--json", "--slow", "0s"])
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    assert_eq!(all.len(), 2 * 3 * 60);
+    for turn in &all {
+        assert_eq!(turn["schema"], "tracenet.turn/1");
+        let parts = turn["parts"].as_object().expect("parts").values();
+        let sum: u64 = parts.map(|ns| ns.as_u64().expect("nanoseconds")).sum();
+        assert_eq!(turn["duration_ns"].as_u64(), Some(sum), "{turn}");
+    }
+    // The median of those before, by the books of the lines themselves.
+    for role in ["client", "server"] {
+        let mut before: Vec<u64> = Vec::new();
+        for turn in all.iter().filter(|turn| turn["role"] == role) {
+            match turn["p50_ns"].as_u64() {
+                None => assert!(before.is_empty(), "{turn}"),
+                Some(told) => {
+                    before.sort_unstable();
+                    let exact = before[before.len().div_ceil(2) - 1];
+                    assert!(told.abs_diff(exact) <= exact / 50, "{told} for {exact}: {turn}");
+                }
+            }
+            before.push(turn["duration_ns"].as_u64().expect("a duration"));
+        }
+    }
+    let one = explain(&file, &["--json", "--slow", "0s", "--conn", "c2"]);
+    assert!(one.lines().count() > 0 && one.lines().all(|l| l.contains(r#""conn":"c2""#)), "{one}");
+    let none = explain(&file, &["--conn", "c999"]);
+    assert!(none.starts_with("0 of 0 turns explained."), "{none}");
+}
+
+fn explain(file: &Path, options: &[&str]) -> String {
+    let done = command().arg("explain").arg(file).args(options).output().expect("tracenet runs");
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
+}
+
+fn explain_says_what_it_needs() {
+    for (options, why) in [
+        (&[][..], "nothing to explain: tracenet explain --pid PID"),
+        (&["--conn", "3", "x"], "connections are named c1, c2"),
+        (&["-p", "1", "x"], "cannot be used with"),
+    ] {
+        let done = command().arg("explain").args(options).output().expect("tracenet runs");
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+    }
+    assert_eq!(
+        command().args(["explain", "/nowhere"]).output().expect("tracenet runs").status.code(),
+        Some(4)
+    );
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracenet_core::key::ConnId;
 
 /// Joins a process's syscalls, sockets, packets, drops and counters into one story.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Tell the story of a recording, exactly as it would have been told live.
     Replay(ReplayArgs),
+    /// Say of the slow and the damaged turns what they waited for, and what proves it.
+    Explain(ExplainArgs),
     /// Analyse capture files: what was sent again, lost, out of order, and how long answers took.
     Analyze(AnalyzeArgs),
     /// Say what the bits of a flow's features mean; without arguments, list all features.
@@ -154,6 +157,49 @@ pub struct ReplayArgs {
     /// When to use colour.
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+}
+
+/// `tracenet explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A recording (tracenet record); without it, a live process.
+    #[arg(value_name = "FILE.tnrec", conflicts_with_all = ["pids", "follow", "interface", "record", "duration", "config"])]
+    pub file: Option<PathBuf>,
+    /// Process to trace; repeatable, also as a comma-separated list.
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+    /// Turns of this connection only, by its name, e.g. c3.
+    #[arg(long, value_name = "ID")]
+    pub conn: Option<ConnId>,
+    /// Turns that take this long too, e.g. 200ms; 0s: all. Without it, those to be blamed on a loss or on a shut
+    /// window.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub slow: Option<std::time::Duration>,
+    /// One tracenet.turn/1 object a line; the count goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the explanations here instead of to standard output.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Follow child processes, those that exist and those to come (threads are always followed).
+    #[arg(short = 'f', long = "follow-forks")]
+    pub follow: bool,
+    /// Interface to capture on, `any` for all, `none` for no packets [default: any].
+    #[arg(short = 'i', long = "interface", value_name = "IFACE")]
+    pub interface: Option<String>,
+    /// Keep everything in a recording too, to explain it again.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Stop after this long, e.g. 10s, 500ms, 2m.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<std::time::Duration>,
+    /// When to use colour.
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub color: Option<Color>,
+    /// Configuration file; flags win over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `tracenet analyze`

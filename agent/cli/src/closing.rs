@@ -16,6 +16,7 @@ use tracenet_core::merge::SourceId;
 use tracenet_core::record::{CounterChanges, Ending, Entry};
 use tracenet_core::summary::{self, Summary, Unattributed};
 use tracenet_core::time::MonoNs;
+use tracenet_core::totals::LostTotals;
 use tracenet_probes::{NetnsTotals, Totals};
 
 use crate::engine::Engine;
@@ -54,9 +55,7 @@ pub fn greet(
             "netns_cookie": cookie,
         })
         .to_string();
-        if sinks.is_json() {
-            sinks.say(&event);
-        }
+        sinks.say(&event);
         engine.record(sinks, || Entry::Line(event));
     }
 }
@@ -189,15 +188,18 @@ pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Dura
             firewall: ending.firewall.clone(),
         },
     );
-    let mut last = Vec::new();
-    if sinks.is_json() {
-        summary.write_json(&mut last);
-        last.push(b'\n');
-    } else {
-        let mut out = String::new();
-        text(core, &summary, &ending.counters, sinks.paint(), &mut out);
-        last = out.into_bytes();
-    }
+    let last = explained(&sinks, &lost).unwrap_or_else(|| {
+        if sinks.is_json() {
+            let mut last = Vec::new();
+            summary.write_json(&mut last);
+            last.push(b'\n');
+            last
+        } else {
+            let mut out = String::new();
+            text(core, &summary, &ending.counters, sinks.paint(), &mut out);
+            out.into_bytes()
+        }
+    });
     if let Some(report) = export.filter(|r| r.losses.spans() + r.losses.failed_points > 0) {
         sinks::warn(&format!(
             "{} and {} could not be exported: is the collector up, and is it the right URL?",
@@ -208,6 +210,17 @@ pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Dura
     if sinks.finish(&last) { 0 } else { 1 }
 }
 
+/// The last words of `tracenet explain`, which go to standard error where the output is for programs; nothing for
+/// other commands.
+pub fn explained(sinks: &Sinks, lost: &LostTotals) -> Option<Vec<u8>> {
+    let line = sinks.explained(lost)?;
+    if sinks.is_json() {
+        eprintln!("{line}");
+        return Some(Vec::new());
+    }
+    Some(format!("{line}\n").into_bytes())
+}
+
 fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Paint, out: &mut String) {
     out.push('\n');
     for c in core.summaries() {
@@ -216,6 +229,10 @@ fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Pain
     let totals = core.totals();
     if totals.omitted > 0 {
         let _ = writeln!(out, "{} not listed: the table was full", Count(totals.omitted, "connection"));
+    }
+    if totals.turns_without_median > 0 {
+        let turns = Count(totals.turns_without_median, "turn");
+        let _ = writeln!(out, "{turns} at servers of which no median is kept: there are too many");
     }
     let _ = writeln!(
         out,

@@ -7,6 +7,7 @@ mod cmd;
 mod engine;
 mod explain;
 mod failure;
+mod focus;
 mod identity;
 mod namespace;
 mod namespaces;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cmd::run::main(args),
         Command::Record(args) => cmd::record::main(args),
         Command::Replay(args) => cmd::replay::main(&args),
+        Command::Explain(args) => cmd::explain::main(args),
         Command::Analyze(args) => cmd::analyze::main(&args),
         Command::ExplainBits { values } => cmd::explain_bits::main(&values),
         Command::Doctor { json } => cmd::doctor::main(json),

@@ -8,10 +8,12 @@ use tracenet_config::{Config, Format};
 use tracenet_core::fact::{Fact, FactKind, PacketFact};
 use tracenet_core::summary::EventLines;
 use tracenet_core::syscall::RenderOptions;
-use tracenet_core::time::{ClockOffset, MonoNs};
+use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
+use tracenet_core::totals::LostTotals;
 use tracenet_otel::{ExportOptions, ExportReport, Exporter, Telemetry};
 
 use crate::failure::Failure;
+use crate::focus::{Explain, Focus};
 use crate::identity::Identities;
 use crate::output::{Output, OutputError};
 use crate::paint::Paint;
@@ -34,7 +36,7 @@ pub struct Sinks {
     events: EventLines,
     packets: bool,
     quiet: bool,
-    slow: Option<u64>,
+    focus: Focus,
     story: Story,
     clock: ClockOffset,
     clock_at: MonoNs,
@@ -49,12 +51,14 @@ pub struct Sinks {
 impl Sinks {
     /// Opens what the settings ask for. Everything that can't be written is an error here, before anything is
     /// attached.
-    pub fn open(c: &Config) -> Result<Self, Failure> {
+    pub fn open(c: &Config, explain: Option<Explain>) -> Result<Self, Failure> {
         let file = c.capture.write.as_deref().map(open_capture_file).transpose()?;
         let export = open_export(c)?;
         let output = Output::open(c.output.file.as_deref()).map_err(|e| failure_of(&e))?;
         let paint = Paint::choose(c.output.color, output.is_terminal());
         let clock = clock::sample_offset().offset;
+        let slow = c.output.slow.map(|t| DurationNs(u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)));
+        let focus = Focus::new(slow, explain);
         let mut story = Story::new(StoryOptions {
             packets: c.output.packets,
             syscalls: RenderOptions {
@@ -62,7 +66,7 @@ impl Sinks {
                 durations: c.syscalls.durations,
                 ..RenderOptions::default()
             },
-            explain: c.output.slow.is_some(),
+            explain: focus.explains(),
             paint,
         });
         story.set_clock(clock);
@@ -76,7 +80,7 @@ impl Sinks {
             events: EventLines::default(),
             packets: c.output.packets,
             quiet: c.output.quiet,
-            slow: c.output.slow.map(|t| u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)),
+            focus,
             story,
             clock,
             clock_at: clock::mono_now(),
@@ -124,8 +128,16 @@ impl Sinks {
         warn(text);
     }
 
-    /// Appends a line that is no fact.
+    /// Last words of `tracenet explain`.
+    pub fn explained(&self, lost: &LostTotals) -> Option<String> {
+        self.focus.is_explain().then(|| self.focus.last_words(lost))
+    }
+
+    /// Appends an object that is no fact, where the story is made of objects.
     pub fn say(&mut self, line: &str) {
+        if !self.json || self.focus.is_explain() {
+            return;
+        }
         self.text.extend_from_slice(line.as_bytes());
         self.text.push(b'\n');
         self.lines += 1;
@@ -154,7 +166,7 @@ impl Sinks {
         if !self.quiet {
             let told = match &fact.kind {
                 FactKind::Packet(_) if !self.packets => false,
-                kind if self.slow.is_some_and(|slow| !is_worth_a_line(kind, slow)) => false,
+                _ if !self.focus.takes(fact, self.json) => false,
                 _ if self.json => {
                     self.events.append(fact, self.clock, &mut self.text);
                     true
@@ -308,15 +320,6 @@ impl Sinks {
                 false
             }
         }
-    }
-}
-
-/// What is told where only turns that take `slow` nanoseconds are: these, and what else may be missing.
-fn is_worth_a_line(kind: &FactKind, slow: u64) -> bool {
-    match kind {
-        FactKind::Turn(t) => t.end.since(t.waterfall.as_ref().map_or(t.start, |w| w.start)).0 >= slow,
-        FactKind::Lost { .. } => true,
-        _ => false,
     }
 }
 

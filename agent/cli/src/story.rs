@@ -177,7 +177,10 @@ impl Story {
                 paint.end(out);
             }
             FactKind::Turn(turn) => {
-                turn_line(turn, out);
+                if self.options.explain {
+                    self.who(fact, out);
+                }
+                turn_line(turn, self.options.explain, out);
                 if let Some(waterfall) = turn.waterfall.as_deref().filter(|_| self.options.explain) {
                     explain::turn(waterfall, paint, out);
                 }
@@ -368,15 +371,19 @@ fn dropped(drop: &DropFact, out: &mut String) {
     }
 }
 
-fn turn_line(turn: &Turn, out: &mut String) {
+fn turn_line(turn: &Turn, explain: bool, out: &mut String) {
+    let took = if explain { turn.duration() } else { turn.end.since(turn.start) };
     let _ = write!(
         out,
         " turn {}: {} B asked, {} B answered, {}",
         turn.index + 1,
         turn.request_bytes,
         turn.response_bytes,
-        Time(turn.end.since(turn.start)),
+        Time(took),
     );
+    if let Some(p50) = turn.p50.filter(|_| explain) {
+        let _ = write!(out, " (p50 of this endpoint: {})", Time(p50));
+    }
     if turn.response_bytes == 0 {
         out.push_str(", never answered");
     } else {

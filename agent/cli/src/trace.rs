@@ -12,6 +12,7 @@ use crate::child::Held;
 use crate::closing::{self, Closing};
 use crate::engine::{Ended, Engine, Message};
 use crate::failure::Failure;
+use crate::focus::Explain;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
 use crate::privilege::{self, Effective};
@@ -38,7 +39,7 @@ const INBOX_BATCHES: usize = 256;
 const RING: SourceId = SourceId(0);
 
 /// Traces until something ends it. Returns the exit code.
-pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
+pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8, Failure> {
     let selection = settings::selection(config)?;
     if let Some(name) = Effective::read().missing_for_bpf() {
         let remedy = privilege::remedy(name);
@@ -52,7 +53,7 @@ pub fn trace(config: &Config, what: What) -> Result<u8, Failure> {
         // It is a copy of tracenet still; people know it by its command.
         What::Command(held) => vec![Target { comm: held.name().to_owned(), ..targets::of(held.pid())? }],
     };
-    let mut sinks = Sinks::open(config)?;
+    let mut sinks = Sinks::open(config, explain)?;
     let recorder =
         config.output.record.as_deref().map(|p| Recorder::create(p, &core_settings(config))).transpose()?;
     let (to, inbox) = bounded(INBOX_BATCHES);

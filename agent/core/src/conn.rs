@@ -338,6 +338,7 @@ impl Conn {
             drops: span.drops,
             incomplete: span.gap || span.loss_epoch != loss_epoch || waterfall.incomplete,
             waterfall: Some(Box::new(waterfall)),
+            p50: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,

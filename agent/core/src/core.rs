@@ -1,5 +1,6 @@
 //! The core itself: events in, facts out.
 
+mod endpoints;
 mod flows;
 mod lifecycle;
 mod socket;
@@ -23,6 +24,7 @@ use crate::syscall;
 use crate::time::MonoNs;
 use crate::totals::Totals;
 
+use endpoints::Endpoints;
 use lifecycle::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wakeups::Users;
@@ -145,6 +147,8 @@ pub struct Core {
     accepted: VecDeque<(u32, MonoNs, SocketCookie)>,
     /// Sockets that each thread used last.
     users: Users,
+    /// How long turns take, by server.
+    endpoints: Endpoints,
     /// Until then the full table isn't searched again for what could make room.
     no_room_until: MonoNs,
     /// Grows with every loss: whoever has seen two values of it may be incomplete.
@@ -172,6 +176,7 @@ impl Core {
             accepting: ACCEPTING.map(syscall::number),
             accepted: VecDeque::new(),
             users: Users::default(),
+            endpoints: Endpoints::default(),
             no_room_until: MonoNs::default(),
             loss_epoch: 0,
             totals: Totals::default(),
@@ -265,6 +270,7 @@ impl Core {
     pub fn totals(&self) -> Totals {
         let mut t = self.totals.clone();
         t.processes_omitted = self.processes.omitted;
+        t.turns_without_median = self.endpoints.omitted;
         t
     }
 

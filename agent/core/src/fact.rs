@@ -193,6 +193,9 @@ pub struct Turn {
     pub incomplete: bool,
     /// Where its time went; `None` where packets are all that was seen.
     pub waterfall: Option<Box<Waterfall>>,
+    /// Median duration of the answered turns before it at the same server address, as seen from the same side; `None`
+    /// for the first, and where packets are all that was seen.
+    pub p50: Option<DurationNs>,
     /// Addresses of the connection, as [`ConnSummary::tuple`].
     pub tuple: Tuple,
     /// The connection's trace id: the one that its [`ConnSummary`] will tell, so that a span of the turn can be
@@ -200,6 +203,13 @@ pub struct Turn {
     pub trace_id: [u8; 16],
     /// How the trace id was made, as [`ConnSummary::trace_id_source`].
     pub trace_id_source: TraceIdSource,
+}
+
+impl Turn {
+    /// From the beginning of its [`Waterfall`], else of its own, to its end.
+    pub fn duration(&self) -> DurationNs {
+        self.end.since(self.waterfall.as_ref().map_or(self.start, |w| w.start))
+    }
 }
 
 /// Retransmitted segments by cause.

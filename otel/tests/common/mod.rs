@@ -58,6 +58,7 @@ pub fn turn(role: Role, index: u32, start_ms: u64) -> Turn {
         drops: 0,
         incomplete: false,
         waterfall: None,
+        p50: None,
         tuple: tuple(role),
         trace_id: [7; 16],
         trace_id_source: TraceIdSource::IsnPair,

@@ -16,5 +16,5 @@ pub fn main(args: AttachArgs) -> Result<u8, Failure> {
             "no process given: tracenet attach --pid PID (pgrep NAME finds one)".into(),
         ));
     }
-    trace::trace(&config, What::Live)
+    trace::trace(&config, What::Live, None)
 }

@@ -4,6 +4,7 @@ pub mod analyze;
 pub mod attach;
 pub mod config;
 pub mod doctor;
+pub mod explain;
 pub mod explain_bits;
 pub mod record;
 pub mod replay;

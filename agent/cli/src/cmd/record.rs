@@ -24,8 +24,8 @@ pub fn main(args: RecordArgs) -> Result<u8, Failure> {
         config.targets.pids = args.pids;
     }
     match (args.command.is_empty(), config.targets.pids.is_empty()) {
-        (false, _) => trace::trace(&config, What::Command(Held::fork(args.command)?)),
-        (true, false) => trace::trace(&config, What::Live),
+        (false, _) => trace::trace(&config, What::Command(Held::fork(args.command)?), None),
+        (true, false) => trace::trace(&config, What::Live, None),
         (true, true) => Err(Failure::Usage(
             "nothing to record: tracenet record -p PID -o FILE, or -o FILE -- COMMAND".into(),
         )),

@@ -12,14 +12,11 @@ use tracenet_core::time::MonoNs;
 use crate::args::ReplayArgs;
 use crate::closing;
 use crate::failure::Failure;
+use crate::focus::Explain;
 use crate::sinks::{self, Sinks};
 
 /// Tells the story of a recording, as the run that was recorded would have told it with these options.
 pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
-    let mut recording = Recording::open(&args.file)?;
-    let Ok(Some(Entry::Begin(settings))) = recording.next() else {
-        return Err(recording.refused("it has no beginning"));
-    };
     let mut config = Config::default();
     config.output.format = if args.json { Format::Json } else { Format::Text };
     config.output.file.clone_from(&args.output);
@@ -32,8 +29,17 @@ pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
     if let Some(n) = args.string_limit {
         config.syscalls.string_limit = n;
     }
-    let sinks = Sinks::open(&config)?;
-    replay(recording, settings, &config, sinks)
+    tell(&args.file, &config, None)
+}
+
+/// Tells the recording at `path` with these settings.
+pub fn tell(path: &Path, config: &Config, explain: Option<Explain>) -> Result<u8, Failure> {
+    let mut recording = Recording::open(path)?;
+    let Ok(Some(Entry::Begin(settings))) = recording.next() else {
+        return Err(recording.refused("it has no beginning"));
+    };
+    let sinks = Sinks::open(config, explain)?;
+    replay(recording, settings, config, sinks)
 }
 
 fn replay(
@@ -46,27 +52,21 @@ fn replay(
     let mut facts = Vec::new();
     let mut now = MonoNs(0);
     loop {
-        let entry = match recording.next() {
-            Ok(Some(entry)) => entry,
-            Ok(None) => {
-                sinks::warn(&format!("{}: it was not ended: no summary", recording.name));
-                sinks.finish(&[]);
-                return Ok(1);
-            }
+        let next =
+            recording.next().and_then(|entry| entry.ok_or_else(|| "it was not ended: no summary".to_owned()));
+        let entry = match next {
+            Ok(entry) => entry,
             Err(why) => {
                 sinks::warn(&format!("{}: {why}", recording.name));
-                sinks.finish(&[]);
+                let last = closing::explained(&sinks, &core.totals().lost).unwrap_or_default();
+                sinks.finish(&last);
                 return Ok(1);
             }
         };
         match entry {
             Entry::Begin(_) => {}
             Entry::Clock(offset) => sinks.set_clock(offset),
-            Entry::Line(line) => {
-                if sinks.is_json() {
-                    sinks.say(&line)
-                }
-            }
+            Entry::Line(line) => sinks.say(&line),
             Entry::Event(event) => {
                 now = now.max(event.t);
                 core.handle(event, &mut facts);

@@ -12,5 +12,5 @@ pub fn main(args: RunArgs) -> Result<u8, Failure> {
     config.targets.pids.clear();
     // Before any thread exists: see there.
     let held = Held::fork(args.command)?;
-    trace::trace(&config, What::Command(held))
+    trace::trace(&config, What::Command(held), None)
 }

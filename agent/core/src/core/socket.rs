@@ -257,7 +257,8 @@ impl Core {
         if let Some(span) = ended
             && let Some(c) = self.table.get_mut(slot)
         {
-            let turn = c.turn(&span, &self.settings.trace_salt, epoch, io.entered.unwrap_or(t));
+            let mut turn = c.turn(&span, &self.settings.trace_salt, epoch, io.entered.unwrap_or(t));
+            turn.p50 = self.endpoints.median(c, &turn);
             out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
         }
         if let Some(c) = self.table.get_mut(slot) {
@@ -267,8 +268,9 @@ impl Core {
     }
 
     /// Says a turn that ended with its connection.
-    pub(super) fn tell_turn(&self, c: &mut Conn, span: &TurnSpan, out: &mut Vec<Fact>) {
-        let turn = c.turn(span, &self.settings.trace_salt, self.loss_epoch, c.last);
+    pub(super) fn tell_turn(&mut self, c: &mut Conn, span: &TurnSpan, out: &mut Vec<Fact>) {
+        let mut turn = c.turn(span, &self.settings.trace_salt, self.loss_epoch, c.last);
+        turn.p50 = self.endpoints.median(c, &turn);
         out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
     }
 

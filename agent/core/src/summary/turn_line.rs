@@ -20,6 +20,8 @@ pub struct TurnDetail {
     pub start_ns: WallNs,
     /// From `start_ns` to `end_ns`.
     pub duration_ns: DurationNs,
+    /// Median duration of the earlier turns at the same server address; null for the first.
+    pub p50_ns: Option<DurationNs>,
     /// Last byte of the request.
     pub request_end_ns: WallNs,
     /// First byte of the response.
@@ -126,7 +128,8 @@ pub(super) fn turn(t: &Turn, clock: ClockOffset) -> TurnDetail {
         index: t.index,
         role: t.role,
         start_ns: clock.wall(start),
-        duration_ns: t.end.since(start),
+        duration_ns: t.duration(),
+        p50_ns: t.p50,
         request_end_ns: clock.wall(t.request_end),
         response_start_ns: (t.response_bytes > 0).then(|| clock.wall(t.response_start)),
         end_ns: clock.wall(t.end),

@@ -403,6 +403,7 @@ impl Stream {
             drops: 0,
             incomplete: std::mem::take(&mut self.missed_in_turn),
             waterfall: None,
+            p50: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,

@@ -297,6 +297,25 @@ fn the_call_that_opens_a_connection_bears_its_name() {
 }
 
 #[test]
+fn turns_are_measured_against_the_earlier_ones_at_their_server() {
+    let mut s = Script::new();
+    for (cookie, local, remote) in
+        [(1, CLIENT, SERVER), (2, "10.0.0.1:40001", SERVER), (3, CLIENT, "10.0.0.3:80")]
+    {
+        let t = cookie * 1_000 * MS;
+        s.socket(t, sock(SocketReason::Existing, cookie, local, remote));
+        s.io(t + MS, 10, cookie, Direction::Out, 10, (10, 0, 0));
+        s.io(t + 5 * MS, 10, cookie, Direction::In, 10, (10, 10, 1));
+        s.io(t + 10 * MS, 10, cookie, Direction::Out, 10, (20, 10, 1));
+    }
+    s.finish(9_000 * MS);
+    let told: Vec<_> = s.turns().iter().map(|t| (t.response_bytes, t.p50.map(|p50| p50.0))).collect();
+    let (none, four) = (None, Some(4 * MS));
+    // The last three were never answered and count for nobody.
+    assert_eq!(told, [(10, none), (10, four), (10, none), (0, four), (0, four), (0, four)]);
+}
+
+#[test]
 fn a_reset_handshake_is_over() {
     let mut s = Script::new();
     s.socket(0, listen(1, "0.0.0.0:80"));
