@@ -24,6 +24,8 @@ pub struct Config {
     pub capture: Capture,
     /// What is printed, and where.
     pub output: Output,
+    /// The flight recorder.
+    pub recorder: Recorder,
     /// What is exported, and where to.
     pub export: Export,
     /// Bounds of queues and tables.
@@ -128,6 +130,22 @@ impl Default for Output {
             slow: None,
             quiet: false,
         }
+    }
+}
+
+/// The flight recorder: the last events in memory, written as a bundle when something goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recorder {
+    /// Memory for the events, at least 1MiB; without it there is no recorder (`--recorder`).
+    pub bytes: Option<Bytes>,
+    /// The folder in which bundles are made (`--recorder-dir`).
+    pub directory: PathBuf,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { bytes: None, directory: PathBuf::from(".") }
     }
 }
 

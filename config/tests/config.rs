@@ -37,12 +37,14 @@ fn every_section_is_read() {
          syscalls: {trace: ['%network', '!close'], string_limit: 64, durations: true}\n\
          capture: {enabled: false, interface: eth0, filter: port 443, snaplen: 128, buffer_bytes: 1MiB, write: o.pcapng}\n\
          output: {format: json, file: out.json, color: never, packets: false, quiet: true}\n\
+         recorder: {bytes: 64MiB, directory: /var/tmp}\n\
          export:\n  otlp: {endpoint: 'http://h:4317', protocol: http/protobuf, headers: {authorization: 'Bearer a,b'},\
          timeout: 2s, compression: gzip, queue_bytes: 1GiB, shutdown_timeout: 0s}\n  metrics: {interval: 1m}\n\
          limits: {ring_bytes: 65536, connections: 64, queue_events: 1024}\n",
     )
     .unwrap();
     assert_eq!(config.targets.pids, [28182, 7]);
+    assert_eq!(config.recorder.bytes, Some(Bytes(64 << 20)));
     assert_eq!(config.duration, Some(Time(Duration::from_secs(10))));
     assert_eq!(config.syscalls.trace, ["%network", "!close"]);
     assert_eq!(config.capture.filter.as_deref(), Some("port 443"));

@@ -359,6 +359,13 @@ pub struct TraceArgs {
     /// Keep everything in a recording too, for tracenet replay.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Keep the last events in so much memory (64MiB), and write them as a bundle when a turn is slow (--slow), a timeout
+    /// sends again, a packet is dropped, a connection is reset, or on SIGUSR1.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub recorder: Option<u64>,
+    /// Where the bundles go [default: the current folder].
+    #[arg(long, value_name = "DIR")]
+    pub recorder_dir: Option<PathBuf>,
     /// Stop after this long, e.g. 10s, 500ms, 2m.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<std::time::Duration>,
@@ -400,4 +407,8 @@ impl From<Color> for tracenet_config::Color {
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     tracenet_config::parse_duration(text).map_err(|e| e.to_string())
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    tracenet_config::parse_bytes(text).map_err(|e| e.to_string())
 }

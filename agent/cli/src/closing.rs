@@ -108,7 +108,7 @@ impl Closing<'_> {
             counters: self.counters(),
         };
         engine.record(&sinks, || Entry::End(ending.clone()));
-        let recorded = engine.finish_recording();
+        let recorded = engine.finish_recording(sinks.clock());
         let code = end(&ending, engine.core(), sinks, self.config.export.otlp.shutdown_timeout.0);
         if recorded { code } else { code.max(1) }
     }
@@ -155,10 +155,6 @@ impl Closing<'_> {
     }
 
     fn counters(&self) -> Vec<CounterChanges> {
-        let changes = |title: String, delta: &Delta| CounterChanges {
-            title,
-            changes: delta.changed().map(|(name, c)| (name.to_owned(), c.change)).collect(),
-        };
         let namespaces = self.namespaces.iter().map(|n| {
             let title = format!("kernel counters of netns {}", n.inum);
             changes(title, &counters::delta(&n.end.before, &n.end.after))
@@ -170,6 +166,11 @@ impl Closing<'_> {
         });
         namespaces.chain(targets).collect()
     }
+}
+
+/// The counters that moved.
+pub fn changes(title: String, delta: &Delta) -> CounterChanges {
+    CounterChanges { title, changes: delta.changed().map(|(name, c)| (name.to_owned(), c.change)).collect() }
 }
 
 /// Closes every sink and prints the summary. Returns the exit code.

@@ -12,8 +12,9 @@ use tracenet_core::event::{Event, EventKind};
 use tracenet_core::fact::Fact;
 use tracenet_core::merge::{Merger, SourceId};
 use tracenet_core::record::Entry;
-use tracenet_core::time::MonoNs;
+use tracenet_core::time::{ClockOffset, MonoNs};
 
+use crate::flight::{self, Flight};
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
 use crate::recorder::Recorder;
@@ -39,6 +40,8 @@ pub enum Message {
     },
     /// The command of `run` ended with this status.
     Ended(u8),
+    /// SIGUSR1: the flight recorder is to make a bundle.
+    Freeze,
     /// A source can't go on, and why.
     Trouble(String),
 }
@@ -69,6 +72,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub struct Engine {
     core: Core,
     recorder: Option<Recorder>,
+    flight: Option<Flight>,
     merger: Merger,
     sources: Vec<(SourceId, Arc<Progress>)>,
     inbox: Receiver<Message>,
@@ -86,10 +90,16 @@ pub struct Engine {
 
 impl Engine {
     /// An engine with sources still to come.
-    pub fn new(core: Core, recorder: Option<Recorder>, inbox: Receiver<Message>) -> Self {
+    pub fn new(
+        core: Core,
+        recorder: Option<Recorder>,
+        flight: Option<Flight>,
+        inbox: Receiver<Message>,
+    ) -> Self {
         Self {
             core,
             recorder,
+            flight,
             merger: Merger::new(),
             sources: Vec::new(),
             inbox,
@@ -107,6 +117,9 @@ impl Engine {
         self.homes.insert(thread.ready.inum);
         if let Some(link) = &thread.ready.link {
             sinks.add_link(link);
+            if let Some(flight) = &mut self.flight {
+                flight.add_link(link);
+            }
         }
         if let Some(progress) = &thread.progress {
             self.add_source(thread.source, Arc::clone(progress));
@@ -153,7 +166,8 @@ impl Engine {
         let now = mono_now();
         let mut timeout = if self.merger.is_empty() { IDLE } else { PENDING };
         let aftermath = self.targets_gone.map(|t| t.after(AFTERMATH_NS));
-        for t in [until, self.core.poll_at(), aftermath].into_iter().flatten() {
+        let frozen = self.flight.as_ref().and_then(Flight::due);
+        for t in [until, self.core.poll_at(), aftermath, frozen].into_iter().flatten() {
             timeout = timeout.min(Duration::from_nanos(t.since(now).0).max(Duration::from_millis(1)));
         }
         let first = match self.inbox.recv_timeout(timeout) {
@@ -208,6 +222,11 @@ impl Engine {
                     None => ended = Some(Ended::Signal),
                 },
                 Message::Ended(status) => self.status = Some(status),
+                Message::Freeze => {
+                    if let Some(flight) = &mut self.flight {
+                        flight.asked(now);
+                    }
+                }
                 Message::Trouble(text) => sinks.warn(&text),
             }
         }
@@ -216,19 +235,27 @@ impl Engine {
         }
         let now = mono_now();
         while let Some(event) = self.merger.pop(now) {
-            self.handle(event, sinks);
+            self.handle(event, now, sinks);
         }
         // A tick before its time says nothing.
         if self.core.poll_at().is_some_and(|t| t <= now) {
             self.record(sinks, || Entry::Tick(now));
         }
         self.core.tick(now, &mut self.facts);
+        if let Some(flight) = &mut self.flight {
+            flight.watch(&self.facts, now);
+            flight.freeze(now, sinks.clock());
+        }
         sinks.tell(&mut self.facts);
         sinks.flush(now);
         ended
     }
 
-    fn handle(&mut self, event: Event, sinks: &mut Sinks) {
+    fn handle(&mut self, event: Event, now: MonoNs, sinks: &mut Sinks) {
+        let cookie = self.flight.as_mut().and_then(|flight| {
+            flight.before(&event);
+            flight::cookie_of(&event.kind)
+        });
         if let Some(recorder) = &mut self.recorder {
             recorder.clock(sinks.clock());
             let entry = Entry::Event(event);
@@ -238,6 +265,9 @@ impl Engine {
             }
         } else {
             self.core.handle(event, &mut self.facts);
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.after(cookie, &self.core, &self.facts, now);
         }
         sinks.tell(&mut self.facts);
     }
@@ -250,12 +280,14 @@ impl Engine {
         }
     }
 
-    /// Closes the recording. False where something of it could not be written.
-    pub fn finish_recording(&mut self) -> bool {
-        self.recorder.take().is_none_or(|mut recorder| {
-            recorder.flush();
-            !recorder.has_failed()
-        })
+    /// Closes the recordings. False where something of them could not be written.
+    pub fn finish_recording(&mut self, clock: ClockOffset) -> bool {
+        let bundled = self.flight.take().is_none_or(|flight| flight.finish(mono_now(), clock));
+        bundled
+            & self.recorder.take().is_none_or(|mut recorder| {
+                recorder.flush();
+                !recorder.has_failed()
+            })
     }
 
     /// Takes what the sources still send until `done` says that they have ended, then everything that waits.
@@ -268,12 +300,16 @@ impl Engine {
                 break;
             }
         }
+        let now = mono_now();
         while let Some(event) = self.merger.finish() {
-            self.handle(event, sinks);
+            self.handle(event, now, sinks);
         }
         let now = mono_now();
         self.record(sinks, || Entry::Finish(now));
         self.core.finish(now, &mut self.facts);
+        if let Some(flight) = &mut self.flight {
+            flight.watch(&self.facts, now);
+        }
         sinks.tell(&mut self.facts);
         sinks.flush(now);
     }

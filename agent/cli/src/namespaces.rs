@@ -128,7 +128,7 @@ impl<'a> Namespaces<'a> {
 }
 
 fn capture_options(config: &Config, source: u16) -> CaptureOptions {
-    let keep = config.capture.write.is_some();
+    let keep = config.capture.write.is_some() || config.recorder.bytes.is_some();
     let snaplen = i32::try_from(config.capture.snaplen).unwrap_or(i32::MAX);
     CaptureOptions {
         interface: config.capture.interface.clone(),

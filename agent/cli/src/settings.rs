@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use tracenet_config::{Config, Format, Time};
+use tracenet_config::{Bytes, Config, Format, Time};
 use tracenet_core::syscall::Selection;
 
 use crate::args::TraceArgs;
 use crate::failure::Failure;
+
+/// Less than this holds no story.
+const MIN_RECORDER_BYTES: u64 = 1 << 20;
 
 /// Lays the flags over the file.
 pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
@@ -53,6 +56,12 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     if args.record.is_some() {
         c.output.record = args.record;
     }
+    if let Some(n) = args.recorder {
+        c.recorder.bytes = Some(Bytes(n));
+    }
+    if let Some(folder) = args.recorder_dir {
+        c.recorder.directory = folder;
+    }
     if let Some(d) = args.duration {
         c.duration = Some(Time(d));
     }
@@ -68,6 +77,9 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         return Err(Failure::Usage(
             "-w needs packets, but capture is off (-i none): leave one of them out".into(),
         ));
+    }
+    if c.recorder.bytes.is_some_and(|n| n.0 < MIN_RECORDER_BYTES) {
+        return Err(Failure::Usage("--recorder is too small: use 1MiB or more".into()));
     }
     if c.duration.is_some_and(|t| t.0 == Duration::ZERO) {
         return Err(Failure::Usage("--duration must be longer than 0".into()));

@@ -8,11 +8,14 @@ use crate::engine::Message;
 use crate::failure::Failure;
 
 /// Blocks the signals that end a run, for this thread and all that it will start, and hands them to `to` as
-/// messages. Call it before any other thread exists.
-pub fn block() -> Result<SigSet, Failure> {
+/// messages; SIGUSR1 too, where it has a meaning. Call it before any other thread exists.
+pub fn block(usr1: bool) -> Result<SigSet, Failure> {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         set.add(signal);
+    }
+    if usr1 {
+        set.add(Signal::SIGUSR1);
     }
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&set), None)
         .map_err(|e| Failure::Runtime(format!("cannot block signals: {e}")))?;
@@ -30,6 +33,12 @@ pub fn forward(set: SigSet, to: Sender<Message>) -> Result<(), Failure> {
             while let Ok(Some(info)) = fd.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);
                 let Ok(signal) = Signal::try_from(number) else { continue };
+                if signal == Signal::SIGUSR1 {
+                    if to.send(Message::Freeze).is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 if seen {
                     std::process::exit(128 + number);
                 }

@@ -11,6 +11,7 @@ use tracenet_core::time::{ClockOffset, MonoNs};
 
 use crate::explain;
 use crate::paint::{Ink, Paint, push_safe};
+use crate::stamp::Stamp;
 use crate::units::{Count, Time};
 
 /// What to show.
@@ -32,10 +33,8 @@ const MAX_BASES: usize = 65_536;
 /// Turns facts into lines.
 pub struct Story {
     options: StoryOptions,
-    clock: ClockOffset,
+    stamp: Stamp,
     latest: MonoNs,
-    second: Option<u64>,
-    second_text: String,
     /// First sequence number of each direction (out, in), as tcpdump counts from.
     bases: FxHashMap<ConnId, [Option<u32>; 2]>,
 }
@@ -43,19 +42,12 @@ pub struct Story {
 impl Story {
     /// A story from now on.
     pub fn new(options: StoryOptions) -> Self {
-        Self {
-            options,
-            clock: ClockOffset::default(),
-            latest: MonoNs::default(),
-            second: None,
-            second_text: String::new(),
-            bases: FxHashMap::default(),
-        }
+        Self { options, stamp: Stamp::default(), latest: MonoNs::default(), bases: FxHashMap::default() }
     }
 
     /// The clocks' distance, resampled now and then.
     pub fn set_clock(&mut self, clock: ClockOffset) {
-        self.clock = clock;
+        self.stamp.set_clock(clock);
     }
 
     /// Appends the line of `fact`; false where it has none.
@@ -74,7 +66,10 @@ impl Story {
             _ => fact.t,
         };
         self.latest = self.latest.max(shown);
-        self.stamp(shown, out);
+        paint.start(out, Ink::Faint);
+        self.stamp.write(shown, out);
+        out.push(' ');
+        paint.end(out);
         if let Some(conn) = fact.conn {
             paint.start(out, Ink::Conn);
             let _ = write!(out, "{conn:<3} ", conn = conn.to_string());
@@ -196,23 +191,6 @@ impl Story {
             }
             FactKind::Syscall(_) | FactKind::Packet(_) | FactKind::Closed(_) | FactKind::State { .. } => {}
         }
-    }
-
-    /// `14:44:42.851203 `, local time.
-    fn stamp(&mut self, t: MonoNs, out: &mut String) {
-        let wall = self.clock.wall(t).0;
-        let (second, nanos) = (wall / 1_000_000_000, wall % 1_000_000_000);
-        if self.second != Some(second) {
-            self.second = Some(second);
-            self.second_text =
-                i64::try_from(second).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()).map_or_else(
-                    || second.to_string(),
-                    |t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string(),
-                );
-        }
-        self.options.paint.start(out, Ink::Faint);
-        let _ = write!(out, "{}.{:06} ", self.second_text, nanos / 1_000);
-        self.options.paint.end(out);
     }
 
     fn who(&self, fact: &Fact, out: &mut String) {

@@ -12,6 +12,7 @@ use crate::child::Held;
 use crate::closing::{self, Closing};
 use crate::engine::{Ended, Engine, Message};
 use crate::failure::Failure;
+use crate::flight::Flight;
 use crate::focus::Explain;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
@@ -47,7 +48,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
             "{name} is missing, so no eBPF probe can be loaded: {remedy}"
         )));
     }
-    let signals = signals::block()?;
+    let signals = signals::block(config.recorder.bytes.is_some())?;
     let targets = match &what {
         What::Live => targets::live(&config.targets.pids, config.targets.follow)?,
         // It is a copy of tracenet still; people know it by its command.
@@ -56,6 +57,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
     let mut sinks = Sinks::open(config, explain)?;
     let recorder =
         config.output.record.as_deref().map(|p| Recorder::create(p, &core_settings(config))).transpose()?;
+    let flight = Flight::start(config, core_settings(config), &targets)?;
     let (to, inbox) = bounded(INBOX_BATCHES);
     signals::forward(signals, to.clone())?;
 
@@ -74,7 +76,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
     }
     let began = mono_now();
     let ring = RingThread::start(session, RING, to.clone())?;
-    let mut engine = Engine::new(Core::new(core_settings(config)), recorder, inbox);
+    let mut engine = Engine::new(Core::new(core_settings(config)), recorder, flight, inbox);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
     for n in namespaces.threads() {
         engine.welcome(n, &mut sinks);

@@ -3,6 +3,7 @@
 mod endpoints;
 mod flows;
 mod lifecycle;
+mod names;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::totals::Totals;
 
 use endpoints::Endpoints;
 use lifecycle::Table;
+use names::Names;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wakeups::Users;
 
@@ -147,6 +149,8 @@ pub struct Core {
     accepted: VecDeque<(u32, MonoNs, SocketCookie)>,
     /// Sockets that each thread used last.
     users: Users,
+    /// Names to be given.
+    names: Names,
     /// How long turns take, by server.
     endpoints: Endpoints,
     /// Until then the full table isn't searched again for what could make room.
@@ -176,6 +180,7 @@ impl Core {
             accepting: ACCEPTING.map(syscall::number),
             accepted: VecDeque::new(),
             users: Users::default(),
+            names: Names::default(),
             endpoints: Endpoints::default(),
             no_room_until: MonoNs::default(),
             loss_epoch: 0,
@@ -335,7 +340,7 @@ impl Core {
         if let Some((_, id)) = self.promised.iter().find(|(c, _)| *c == cookie) {
             return Some(*id);
         }
-        let id = self.table.new_name();
+        let id = self.names.of_socket(cookie).unwrap_or_else(|| self.table.new_name());
         if self.promised.len() >= MAX_EARLY {
             self.promised.pop_front();
         }

@@ -10,12 +10,13 @@ use thiserror::Error;
 use crate::audit::{AuditRow, FirewallRule};
 use crate::core::Settings;
 use crate::event::Event;
+use crate::key::{ConnId, NetnsCookie, SocketCookie, Tuple};
 use crate::summary::Unattributed;
 use crate::time::{ClockOffset, DurationNs, MonoNs};
 
 /// First bytes of a recording. The last one is the layout of the entries: it is raised with every change of a type
 /// that an [`Entry`] can hold.
-pub const MAGIC: [u8; 8] = *b"tnrec\r\n\x02";
+pub const MAGIC: [u8; 8] = *b"tnrec\r\n\x03";
 
 /// Longest entry that is read, in bytes: a syscall with six captured arguments needs a fraction of it.
 pub const MAX_ENTRY: usize = 1 << 20;
@@ -37,6 +38,21 @@ pub enum Entry {
     Finish(MonoNs),
     /// What the summary tells beyond what the core knows: the last entry.
     End(Ending),
+    /// [`Core::call`](crate::core::Core::call): before the first event.
+    Named(Named),
+}
+
+/// The name of a connection in the story of which a recording is a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Its name.
+    pub id: ConnId,
+    /// Its socket.
+    pub cookie: SocketCookie,
+    /// The socket's namespace.
+    pub netns: NetnsCookie,
+    /// The socket's addresses.
+    pub tuple: Tuple,
 }
 
 /// The end of a run, as far as the core doesn't know it.

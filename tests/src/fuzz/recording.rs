@@ -32,6 +32,7 @@ pub fn recording(data: &[u8]) {
                 now = now.max(t);
                 core.tick(t, &mut facts);
             }
+            Entry::Named(named) => core.call(&named),
             Entry::Begin(_) | Entry::Clock(_) | Entry::Line(_) | Entry::End(_) => {}
         }
         facts.clear();

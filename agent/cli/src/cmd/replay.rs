@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tracenet_config::{Config, Format, Time};
 use tracenet_core::core::{Core, Settings};
+use tracenet_core::fact::Fact;
 use tracenet_core::record::{Entry, EntryError, Head, MAGIC};
 use tracenet_core::time::MonoNs;
 
@@ -39,56 +40,76 @@ pub fn tell(path: &Path, config: &Config, explain: Option<Explain>) -> Result<u8
         return Err(recording.refused("it has no beginning"));
     };
     let sinks = Sinks::open(config, explain)?;
-    replay(recording, settings, config, sinks)
+    replay(recording, config, Telling::new(settings, sinks))
 }
 
-fn replay(
-    mut recording: Recording,
-    settings: Settings,
-    config: &Config,
-    mut sinks: Sinks,
-) -> Result<u8, Failure> {
-    let mut core = Core::new(settings);
-    let mut facts = Vec::new();
-    let mut now = MonoNs(0);
+fn replay(mut recording: Recording, config: &Config, mut telling: Telling) -> Result<u8, Failure> {
     loop {
         let next =
             recording.next().and_then(|entry| entry.ok_or_else(|| "it was not ended: no summary".to_owned()));
-        let entry = match next {
-            Ok(entry) => entry,
+        match next {
+            Ok(Entry::End(ending)) => {
+                let deadline = config.export.otlp.shutdown_timeout.0;
+                return Ok(closing::end(&ending, &telling.core, telling.sinks, deadline));
+            }
+            Ok(entry) => telling.take(entry),
             Err(why) => {
                 sinks::warn(&format!("{}: {why}", recording.name));
-                let last = closing::explained(&sinks, &core.totals().lost).unwrap_or_default();
-                sinks.finish(&last);
+                let last = closing::explained(&telling.sinks, &telling.core.totals().lost);
+                telling.sinks.finish(&last.unwrap_or_default());
                 return Ok(1);
             }
-        };
+        }
+        telling.tell();
+        if telling.sinks.is_broken() {
+            return Ok(u8::from(!telling.sinks.finish(&[])));
+        }
+    }
+}
+
+/// A core that eats entries once more, and the sinks that hear of it.
+pub struct Telling {
+    /// The core.
+    pub core: Core,
+    /// Where its facts go.
+    pub sinks: Sinks,
+    /// Facts that are not told yet.
+    pub facts: Vec<Fact>,
+    now: MonoNs,
+}
+
+impl Telling {
+    /// With a core that knows nothing yet.
+    pub fn new(settings: Settings, sinks: Sinks) -> Self {
+        Self { core: Core::new(settings), sinks, facts: Vec::new(), now: MonoNs(0) }
+    }
+
+    /// Lets the core eat an entry.
+    pub fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Begin(_) => {}
-            Entry::Clock(offset) => sinks.set_clock(offset),
-            Entry::Line(line) => sinks.say(&line),
+            Entry::Begin(_) | Entry::End(_) => {}
+            Entry::Clock(offset) => self.sinks.set_clock(offset),
+            Entry::Line(line) => self.sinks.say(&line),
+            Entry::Named(named) => self.core.call(&named),
             Entry::Event(event) => {
-                now = now.max(event.t);
-                core.handle(event, &mut facts);
+                self.now = self.now.max(event.t);
+                self.core.handle(event, &mut self.facts);
             }
             Entry::Tick(t) => {
-                now = now.max(t);
-                core.tick(t, &mut facts);
+                self.now = self.now.max(t);
+                self.core.tick(t, &mut self.facts);
             }
             Entry::Finish(t) => {
-                now = now.max(t);
-                core.finish(t, &mut facts);
-            }
-            Entry::End(ending) => {
-                let deadline = config.export.otlp.shutdown_timeout.0;
-                return Ok(closing::end(&ending, &core, sinks, deadline));
+                self.now = self.now.max(t);
+                self.core.finish(t, &mut self.facts);
             }
         }
-        sinks.tell(&mut facts);
-        sinks.pass_on(now);
-        if sinks.is_broken() {
-            return Ok(u8::from(!sinks.finish(&[])));
-        }
+    }
+
+    /// Tells what the core said.
+    pub fn tell(&mut self) {
+        self.sinks.tell(&mut self.facts);
+        self.sinks.pass_on(self.now);
     }
 }
 

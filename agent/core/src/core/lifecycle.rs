@@ -144,6 +144,11 @@ impl Table {
         ConnId(self.last_id)
     }
 
+    /// Names up to this one are given by somebody else.
+    pub(super) fn skip_names(&mut self, up_to: ConnId) {
+        self.last_id = self.last_id.max(up_to.0);
+    }
+
     /// UDP sockets that have been silent since `t`, the longest silent first, at most `max`. The kernel doesn't tell
     /// when one is closed.
     fn silent_datagram_sockets(&self, t: MonoNs, max: usize) -> Vec<Slot> {
@@ -255,10 +260,11 @@ impl Core {
             return c.id;
         }
         let cookie = c.cookie;
+        let named = self.names.of(c);
         let promised = self.promised.iter().position(|(c, _)| Some(*c) == cookie);
         let id = match promised.and_then(|i| self.promised.remove(i)) {
             Some((_, id)) => id,
-            None => self.table.new_name(),
+            None => named.unwrap_or_else(|| self.table.new_name()),
         };
         if let Some(c) = self.table.get_mut(slot) {
             c.id = id;

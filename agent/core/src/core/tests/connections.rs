@@ -3,7 +3,8 @@
 use super::*;
 use crate::event::TcpInfo;
 use crate::fact::CloseReason;
-use crate::key::Role;
+use crate::key::{ConnId, Role};
+use crate::record::Named;
 
 #[test]
 fn a_client_connection_from_connect_to_fin() {
@@ -294,6 +295,27 @@ fn the_call_that_opens_a_connection_bears_its_name() {
     s.connected(10, 5, CLIENT, SERVER);
     s.connected(2 * MS, 6, "10.0.0.1:40001", SERVER);
     assert_eq!(s.story(), ["c1 Syscall", "c1 Opened", "c1 Established", "c2 Opened", "c2 Established"]);
+}
+
+#[test]
+fn a_connection_gets_the_name_that_it_had_elsewhere() {
+    let mut s = Script::new();
+    let named = |id, cookie, local: &str, remote: &str| Named {
+        id: ConnId(id),
+        cookie: SocketCookie(cookie),
+        netns: NS,
+        tuple: tuple(local, remote),
+    };
+    s.core.call(&named(7, 1, CLIENT, SERVER));
+    s.core.call(&named(4, 2, "10.0.0.1:80", "10.0.0.9:50000"));
+    s.socket(0, listen(9, "10.0.0.1:80"));
+    s.connected(MS, 3, "10.0.0.1:40001", "10.0.0.3:80");
+    s.connected(2 * MS, 1, CLIENT, SERVER);
+    s.packet(3 * MS, segment("10.0.0.9:50000", "10.0.0.1:80", SYN, 1, 0, 0));
+    let from = TcpState::SynRecv;
+    s.socket(4 * MS, state(2, "10.0.0.1:80", "10.0.0.9:50000", from, TcpState::Established));
+    let names: Vec<_> = s.finish(9_000 * MS).iter().map(|c| (c.cookie, c.id.0)).collect();
+    assert_eq!(names, [(2, 4), (1, 7), (3, 8)]);
 }
 
 #[test]
