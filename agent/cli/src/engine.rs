@@ -252,18 +252,16 @@ impl Engine {
     }
 
     fn handle(&mut self, event: Event, now: MonoNs, sinks: &mut Sinks) {
-        let cookie = self.flight.as_mut().and_then(|flight| {
-            flight.before(&event);
-            flight::cookie_of(&event.kind)
-        });
+        let cookie = flight::cookie_of(&event.kind);
+        let entry = Entry::Event(event);
         if let Some(recorder) = &mut self.recorder {
             recorder.clock(sinks.clock());
-            let entry = Entry::Event(event);
             recorder.entry(&entry);
-            if let Entry::Event(event) = entry {
-                self.core.handle(event, &mut self.facts);
-            }
-        } else {
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.before(&entry);
+        }
+        if let Entry::Event(event) = entry {
             self.core.handle(event, &mut self.facts);
         }
         if let Some(flight) = &mut self.flight {

@@ -12,9 +12,10 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use tracenet_collectors::capture::Link;
 use tracenet_config::{Config, Time};
 use tracenet_core::core::{Core, Settings};
-use tracenet_core::event::{Event, EventKind};
+use tracenet_core::event::EventKind;
 use tracenet_core::fact::Fact;
 use tracenet_core::key::{ConnId, SocketCookie};
+use tracenet_core::record::Entry;
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
 use crate::failure::Failure;
@@ -83,8 +84,8 @@ impl Flight {
     }
 
     /// An event that the core is about to eat.
-    pub fn before(&mut self, event: &Event) {
-        self.prepared = self.ring.prepare(event);
+    pub fn before(&mut self, entry: &Entry) {
+        self.prepared = self.ring.prepare(entry);
     }
 
     /// What the core said of it: whose it is, and whether it is trouble.

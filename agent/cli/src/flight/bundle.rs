@@ -56,7 +56,7 @@ pub fn write(mut job: Job, directory: &Path) -> Result<PathBuf, String> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot)?;
     let room = nix::sys::statvfs::statvfs(directory).map_err(|e| cannot(e.into()))?;
     let free = room.blocks_available().saturating_mul(room.fragment_size());
-    // The recording, the packets and the text are about as long as the ring, all together.
+    // The recording, the packets and the calls are about as long as the ring, all together; so are spans and turns.
     let needed = job.contents.bytes().saturating_mul(2);
     if free < needed {
         return Err(format!(

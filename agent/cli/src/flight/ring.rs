@@ -44,7 +44,7 @@ enum Fold {
 }
 
 impl Kept {
-    fn new(number: u64, event: &Event) -> Result<Self, EntryError> {
+    fn new(number: u64, event: &Event, entry: &Entry) -> Result<Self, EntryError> {
         let fold = match &event.kind {
             EventKind::Socket(_) => Fold::Socket,
             EventKind::SocketIo(io) => Fold::Io(io.totals),
@@ -55,7 +55,6 @@ impl Kept {
             _ => None,
         };
         let mut bytes = Vec::with_capacity(256);
-        let entry = Entry::Event(event.clone());
         entry.encode(&mut bytes)?;
         Ok(Self { number, t: event.t, bytes: bytes.into(), frame, fold })
     }
@@ -129,11 +128,13 @@ impl Ring {
         Self { shares: FxHashMap::default(), processes: VecDeque::new(), bytes: 0, max, next: 0, evicted: 0 }
     }
 
-    /// Prepares an event; [`push`](Self::push) it when it is known whose it is. `None`: it is counted as evicted.
-    pub fn prepare(&mut self, event: &Event) -> Option<Prepared> {
+    /// Prepares an event; [`push`](Self::push) it when it is known whose it is. `None`: it can't be kept, and is counted
+    /// as evicted.
+    pub fn prepare(&mut self, entry: &Entry) -> Option<Prepared> {
         use EventKind::{Exec, Exit, Fork, Socket, Target};
+        let Entry::Event(event) = entry else { return None };
         self.next += 1;
-        let Ok(kept) = Kept::new(self.next, event) else {
+        let Ok(kept) = Kept::new(self.next, event, entry) else {
             self.evicted += 1;
             return None;
         };
@@ -293,7 +294,7 @@ fn level(mut sizes: Vec<usize>, room: usize) -> usize {
 mod tests {
     use super::*;
     use tracenet_core::event::{SocketIo, Task};
-    use tracenet_core::key::{Direction, SocketCookie};
+    use tracenet_core::key::{Direction, NetnsCookie, SocketCookie, Transport, Tuple};
 
     fn io(t: u64, cookie: u64) -> Event {
         let io = SocketIo {
@@ -320,7 +321,7 @@ mod tests {
     fn a_chatty_socket_does_not_push_out_a_quiet_one() {
         let mut ring = Ring::new(64 << 10);
         let mut add = |t, cookie| {
-            let kept = ring.prepare(&io(t, cookie)).expect("it can be encoded");
+            let kept = ring.prepare(&Entry::Event(io(t, cookie))).expect("it can be encoded");
             ring.push(kept, Some(ConnId(u32::try_from(cookie).expect("small"))));
             assert!(ring.bytes <= ring.max);
         };
@@ -338,5 +339,56 @@ mod tests {
             "the newest, without holes"
         );
         assert_eq!(contents.events[0].event(), Some(io(0, 1)));
+    }
+
+    #[test]
+    fn what_is_evicted_of_a_socket_is_folded_into_its_beginning() {
+        let (local, remote) = ("10.0.0.1:80".parse(), "10.0.0.2:50000".parse());
+        let tuple = Tuple {
+            transport: Transport::Tcp,
+            local: local.expect("an address"),
+            remote: remote.expect("an address"),
+        };
+        let socket = |reason, old_state, state| SocketEvent {
+            reason,
+            cookie: SocketCookie(7),
+            netns: NetnsCookie(1),
+            netns_inum: 2,
+            tuple,
+            owner: None,
+            target: true,
+            role: None,
+            state,
+            old_state,
+            err: 0,
+            retransmitted_segments: 0,
+            io: IoTotals::default(),
+            tcp: None,
+        };
+        let accepted = socket(SocketReason::State, Some(TcpState::SynRecv), TcpState::Established);
+        let changed_hands = socket(SocketReason::Owner, None, TcpState::Established);
+        let mut share = Share::default();
+        let evict = |share: &mut Share, event: Event| {
+            let entry = Entry::Event(event);
+            let Entry::Event(event) = &entry else { return };
+            let kept = Kept::new(0, event, &entry).expect("it can be encoded");
+            share.fold(&kept);
+        };
+        let of = |s: &SocketEvent| Event { t: MonoNs(1), kind: EventKind::Socket(Box::new(s.clone())) };
+        evict(&mut share, of(&accepted));
+        evict(&mut share, of(&changed_hands));
+        let mut sent = io(2, 7);
+        if let EventKind::SocketIo(io) = &mut sent.kind {
+            io.totals.sent = 100;
+        }
+        evict(&mut share, sent);
+        let head = share.head.as_deref().expect("it is open");
+        assert_eq!(
+            (head.reason, head.role, head.io.sent),
+            (SocketReason::Existing, Some(Role::Server), 100),
+            "as if it had been found at attach"
+        );
+        evict(&mut share, of(&socket(SocketReason::Destroy, None, TcpState::Close)));
+        assert!(share.head.is_none() && share.bytes == 0, "it is gone");
     }
 }
