@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use tracenet_tests::agent::{Agent, Story, command};
 use tracenet_tests::harness::{self, LAB, Need};
-use tracenet_tests::netns::{Pair, stdout_of};
+use tracenet_tests::netns::{Netns, Pair, stdout_of};
 use tracenet_tests::program::Program;
 use tracenet_tests::{case, collector, load, wait_for};
 
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     harness::main(vec![
         case!(a_drop_leaves_a_bundle_that_everybody_can_read, NEEDS),
         case!(a_signal_makes_a_bundle_too_but_not_twice, LAB),
+        case!(a_slow_turn_and_a_reset_are_triggers_too, LAB),
         case!(a_ring_that_is_too_small_keeps_the_names_and_the_newest, LAB),
         case!(what_cannot_be_written_is_said_once_and_the_run_goes_on, LAB),
     ])
@@ -247,6 +248,41 @@ fn a_signal_makes_a_bundle_too_but_not_twice() {
     let explanation = text(&bundles[0], "explanation.txt");
     assert!(explanation.contains("120 of 120 turns explained ("), "{explanation}");
     assert!(explanation.contains("\nfrozen by: signal at "), "{explanation}");
+}
+
+fn a_slow_turn_and_a_reset_are_triggers_too() {
+    // Every turn takes longer, and nothing else happens.
+    let mut scene = Scene::new("", 1, 5, 100);
+    let agent = scene.attach("1MiB", &["--slow", "1us"]);
+    scene.play();
+    agent.stop();
+    let bundles = scene.bundles();
+    assert!(matches!(&bundles[..], [one] if one.to_string_lossy().ends_with("-slow")), "{bundles:?}");
+    let explanation = text(&bundles[0], "explanation.txt");
+    assert!(explanation.contains("10 of 10 turns explained ("), "{explanation}");
+    assert!(explanation.contains("\nfrozen by: slow on c"), "{explanation}");
+
+    let (netns, folder) = (Netns::new("reset"), tempdir().expect("a folder"));
+    let code = "
+import socket, struct
+listener = socket.create_server(('127.0.0.1', 8001))
+print('{}', flush=True)
+connection, _ = listener.accept()
+connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+connection.close()
+";
+    let mut server = Program::start(netns.command("python3").args(["-c", code]));
+    server.json();
+    let options = ["--recorder", "1MiB", "--recorder-dir", folder.path().to_str().expect("ASCII")];
+    let agent = Agent::attach(&[server.pid()], &options);
+    netns.run("bash", &["-c", "exec 3<>/dev/tcp/127.0.0.1/8001; cat <&3 || true"]);
+    server.wait();
+    agent.ended();
+    let names: Vec<_> = fs::read_dir(folder.path()).expect("it can be read").flatten().collect();
+    let [bundle] = &names[..] else { panic!("{names:?}") };
+    assert!(bundle.file_name().to_string_lossy().ends_with("-reset"), "{names:?}");
+    let calls = text(&bundle.path(), "syscalls.txt");
+    assert!(calls.contains(" setsockopt(") && calls.contains("SO_LINGER"), "{calls}");
 }
 
 fn a_ring_that_is_too_small_keeps_the_names_and_the_newest() {
