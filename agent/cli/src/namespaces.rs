@@ -23,6 +23,10 @@ const MAX_NAMESPACES: usize = 64;
 /// has just begun may be done. This takes 15, most of it a wait that every ring has (packet_set_ring's synchronize_net).
 const LATE_BUFFER_BYTES: i32 = 8 << 20;
 
+/// Bytes of a packet that the flight recorder keeps: whole ones of an Ethernet, while one that the card has yet to cut
+/// into segments (64 KiB) would push out forty others.
+const SNAPLEN_RECORDER: i32 = 2 << 10;
+
 /// One thread for each namespace.
 pub struct Namespaces<'a> {
     config: &'a Config,
@@ -128,15 +132,19 @@ impl<'a> Namespaces<'a> {
 }
 
 fn capture_options(config: &Config, source: u16) -> CaptureOptions {
-    let keep = config.capture.write.is_some() || config.recorder.bytes.is_some();
+    let most = match (&config.capture.write, config.recorder.bytes) {
+        (Some(_), _) => i32::MAX,
+        (None, Some(_)) => SNAPLEN_RECORDER,
+        // Headers are all that the analysis needs.
+        (None, None) => SNAPLEN_HEADERS,
+    };
     let snaplen = i32::try_from(config.capture.snaplen).unwrap_or(i32::MAX);
     CaptureOptions {
         interface: config.capture.interface.clone(),
         filter: config.capture.filter.clone(),
-        // Headers are all that the analysis needs; whole frames are for the file.
-        snaplen: if keep { snaplen } else { snaplen.min(SNAPLEN_HEADERS) },
+        snaplen: snaplen.min(most),
         buffer_bytes: i32::try_from(config.capture.buffer_bytes.0).unwrap_or(BUFFER_BYTES),
-        keep_frames: keep,
+        keep_frames: most > SNAPLEN_HEADERS,
         source,
         netns: NetnsCookie::default(),
     }
