@@ -16,8 +16,9 @@ use tracenet_core::time::MonoNs;
 /// Of the ring, what an eviction frees beyond the need, as a divisor: finding the level takes a look at all sockets.
 const FREED: usize = 64;
 
-/// Bytes that an event takes beside its own: its places in the queues.
-const OVERHEAD: usize = 96;
+/// Bytes that an event takes beside its own: what is kept with it, its place in the queue, and the allocator's share of
+/// three allocations.
+const OVERHEAD: usize = size_of::<Kept>() + 96;
 
 /// Events of processes (forks, execs, ends) that are kept whatever happens: without them nobody has a name.
 const MAX_PROCESS_EVENTS: usize = 16_384;
