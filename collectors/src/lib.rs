@@ -8,6 +8,7 @@ pub mod counters;
 pub mod decode;
 pub mod files;
 pub mod firewall;
+pub mod incident;
 pub mod interfaces;
 pub mod netns;
 pub mod pcapng;

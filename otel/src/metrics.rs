@@ -345,6 +345,7 @@ impl Meter {
             | FactKind::Executed { .. }
             | FactKind::Syscall(_)
             | FactKind::State { .. }
+            | FactKind::Counters(_)
             | FactKind::Lost { .. } => return,
         };
         match &fact.kind {

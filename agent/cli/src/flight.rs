@@ -214,6 +214,7 @@ pub fn cookie_of(kind: &EventKind) -> Option<SocketCookie> {
         | EventKind::Exit { .. }
         | EventKind::Scheduled { .. }
         | EventKind::Packet(_)
-        | EventKind::Lost { .. } => None,
+        | EventKind::Lost { .. }
+        | EventKind::Counters(_) => None,
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tracenet_core::event::RetransmitCause;
+use tracenet_core::event::{CounterSample, RetransmitCause};
 use tracenet_core::fact::{Fact, FactKind, Turn};
 use tracenet_core::key::ConnId;
 use tracenet_core::time::DurationNs;
 use tracenet_core::totals::LostTotals;
 use tracenet_core::waterfall::{Evidence, Part};
 
+use crate::incident::Incidents;
 use crate::units::Count;
 
 /// `tracenet explain`: nothing but turns, the slow and the damaged ones.
@@ -25,12 +26,13 @@ pub struct Focus {
     explain: Option<Explain>,
     turns: u64,
     told: BTreeMap<Part, u64>,
+    incidents: Incidents,
 }
 
 impl Focus {
     /// Everything, unless `slow` or `explain` narrows it.
     pub fn new(slow: Option<DurationNs>, explain: Option<Explain>) -> Self {
-        Self { slow, explain, turns: 0, told: BTreeMap::new() }
+        Self { slow, explain, turns: 0, told: BTreeMap::new(), incidents: Incidents::default() }
     }
 
     /// Turns are told with what they waited for.
@@ -58,10 +60,24 @@ impl Focus {
                 told
             }
             (FactKind::Turn(turn), None) => self.slow.is_none() || self.is_slow(turn),
+            (FactKind::Counters(sample), explain) => match (explain, self.slow) {
+                (None, None) => {
+                    sample.moved.iter().any(|(name, _)| !CounterSample::is_pressure(name))
+                }
+                _ => self.incidents.looked(fact.t, sample),
+            },
             // As objects turns only: what was lost is in the last words, and marks the turns that it touched.
             (FactKind::Lost { .. }, Some(_)) => !json,
             (FactKind::Lost { .. }, None) => true,
             _ => !self.explains(),
+        }
+    }
+
+    /// What is told after a fact that was: the counters that moved during a turn.
+    pub fn after(&mut self, fact: &Fact) -> Vec<Fact> {
+        match &fact.kind {
+            FactKind::Turn(turn) if self.explains() => self.incidents.told(turn),
+            _ => Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@ mod failure;
 mod flight;
 mod focus;
 mod identity;
+mod incident;
 mod namespace;
 mod namespaces;
 mod output;

@@ -10,6 +10,7 @@ use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, Captur
 use tracenet_collectors::clock;
 use tracenet_collectors::counters;
 use tracenet_collectors::firewall;
+use tracenet_collectors::incident::Watch;
 use tracenet_collectors::netns;
 use tracenet_core::audit::FirewallRule;
 use tracenet_core::event::Event;
@@ -20,6 +21,7 @@ use tracenet_probes::{FlowFilter, NetnsTotals, Totals};
 
 use crate::engine::Message;
 use crate::failure::Failure;
+use crate::incident;
 use crate::sources::{Progress, Stop, pump};
 
 /// How often the distance of the clocks is measured: NTP may slew by 500 us in this time.
@@ -37,6 +39,8 @@ pub struct Assignment {
     pub source: SourceId,
     /// The probes' counts, whose beginning belongs to that of the counters.
     pub totals: Totals,
+    /// What the host has one of is watched here, too.
+    pub host: bool,
 }
 
 /// What is known once the thread is in place.
@@ -124,6 +128,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     let mut end = NamespaceEnd::default();
     let source = assignment.source;
     let totals = assignment.totals.clone();
+    let host = assignment.host;
     let (ready, mut capture) = match enter(assignment) {
         Ok(x) => x,
         Err(e) => {
@@ -134,12 +139,13 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     end.before = counters::namespace_here().unwrap_or_default();
     end.rules_before = firewall::rules_here();
     end.counted_before = totals.of(ready.netns);
-    let ready_netns = ready.netns;
+    let (ready_netns, inum) = (ready.netns, ready.inum);
     let delay = capture.as_ref().map_or(0, |c| u64::try_from(c.max_delay().as_nanos()).unwrap_or(u64::MAX));
     let progress = capture.as_ref().map(|_| Arc::new(Progress::new(delay)));
     if tell.send(Ok((ready, progress.clone()))).is_err() {
         return end;
     }
+    let watcher = incident::watch(Watch::begin(inum, host, clock::mono_now()), source, stop, to);
     if let (Some(capture), Some(progress)) = (&mut capture, &progress) {
         if let Err(e) = watch(capture, source, progress, stop, to) {
             let _ = to.send(Message::Trouble(format!("{e}; the packet view ends here, the rest goes on")));
@@ -148,6 +154,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
         progress.ended();
     }
     stop.wait();
+    let _ = watcher.map(std::thread::JoinHandle::join);
     end.after = counters::namespace_here().unwrap_or_default();
     if totals.of(ready_netns).drops_netfilter > end.counted_before.drops_netfilter {
         end.rules_after = firewall::rules_here();

@@ -87,6 +87,7 @@ impl<'a> Namespaces<'a> {
                 filter: self.filter.clone(),
                 source: SourceId(index),
                 totals: self.totals.clone(),
+                host: self.threads.is_empty(),
             },
             self.to.clone(),
         );

@@ -163,26 +163,29 @@ impl Sinks {
         if let Some((_, telemetry)) = &mut self.export {
             telemetry.on(fact, self.clock, &|key| self.identities.of(key));
         }
-        if !self.quiet {
-            let told = match &fact.kind {
-                FactKind::Packet(_) if !self.packets => false,
-                _ if !self.focus.takes(fact, self.json) => false,
-                _ if self.json => {
-                    self.events.append(fact, self.clock, &mut self.text);
-                    true
-                }
-                _ => {
-                    self.line.clear();
-                    let told = self.story.line(fact, &mut self.line);
-                    self.text.extend_from_slice(self.line.as_bytes());
-                    told
-                }
-            };
-            self.lines += u64::from(told);
+        let shown = !self.quiet && (self.packets || !matches!(fact.kind, FactKind::Packet(_)));
+        if shown && self.focus.takes(fact, self.json) {
+            self.write(fact);
+            for more in self.focus.after(fact) {
+                self.write(&more);
+            }
         }
         if let (FactKind::Closed(_), Some(conn)) = (&fact.kind, fact.conn) {
             self.story.forget(conn);
         }
+    }
+
+    fn write(&mut self, fact: &Fact) {
+        let told = if self.json {
+            self.events.append(fact, self.clock, &mut self.text);
+            true
+        } else {
+            self.line.clear();
+            let told = self.story.line(fact, &mut self.line);
+            self.text.extend_from_slice(self.line.as_bytes());
+            told
+        };
+        self.lines += u64::from(told);
     }
 
     fn learn(&self, fact: &Fact) {

@@ -85,8 +85,13 @@ impl Stop {
 
     /// Waits for the stop.
     pub fn wait(&self) {
+        while !self.comes_within(PollTimeout::NONE) {}
+    }
+
+    /// Waits for the stop, this long. True where it came.
+    pub fn comes_within(&self, timeout: PollTimeout) -> bool {
         let mut fds = [PollFd::new(self.event.as_fd(), PollFlags::POLLIN)];
-        while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
     }
 
     /// Stops.

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use rustc_hash::FxHashMap;
-use tracenet_core::event::{Segment, tcp_flags};
+use tracenet_core::event::{CounterSample, Segment, tcp_flags};
 use tracenet_core::fact::{DropFact, Fact, FactKind, PacketFact, Turn};
 use tracenet_core::key::{ConnId, Direction, Role, Transport};
 use tracenet_core::syscall::{self, RenderOptions};
-use tracenet_core::time::{ClockOffset, MonoNs};
+use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
 use crate::explain;
 use crate::paint::{Ink, Paint, push_safe};
@@ -180,6 +180,7 @@ impl Story {
                     explain::turn(waterfall, paint, out);
                 }
             }
+            FactKind::Counters(sample) => self.counters(fact.t, sample, out),
             FactKind::Lost { source, what, count } => {
                 paint.start(out, Ink::Bad);
                 let _ = write!(
@@ -191,6 +192,39 @@ impl Story {
             }
             FactKind::Syscall(_) | FactKind::Packet(_) | FactKind::Closed(_) | FactKind::State { .. } => {}
         }
+    }
+
+    fn counters(&self, t: MonoNs, sample: &CounterSample, out: &mut String) {
+        let paint = self.options.paint;
+        paint.start(out, Ink::Warn);
+        match sample.netns_inum {
+            Some(inum) => {
+                let _ = write!(out, " ! counters of netns {inum}");
+            }
+            None => out.push_str(" ! the host"),
+        }
+        let _ = write!(out, " within {}:", Time(t.since(sample.since)));
+        let mut separator = " ";
+        // Waiting is worth a word where it is asked what a turn waited for.
+        let shown = |name: &str| self.options.explain || !CounterSample::is_pressure(name);
+        for (name, n) in sample.moved.iter().filter(|(name, _)| shown(name)) {
+            out.push_str(separator);
+            separator = ", ";
+            match name.strip_suffix("_us") {
+                Some(name) => {
+                    push_safe(out, name);
+                    let _ = write!(out, " {}", Time(DurationNs(n.saturating_mul(1_000))));
+                }
+                None if **name == *CounterSample::RUNNABLE => {
+                    let _ = write!(out, "{name} {n}");
+                }
+                None => {
+                    push_safe(out, name);
+                    let _ = write!(out, " +{n}");
+                }
+            }
+        }
+        paint.end(out);
     }
 
     fn who(&self, fact: &Fact, out: &mut String) {

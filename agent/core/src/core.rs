@@ -233,6 +233,9 @@ impl Core {
                 self.reset(t, cookie, FlowKey::new(netns, &tuple), direction, reason, out);
             }
             EventKind::Packet(p) => self.packet(t, *p, out),
+            EventKind::Counters(sample) => {
+                out.push(Fact { t, who: None, conn: None, kind: FactKind::Counters(sample) });
+            }
             EventKind::Lost { source, what, count } => self.lost(t, source, what, count, out),
         }
     }

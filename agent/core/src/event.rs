@@ -104,6 +104,8 @@ pub enum EventKind {
     },
     /// A packet of a target's flow was seen on an interface.
     Packet(Box<Packet>),
+    /// Counters of trouble moved: [`Event::t`] is the later of the two looks at them.
+    Counters(Box<CounterSample>),
     /// A source lost events (INV 6).
     Lost {
         /// Where.
@@ -113,6 +115,41 @@ pub enum EventKind {
         /// How many more than was said before.
         count: u64,
     },
+}
+
+/// What counters of trouble did between two looks at them. They belong to a whole namespace or host, not to a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterSample {
+    /// When the earlier look was.
+    pub since: MonoNs,
+    /// Inode number of the network namespace; `None` for what the host has one of.
+    pub netns_inum: Option<u32>,
+    /// Those that moved, by name: nstat(8)'s, or with dots (`softnet.dropped`, `dev.eth0.rx_dropped`). Of the host also
+    /// what waiting there was: `cpu.steal_us`, `pressure.io.some_us` (proc_pressure(5), microseconds), and
+    /// `cpu.runnable`, the tasks that ran or waited for a CPU at the later look.
+    pub moved: Vec<(Arc<str>, u64)>,
+}
+
+impl CounterSample {
+    /// A level at the later look, not a sum.
+    pub const RUNNABLE: &str = "cpu.runnable";
+
+    /// Whether a number is one of waiting, which is no fault as such.
+    pub fn is_pressure(name: &str) -> bool {
+        name.starts_with("cpu.") || name.starts_with("pressure.")
+    }
+
+    /// Takes in what the same counters did at another time.
+    pub fn add(&mut self, other: &Self) {
+        self.since = self.since.min(other.since);
+        for (name, n) in &other.moved {
+            match self.moved.iter_mut().find(|(known, _)| known == name) {
+                Some((_, highest)) if **name == *Self::RUNNABLE => *highest = (*highest).max(*n),
+                Some((_, sum)) => *sum = sum.saturating_add(*n),
+                None => self.moved.push((name.clone(), *n)),
+            }
+        }
+    }
 }
 
 /// A process, as far as it is known.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::conn::wire::WireCounts;
-use crate::event::{LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, TcpState};
+use crate::event::{CounterSample, LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, TcpState};
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Tuple};
 use crate::tcp::Analysis;
 use crate::time::{DurationNs, MonoNs};
@@ -111,6 +111,8 @@ pub enum FactKind {
     Turn(Box<Turn>),
     /// A connection is over (or tracenet is): its summary.
     Closed(Box<ConnSummary>),
+    /// Counters of trouble moved, in a namespace or on the host.
+    Counters(Box<CounterSample>),
     /// Events were lost here.
     Lost {
         /// Where.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracenet_core::core::{Core, Settings};
 use tracenet_core::event::{
-    DropEvent, Event, EventKind, IoTotals, LossSource, Packet, ProcessInfo, Retransmit, RetransmitCause,
-    SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState,
+    CounterSample, DropEvent, Event, EventKind, IoTotals, LossSource, Packet, ProcessInfo, Retransmit,
+    RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState,
 };
 use tracenet_core::fact::{Fact, FactKind};
 use tracenet_core::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple};
@@ -258,6 +258,11 @@ impl Story {
             21 => {
                 EventKind::Scheduled { task, slept: MonoNs(bytes.time(now)), woken: MonoNs(bytes.time(now)) }
             }
+            23 => EventKind::Counters(Box::new(CounterSample {
+                since: MonoNs(bytes.time(now)),
+                netns_inum: bytes.flag().then_some(1),
+                moved: vec![(name, u64::from(bytes.number()))],
+            })),
             22 => EventKind::Readable { cookie: cookie(bytes).unwrap_or(SocketCookie(1)) },
             20 => EventKind::Lost {
                 source: bytes.one_of(&[

@@ -1,5 +1,6 @@
 //! A fact as a line of JSON.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub struct EventLine<'a> {
     /// [`EVENT_SCHEMA`]; of a turn [`TURN_SCHEMA`].
     pub schema: &'static str,
     /// `fork`, `exec`, `exit`, `syscall`, `opened`, `established`, `accepted`, `state`, `packet`, `retransmit`,
-    /// `drop`, `reset`, `turn`, `closed`, `lost`.
+    /// `drop`, `reset`, `turn`, `closed`, `counters`, `lost`.
     pub kind: &'static str,
     /// Place in the stream, in nanoseconds since the epoch: when it happened, for a syscall when it was entered. It
     /// never goes back: what is told late (a turn is over when the next one begins) stands where it is told, and has
@@ -112,6 +113,12 @@ pub enum Detail<'a> {
     },
     Turn(Box<TurnDetail>),
     Closed(Box<Connection>),
+    Counters {
+        since_ns: WallNs,
+        /// Null: of the host.
+        netns: Option<u32>,
+        moved: BTreeMap<&'a str, u64>,
+    },
     Lost {
         source: &'static str,
         what: &'a str,
@@ -253,6 +260,11 @@ fn detail(fact: &Fact, clock: ClockOffset) -> (&'static str, Detail<'_>) {
         }
         FactKind::Turn(t) => ("turn", Detail::Turn(Box::new(turn_line::turn(t, clock)))),
         FactKind::Closed(c) => ("closed", Detail::Closed(Box::new(Connection::from(&**c)))),
+        FactKind::Counters(sample) => {
+            let moved = sample.moved.iter().map(|(name, n)| (&**name, *n)).collect();
+            let since_ns = clock.wall(sample.since);
+            ("counters", Detail::Counters { since_ns, netns: sample.netns_inum, moved })
+        }
         FactKind::Lost { source, what, count } => {
             let source = match source {
                 LossSource::Ringbuf => "ringbuf",
