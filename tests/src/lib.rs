@@ -9,10 +9,12 @@ pub mod collector;
 pub mod counters;
 pub mod fuzz;
 pub mod harness;
+pub mod link;
 pub mod load;
 pub mod netns;
 pub mod program;
 pub mod report;
+pub mod scenario;
 
 use std::time::{Duration, Instant};
 

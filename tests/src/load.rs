@@ -75,9 +75,10 @@ pub fn books(report: &Value, side: &str) -> BTreeMap<SocketAddr, Books> {
         .collect()
 }
 
-fn beside_the_test(name: &str) -> PathBuf {
-    // Test binaries are in target/PROFILE/deps, binaries of the package in target/PROFILE.
+/// A binary of this package.
+pub(crate) fn beside_the_test(name: &str) -> PathBuf {
+    // Binaries of the package are in target/PROFILE, tests in target/PROFILE/deps.
     let test = std::env::current_exe().expect("the test has a path");
-    let file = test.parent().and_then(|deps| deps.parent()).map(|folder| folder.join(name));
-    file.filter(|f| f.exists()).unwrap_or_else(|| panic!("cargo did not build the binary {name}"))
+    let mut files = test.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    files.find(|f| f.is_file()).unwrap_or_else(|| panic!("cargo did not build the binary {name}"))
 }

@@ -1,0 +1,203 @@
+//! Scenarios: something is done to turns on purpose, tracenet explains them, and its word is held against what was done.
+//!
+//! A scenario is a [`Load`], a [`Link`] with its plan, and a [`Judge`]: a few lines (see [`wire`]). Both ends are
+//! explained, by three agents at a time: attached to the client, to the server, and to both at once.
+
+pub mod load;
+mod score;
+pub mod truth;
+pub mod wire;
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+pub use load::{Habit, Load};
+pub use score::{Row, Rows, header};
+pub use truth::{Truth, Truths};
+
+use crate::agent::{Agent, Story};
+use crate::link::{Link, Path};
+use crate::program::Program;
+use load::Report;
+
+/// The server's port. Nobody listens on the next one.
+const PORT: u16 = 8100;
+
+/// Whose view of a turn is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Who asks.
+    Client,
+    /// Who answers.
+    Server,
+}
+
+impl Side {
+    /// As a turn's `role`.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Which processes the agent is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
+    /// Both at once.
+    Both,
+}
+
+impl View {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Both];
+
+    /// Sides that it has turns of.
+    pub fn sides(self) -> &'static [Side] {
+        match self {
+            Self::Client => &[Side::Client],
+            Self::Server => &[Side::Server],
+            Self::Both => &[Side::Client, Side::Server],
+        }
+    }
+
+    /// For the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// What a turn ought to be blamed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing happened to it: no trouble may be its cause.
+    Innocent,
+    /// It was touched, and nobody can say how much that did: neither right nor wrong.
+    Unclear,
+    /// It suffered, and one of these is the reason.
+    Suffers(&'static [&'static str]),
+}
+
+/// Says by the truth what a side ought to be told.
+pub type Judge = fn(&Truth, Side) -> Judgement;
+
+/// A scenario.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// As in the table and on the command line.
+    pub name: &'static str,
+    /// The programs' work, by the seed.
+    pub load: fn(u64) -> Load,
+    /// The link, by the load.
+    pub link: fn(&Load) -> Link,
+    /// Done to the namespaces before anything is started.
+    pub prepare: fn(&Path),
+    /// The oracle.
+    pub judge: Judge,
+}
+
+/// What is run of a scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// Of everything that is left to chance.
+    pub seed: u64,
+    /// Turns, or a few more.
+    pub turns: u32,
+}
+
+/// Runs a scenario once and scores each view's sides.
+pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
+    let load = (scenario.load)(extent.seed).with_turns(extent.turns);
+    let mut path = Path::new((scenario.link)(&load));
+    (scenario.prepare)(&path);
+    let address = SocketAddr::new(Path::SERVER.parse().expect("an address"), PORT);
+    let mut server = load.serve(&path.server, address);
+    let mut client = load.client(&path.client, address);
+    let agents = View::ALL.map(|view| (view, attach(view, &client, &server)));
+    client.say("go");
+    let reports: Vec<Report> = serde_json::from_value(client.json()).expect("the client's reports");
+    client.finish();
+    path.settle();
+    let stories = agents.map(|(view, agent)| (view, agent.stop()));
+    server.finish();
+    let truths = truth::join(&reports, &path.cut());
+    keep(scenario.name, extent.seed, &truths, &stories);
+    let mut rows = Rows::default();
+    for (view, story) in &stories {
+        for side in view.sides() {
+            rows.add(score::score(scenario, *view, *side, &truths, story));
+        }
+    }
+    rows
+}
+
+fn attach(view: View, client: &Program, server: &Program) -> Agent {
+    let pids = match view {
+        View::Client => vec![client.pid()],
+        View::Server => vec![server.pid()],
+        View::Both => vec![client.pid(), server.pid()],
+    };
+    Agent::attach(&pids, &["-e", "trace=none", "--no-packets"])
+}
+
+/// For the curious: with TRACENET_KEEP set to a folder, the stories and what really happened stay there.
+fn keep(name: &str, seed: u64, truths: &Truths, stories: &[(View, Story)]) {
+    let Some(folder) = std::env::var_os("TRACENET_KEEP").map(std::path::PathBuf::from) else { return };
+    let write = |what: &str, bytes: &[u8]| {
+        let file = folder.join(format!("{name}-{seed}-{what}"));
+        std::fs::write(&file, bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    };
+    for (view, story) in stories {
+        write(view.name(), &story.text());
+    }
+    let mut text = String::new();
+    for truth in truths.values() {
+        use std::fmt::Write as _;
+        let Truth { port, turn, took_ns, habit, error, packets } = truth;
+        let _ = writeln!(text, "port {port} turn {turn} took {took_ns} habit {habit} error {error:?}");
+        for r in packets {
+            let s = &r.sight;
+            let _ = writeln!(
+                text,
+                "  {} {:?} {}+{} flags {:02x} window {} id {} again {} {:?} {:?}",
+                s.t, s.way, s.offset, s.len, s.flags, s.window, s.ip_id, s.again, r.action, r.arrives
+            );
+        }
+    }
+    write("truth", text.as_bytes());
+}
+
+/// A turn as the story has it.
+struct Told {
+    cause: String,
+    parts: Vec<(String, i64)>,
+    duration: i64,
+    incomplete: bool,
+}
+
+impl Told {
+    fn read(line: &Value) -> Self {
+        let parts = line["parts"].as_object().map_or_else(Vec::new, |parts| {
+            parts
+                .iter()
+                .map(|(k, v)| (k.clone(), v.as_i64().unwrap_or_else(|| panic!("{k} is no number"))))
+                .collect()
+        });
+        Self {
+            cause: line["cause"].as_str().unwrap_or("").to_owned(),
+            parts,
+            duration: line["duration_ns"].as_i64().expect("a duration"),
+            incomplete: line["incomplete"].as_bool().expect("yes or no"),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What really happened to a turn: the client's word and the link's.
+
+use std::collections::BTreeMap;
+
+use super::load::Report;
+use crate::link::{Action, Record, Way, flags};
+
+/// One turn. A connection that never came to one has one all the same, that of its handshake.
+#[derive(Debug, Clone)]
+pub struct Truth {
+    /// The client's port.
+    pub port: u16,
+    /// Number on its connection.
+    pub turn: u32,
+    /// Time that the client measured, nanoseconds; 0 where it never asked.
+    pub took_ns: u64,
+    /// The load's habit showed.
+    pub habit: bool,
+    /// Why it, or the connection, ended early.
+    pub error: Option<String>,
+    /// Its packets, and of a first turn those of the handshake.
+    pub packets: Vec<Record>,
+}
+
+/// Everything that happened, by port and turn.
+pub type Truths = BTreeMap<(u16, u32), Truth>;
+
+/// Joins what the client and the link say.
+pub fn join(reports: &[Report], records: &[Record]) -> Truths {
+    let mut truths = Truths::new();
+    let mut last: BTreeMap<u16, u32> = BTreeMap::new();
+    for report in reports.iter().filter(|r| r.port != 0) {
+        for (turn, t) in (0..).zip(&report.turns) {
+            let (port, took_ns, habit) = (report.port, t.took_ns, t.habit);
+            let truth = Truth { port, turn, took_ns, habit, error: t.error.clone(), packets: Vec::new() };
+            let other = truths.insert((port, turn), truth);
+            assert!(other.is_none(), "port {port} was used twice");
+            last.insert(port, turn);
+        }
+    }
+    for record in records {
+        let (port, turn) = (record.sight.port, record.sight.turn);
+        // What ends a connection belongs to its last turn.
+        let turn = last.get(&port).map_or(0, |last| turn.min(*last));
+        let failed = || {
+            let error = Some("not connected".to_owned());
+            Truth { port, turn, took_ns: 0, habit: false, error, packets: Vec::new() }
+        };
+        truths.entry((port, turn)).or_insert_with(failed).packets.push(*record);
+    }
+    truths
+}
+
+impl Truth {
+    /// Packets with payload that were lost, one way.
+    pub fn losses(&self, way: Way) -> impl Iterator<Item = &Record> {
+        self.packets.iter().filter(move |r| r.sight.way == way && r.sight.is_data() && is_loss(r))
+    }
+
+    /// How much later than without losses the last of the lost bytes came, one way, in nanoseconds.
+    pub fn held(&self, way: Way) -> u64 {
+        let delayed = |lost: &Record| {
+            let covers = |r: &&Record| {
+                let s = &r.sight;
+                s.way == way
+                    && s.is_data()
+                    && s.offset <= lost.sight.offset
+                    && s.offset + s.len >= lost.sight.offset + lost.sight.len
+            };
+            let at_last = self.packets.iter().filter(covers).filter_map(|r| r.arrives).min();
+            at_last.map_or(u64::MAX, |at| at.saturating_sub(lost.sight.t))
+        };
+        // What an earlier copy of brought is no loss to anybody.
+        self.losses(way).map(delayed).max().unwrap_or(0)
+    }
+
+    /// A packet of the handshake was lost.
+    pub fn handshake_lost(&self) -> bool {
+        self.packets.iter().any(|r| r.sight.is_syn() && is_loss(r))
+    }
+
+    /// Somebody sent something again that had not been lost.
+    pub fn sent_in_vain(&self) -> bool {
+        self.packets.iter().any(|r| r.sight.again && r.sight.is_data() && !self.was_lost_before(r))
+    }
+
+    fn was_lost_before(&self, again: &Record) -> bool {
+        let same = |r: &&Record| {
+            r.sight.t < again.sight.t
+                && r.sight.way == again.sight.way
+                && r.sight.is_data()
+                && r.sight.offset == again.sight.offset
+        };
+        self.packets.iter().filter(same).all(is_loss)
+    }
+
+    /// The request's first bytes were lost: its server hears of it when they have come.
+    pub fn begins_late(&self) -> bool {
+        let first = self.packets.iter().filter(|r| r.sight.way == Way::Up && r.sight.is_data());
+        let first = first.min_by_key(|r| r.sight.offset).map(|r| r.sight.offset);
+        self.losses(Way::Up).any(|r| Some(r.sight.offset) == first)
+    }
+
+    /// Somebody had no room for what was to come.
+    pub fn window_was_shut(&self) -> bool {
+        self.packets.iter().any(|r| r.sight.window == 0 && r.sight.flags & flags::RST == 0)
+    }
+
+    /// A reset passed, whoever made it.
+    pub fn was_reset(&self) -> bool {
+        self.packets.iter().any(|r| r.action == Action::Reset || r.sight.flags & flags::RST != 0)
+    }
+}
+
+fn is_loss(r: &Record) -> bool {
+    matches!(r.action, Action::Drop | Action::Reset)
+}
