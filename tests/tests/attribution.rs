@@ -150,6 +150,17 @@ fn retransmits_and_drops_have_the_right_owner_and_the_kernels_sums() {
     let at_peer: u64 = summary.of(lossy_server).map(|c| c.dropped_at_peer("NETFILTER_DROP", "in")).sum();
     assert_seen(at_peer, truth.client_drops, truth.blind_drops, "the server's packets dropped at the client");
 
+    // What moved around the incidents is all that moved.
+    for (netns, mib) in [(&scene.pair.client, &truth.client_mib), (&scene.pair.server, &truth.server_mib)] {
+        let told: u64 = story
+            .kind("counters")
+            .iter()
+            .filter(|event| event["netns"] == netns.inode())
+            .filter_map(|event| event["moved"]["TcpExtTCPTimeouts"].as_u64())
+            .sum();
+        assert_eq!(told, counters::delta(&mib[0], &mib[1], "TcpExtTCPTimeouts"));
+    }
+
     assert_clean(&story, clean);
     assert_clean(&story, clean_server);
     assert_eq!((summary.unattributed.retransmits, summary.unattributed.drops), (0, 0));
