@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracenet_core::event::CounterSample;
 use tracenet_core::time::MonoNs;
 
-use crate::counters::{self, Snapshot};
+use crate::counters::{self, Looks, Snapshot};
 
 /// Counters of a namespace that only trouble moves (Linux: `net/ipv4/proc.c`, `net/ipv6/proc.c`).
 const OF_NAMESPACE: [&str; 39] = [
@@ -68,6 +68,7 @@ const SHARE: u64 = 20;
 pub struct Watch {
     netns_inum: u32,
     host: Option<Host>,
+    looks: Looks,
     counters: Snapshot,
     at: MonoNs,
 }
@@ -90,12 +91,9 @@ impl Watch {
         let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
         let proc = PathBuf::from("/proc");
         let waited = if host { Waited::read(&proc) } else { Waited::default() };
-        Self {
-            netns_inum,
-            host: host.then_some(Host { proc, cpus, waited }),
-            counters: counters::namespace_here().unwrap_or_default(),
-            at: now,
-        }
+        let mut looks = Looks::here();
+        let counters = looks.look();
+        Self { netns_inum, host: host.then_some(Host { proc, cpus, waited }), looks, counters, at: now }
     }
 
     /// What moved since the last look, the namespace's and the host's.
@@ -103,17 +101,16 @@ impl Watch {
         let since = std::mem::replace(&mut self.at, now);
         let mut here = CounterSample { since, netns_inum: Some(self.netns_inum), moved: Vec::new() };
         let mut host = CounterSample { since, netns_inum: None, moved: Vec::new() };
-        if let Some(counters) = counters::namespace_here() {
-            for (name, change) in counters::delta(&self.counters, &counters).changed() {
-                let sample = match () {
-                    () if is_of_namespace(name) => &mut here,
-                    () if self.host.is_some() && OF_HOST.contains(&name) => &mut host,
-                    () => continue,
-                };
-                sample.moved.push((Arc::from(name), u64::try_from(change.change).unwrap_or(0)));
-            }
-            self.counters = counters;
+        let counters = self.looks.look();
+        for (name, change) in counters::delta(&self.counters, &counters).changed() {
+            let sample = match () {
+                () if is_of_namespace(name) => &mut here,
+                () if self.host.is_some() && OF_HOST.contains(&name) => &mut host,
+                () => continue,
+            };
+            sample.moved.push((Arc::from(name), u64::try_from(change.change).unwrap_or(0)));
         }
+        self.counters = counters;
         if let Some(h) = &mut self.host {
             h.waiting(now.since(since).0 / 1_000, &mut host.moved);
         }

@@ -15,6 +15,7 @@ use tracenet_core::record::Entry;
 use tracenet_core::time::{ClockOffset, MonoNs};
 
 use crate::flight::{self, Flight};
+use crate::incident::Activity;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
 use crate::recorder::Recorder;
@@ -76,6 +77,7 @@ pub struct Engine {
     merger: Merger,
     sources: Vec<(SourceId, Arc<Progress>)>,
     inbox: Receiver<Message>,
+    activity: Activity,
     facts: Vec<Fact>,
     /// Namespaces (inode numbers) that are watched, or can't be.
     homes: FxHashSet<u32>,
@@ -95,6 +97,7 @@ impl Engine {
         recorder: Option<Recorder>,
         flight: Option<Flight>,
         inbox: Receiver<Message>,
+        activity: Activity,
     ) -> Self {
         Self {
             core,
@@ -103,6 +106,7 @@ impl Engine {
             merger: Merger::new(),
             sources: Vec::new(),
             inbox,
+            activity,
             facts: Vec::new(),
             homes: FxHashSet::default(),
             moves: Vec::new(),
@@ -206,6 +210,7 @@ impl Engine {
         for message in first.into_iter().chain(self.inbox.try_iter()) {
             match message {
                 Message::Events { source, events } => {
+                    self.activity.goes_on(&events);
                     for event in events {
                         if let Some(m) = a_move(&event.kind, &self.homes)
                             && !self.moves.contains(&m)

@@ -61,9 +61,7 @@ impl Focus {
             }
             (FactKind::Turn(turn), None) => self.slow.is_none() || self.is_slow(turn),
             (FactKind::Counters(sample), explain) => match (explain, self.slow) {
-                (None, None) => {
-                    sample.moved.iter().any(|(name, _)| !CounterSample::is_pressure(name))
-                }
+                (None, None) => sample.moved.iter().any(|(name, _)| !CounterSample::is_pressure(name)),
                 _ => self.incidents.looked(fact.t, sample),
             },
             // As objects turns only: what was lost is in the last words, and marks the turns that it touched.

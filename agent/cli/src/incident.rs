@@ -1,6 +1,8 @@
 //! Counters around an incident: a thread that looks at them now and then, and which looks belong to a turn.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
@@ -25,18 +27,42 @@ const MAX_LOOKS: usize = 256;
 /// Turns whose counters may still come.
 const MAX_TURNS: usize = 64;
 
+/// Whether anything happens: nobody looks at the counters of a host on which the targets do nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Activity(Arc<AtomicU64>);
+
+impl Activity {
+    /// Events came; looks at counters are none.
+    pub fn goes_on(&self, events: &[Event]) {
+        if events.first().is_some_and(|e| !matches!(e.kind, EventKind::Counters(_))) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn batches(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Looks until `stop`, in the namespace of the calling thread: a new thread lives where its maker does. What it finds
 /// goes to the core under the name of `source`, so that it is waited for no longer than that.
 pub fn watch(
     mut watch: Watch,
+    activity: Activity,
     source: SourceId,
     stop: &Stop,
     to: &Sender<Message>,
 ) -> Option<JoinHandle<()>> {
     let (stop, to) = (stop.clone(), to.clone());
     let thread = std::thread::Builder::new().name(format!("tracenet-mib{}", source.0)).spawn(move || {
+        let mut seen = activity.batches();
         loop {
             let last = stop.comes_within(PollTimeout::from(INTERVAL_MS));
+            let now = activity.batches();
+            if now == seen && !last {
+                continue;
+            }
+            seen = now;
             let t = clock::mono_now();
             let event = |sample| Event { t, kind: EventKind::Counters(Box::new(sample)) };
             let events: Vec<Event> = watch.look(t).map(event).collect();

@@ -21,7 +21,7 @@ use tracenet_probes::{FlowFilter, NetnsTotals, Totals};
 
 use crate::engine::Message;
 use crate::failure::Failure;
-use crate::incident;
+use crate::incident::{self, Activity};
 use crate::sources::{Progress, Stop, pump};
 
 /// How often the distance of the clocks is measured: NTP may slew by 500 us in this time.
@@ -41,6 +41,8 @@ pub struct Assignment {
     pub totals: Totals,
     /// What the host has one of is watched here, too.
     pub host: bool,
+    /// Whether there is anything to watch for.
+    pub activity: Activity,
 }
 
 /// What is known once the thread is in place.
@@ -128,7 +130,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     let mut end = NamespaceEnd::default();
     let source = assignment.source;
     let totals = assignment.totals.clone();
-    let host = assignment.host;
+    let (host, activity) = (assignment.host, assignment.activity.clone());
     let (ready, mut capture) = match enter(assignment) {
         Ok(x) => x,
         Err(e) => {
@@ -145,7 +147,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     if tell.send(Ok((ready, progress.clone()))).is_err() {
         return end;
     }
-    let watcher = incident::watch(Watch::begin(inum, host, clock::mono_now()), source, stop, to);
+    let watcher = incident::watch(Watch::begin(inum, host, clock::mono_now()), activity, source, stop, to);
     if let (Some(capture), Some(progress)) = (&mut capture, &progress) {
         if let Err(e) = watch(capture, source, progress, stop, to) {
             let _ = to.send(Message::Trouble(format!("{e}; the packet view ends here, the rest goes on")));

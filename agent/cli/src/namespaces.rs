@@ -13,6 +13,7 @@ use tracenet_probes::{FlowFilter, Totals};
 
 use crate::engine::Message;
 use crate::failure::Failure;
+use crate::incident::Activity;
 use crate::namespace::{Assignment, NamespaceThread};
 use crate::sinks;
 
@@ -33,6 +34,7 @@ pub struct Namespaces<'a> {
     filter: Option<FlowFilter>,
     totals: Totals,
     to: Sender<Message>,
+    activity: Activity,
     threads: Vec<NamespaceThread>,
     /// Inode numbers that were looked at, those that could not be entered too.
     seen: BTreeSet<u32>,
@@ -40,8 +42,14 @@ pub struct Namespaces<'a> {
 
 impl<'a> Namespaces<'a> {
     /// None yet.
-    pub fn new(config: &'a Config, filter: Option<FlowFilter>, totals: Totals, to: Sender<Message>) -> Self {
-        Self { config, filter, totals, to, threads: Vec::new(), seen: BTreeSet::new() }
+    pub fn new(
+        config: &'a Config,
+        filter: Option<FlowFilter>,
+        totals: Totals,
+        to: Sender<Message>,
+        activity: Activity,
+    ) -> Self {
+        Self { config, filter, totals, to, activity, threads: Vec::new(), seen: BTreeSet::new() }
     }
 
     /// The threads so far.
@@ -88,6 +96,7 @@ impl<'a> Namespaces<'a> {
                 source: SourceId(index),
                 totals: self.totals.clone(),
                 host: self.threads.is_empty(),
+                activity: self.activity.clone(),
             },
             self.to.clone(),
         );

@@ -14,6 +14,7 @@ use crate::engine::{Ended, Engine, Message};
 use crate::failure::Failure;
 use crate::flight::Flight;
 use crate::focus::Explain;
+use crate::incident::Activity;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
 use crate::privilege::{self, Effective};
@@ -70,13 +71,14 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
     }
     let totals = session.totals();
     let filter = session.flow_filter().map_err(|e| sinks::warn(&e.to_string())).ok();
-    let mut namespaces = Namespaces::new(config, filter, totals.clone(), to.clone());
+    let activity = Activity::default();
+    let mut namespaces = Namespaces::new(config, filter, totals.clone(), to.clone(), activity.clone());
     for t in &targets {
         namespaces.add(t.pid, t.netns)?;
     }
     let began = mono_now();
     let ring = RingThread::start(session, RING, to.clone())?;
-    let mut engine = Engine::new(Core::new(core_settings(config)), recorder, flight, inbox);
+    let mut engine = Engine::new(Core::new(core_settings(config)), recorder, flight, inbox, activity);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
     for n in namespaces.threads() {
         engine.welcome(n, &mut sinks);
