@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Sockets: states, owners, bytes, turns. */
 
+/* The port is chosen after this, and before the SYN is built. */
+static __always_inline void connects(const struct sock *sk, const struct sock_state *st)
+{
+	struct inflight *in;
+
+	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!in)
+		return;
+	in->connecting = (u64)sk;
+	in->connecting_cookie = st->cookie;
+	in->connecting_netns = st->netns;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int on_set_state(u64 *ctx)
 {
@@ -24,6 +37,8 @@ int on_set_state(u64 *ctx)
 		st->role = ROLE_CLIENT;
 		own(st);
 		COUNT(counters_of(st->netns, netns_inum_of(sk)), active_opens, 1);
+		if (st->flags & SOCK_TARGET)
+			connects(sk, st);
 		break;
 	case TCP_LISTEN:
 		st = sock_state_of(sk, true);
@@ -184,6 +199,36 @@ int on_data_ready(u64 *ctx)
 		return 0;
 	e->cookie = st->cookie;
 	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+/*
+ * A SYN waits until the neighbour's address is known, and leaves by a softirq that may land where no program is run.
+ * Here the kernel is still in the call that connects, so the flow filter can be told of it in time.
+ */
+SEC("tp_btf/neigh_event_send_done")
+int on_neighbour_asked(u64 *ctx)
+{
+	struct inflight *in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+	struct flow_value v = {};
+	struct tuple_key k = {};
+	struct tuple_value o = {};
+	struct sock *sk;
+
+	if (!in || !in->connecting)
+		return 0;
+	sk = (struct sock *)in->connecting;
+	in->connecting = 0;
+	if ((u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) != in->connecting_cookie)
+		return 0;
+	tuple_of(&k.tuple, &sk->__sk_common, IPPROTO_TCP);
+	if (!k.tuple.lport || !k.tuple.rport)
+		return 0;
+	k.netns = v.netns = in->connecting_netns;
+	o.cookie = v.cookie = in->connecting_cookie;
+	process_of(&o.owner, bpf_get_current_task_btf());
+	bpf_map_update_elem(&tuples, &k, &o, BPF_ANY);
+	bpf_map_update_elem(&flows, &k.tuple, &v, BPF_ANY);
 	return 0;
 }
 

@@ -193,7 +193,7 @@ const fn iter(name: &'static str, over: &'static str, label: &'static str, featu
 }
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
-pub(crate) const SPECS: [Spec; 25] = [
+pub(crate) const SPECS: [Spec; 26] = [
     tp(
         "on_set_state",
         "inet_sock_set_state",
@@ -204,6 +204,12 @@ pub(crate) const SPECS: [Spec; 25] = [
     tp("on_send", "sock_send_length", "tp_btf/sock_send_length", "bytes sent, turns"),
     tp("on_recv", "sock_recv_length", "tp_btf/sock_recv_length", "bytes received, turns"),
     tp("on_dev_queue", "net_dev_queue", "tp_btf/net_dev_queue", "the first packet of a new flow"),
+    tp(
+        "on_neighbour_asked",
+        "neigh_event_send_done",
+        "tp_btf/neigh_event_send_done",
+        "the first packet of a connection to a neighbour that has to be asked for",
+    ),
     tp("on_data_ready", "sk_data_ready", "tp_btf/sk_data_ready", "how long data waited to be read"),
     tp("on_retransmit", "tcp_retransmit_skb", "tp_btf/tcp_retransmit_skb", "retransmits"),
     tp(

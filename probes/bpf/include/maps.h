@@ -80,6 +80,9 @@ struct inflight {
 	char exec_name[EXEC_NAME_MAX];
 	u64 slept; /* when the thread last left the CPU, 0 while it has it */
 	u64 woken; /* when it could run again, 0 before */
+	u64 connecting; /* struct sock that it connects, as 'sock', until its SYN was sent or waits for a neighbour */
+	u64 connecting_cookie;
+	u64 connecting_netns;
 };
 
 struct {
