@@ -317,6 +317,8 @@ impl Meter {
                 }
                 return;
             }
+            // Of a connection that was never made.
+            FactKind::Turn(turn) if turn.request_bytes == 0 => return,
             FactKind::Turn(turn) => {
                 let counted = fact.conn.is_some_and(|id| {
                     let (sent, received) = turn_bytes(turn);

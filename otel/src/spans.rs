@@ -193,6 +193,8 @@ impl SpanBuilder {
             self.out.push(item);
         }
         match (&fact.kind, resource) {
+            // A connect(2) that failed has a span of its own.
+            (FactKind::Turn(turn), _) if turn.request_bytes == 0 => {}
             (FactKind::Turn(turn), Some(resource)) => self.turn(fact, turn, clock, resource),
             (FactKind::Closed(summary), resource) => self.closed(summary, clock, resource),
             (FactKind::Opened { before, .. }, _) => {

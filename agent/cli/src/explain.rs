@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tracenet_core::event::RetransmitCause;
 use tracenet_core::key::Direction;
 use tracenet_core::time::DurationNs;
-use tracenet_core::waterfall::{Evidence, Part, Waterfall};
+use tracenet_core::waterfall::{Cause, Evidence, Part, Waterfall};
 
 use crate::paint::{Ink, Paint};
 use crate::units::{Count, Time};
@@ -15,17 +15,17 @@ const ON_A_LINE: usize = 3;
 
 /// Appends the lines that explain a turn: the verdict, the other parts by size, the evidence.
 pub fn turn(w: &Waterfall, paint: Paint, out: &mut String) {
-    let took = w.parts.get(w.cause);
+    let took = w.cause.part().map_or(w.parts.sum(), |part| w.parts.get(part));
     out.push_str("\n      ");
     paint.start(out, if w.cause.is_trouble() { Ink::Bad } else { Ink::Note });
     if took.0 > 0 {
-        let _ = write!(out, "{}  {}", padded(took), words(w.cause));
+        let _ = write!(out, "{}  {}", padded(took), blame(w.cause));
     } else {
         // A server's turn whose trouble came when all was written.
-        let _ = write!(out, "{}  {}, after the last write", padded(took), words(w.cause));
+        let _ = write!(out, "{}  {}, after the last write", padded(took), blame(w.cause));
     }
     paint.end(out);
-    let others = w.parts.by_size().into_iter().filter(|(part, _)| *part != w.cause);
+    let others = w.parts.by_size().into_iter().filter(|(part, _)| Some(*part) != w.cause.part());
     for (i, (part, t)) in others.enumerate() {
         out.push_str(if i % ON_A_LINE == 0 { "\n      " } else { "    " });
         let _ = write!(out, "{}  {}", padded(t), words(part));
@@ -38,6 +38,14 @@ pub fn turn(w: &Waterfall, paint: Paint, out: &mut String) {
 
 fn padded(t: DurationNs) -> String {
     format!("{:>8}", Time(t).to_string())
+}
+
+fn blame(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Part(part) => words(part),
+        Cause::Reset => "and the connection was reset",
+        Cause::Refused => "connection refused: nobody listens there",
+    }
 }
 
 fn words(part: Part) -> &'static str {
@@ -89,11 +97,15 @@ fn evidence(e: &Evidence, out: &mut String) {
             }
         }
         Evidence::Hole { stood, .. } => {
-            let _ = write!(out, "bytes were missing for {} while later ones had come", Time(*stood));
+            let _ = write!(out, "bytes were missing for {}", Time(*stood));
         }
         Evidence::ZeroWindow { shut, direction, .. } => {
             let whose = if *direction == Direction::Out { "our" } else { "the peer's" };
             let _ = write!(out, "{whose} receive window was shut for {}", Time(*shut));
+        }
+        Evidence::Reset { direction, .. } => {
+            let who = if *direction == Direction::Out { "we" } else { "the peer" };
+            let _ = write!(out, "{who} reset the connection");
         }
         Evidence::Call { took, direction, .. } => {
             let call = if *direction == Direction::Out { "write" } else { "read" };
@@ -144,7 +156,14 @@ mod tests {
         };
         let evidence = vec![drop, again];
         let before = Parts::default();
-        let w = Waterfall { start, parts, before, cause: Part::LossRto, evidence, incomplete: false };
+        let w = Waterfall {
+            start,
+            parts,
+            before,
+            cause: Cause::Part(Part::LossRto),
+            evidence,
+            incomplete: false,
+        };
         let mut text = String::new();
         turn(&w, Paint::choose(tracenet_config::Color::Never, false), &mut text);
         let expected = "

@@ -8,7 +8,7 @@ use tracenet_core::fact::{Fact, FactKind, Turn};
 use tracenet_core::key::ConnId;
 use tracenet_core::time::DurationNs;
 use tracenet_core::totals::LostTotals;
-use tracenet_core::waterfall::{Evidence, Part};
+use tracenet_core::waterfall::{Cause, Evidence};
 
 use crate::incident::Incidents;
 use crate::units::Count;
@@ -25,7 +25,7 @@ pub struct Focus {
     slow: Option<DurationNs>,
     explain: Option<Explain>,
     turns: u64,
-    told: BTreeMap<Part, u64>,
+    told: BTreeMap<Cause, u64>,
     incidents: Incidents,
 }
 
@@ -98,7 +98,7 @@ impl Focus {
     }
 }
 
-/// It is to be blamed on a loss or a shut window, or its connection's handshake was sent again.
+/// It is to be blamed on a loss, a shut window or a reset, or its connection's handshake was sent again.
 fn is_damaged(turn: &Turn) -> bool {
     use RetransmitCause::{Syn, SynAck};
     turn.waterfall.as_ref().is_some_and(|w| {

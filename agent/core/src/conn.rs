@@ -14,7 +14,7 @@ use crate::key::{ConnId, Direction, NetnsCookie, Role, SocketCookie, Transport, 
 use crate::time::{DurationNs, MonoNs};
 use crate::trace_id;
 use crate::turn::{TurnMachine, TurnSpan};
-use crate::waterfall::{Recorder, Sides};
+use crate::waterfall::{Cause, Early, Recorder, Sides};
 
 pub(crate) use wire::Wire;
 
@@ -270,9 +270,10 @@ impl Conn {
         let kernel = || self.tcp_info.map(|i| i.min_rtt_us).filter(|us| !matches!(*us, 0 | u32::MAX));
         let rtt = self.wire.min_rtt().or_else(|| Some(DurationNs(u64::from(kernel()?) * 1_000)));
         let first = !self.told_turns && !self.opened_before;
-        let handshake = self.connect_start.zip(self.established).filter(|_| first);
+        let connected = self.established.or(self.closed);
+        let handshake = self.connect_start.zip(connected).filter(|_| first);
         let queue = self.established.zip(self.accept_wait).map(|(from, wait)| (from, from.after(wait.0)));
-        Sides { role: self.role, rtt, connect: handshake, accept: queue.filter(|_| first) }
+        Sides { role: self.role, rtt, connect: handshake, accept: queue.filter(|_| first), early: None }
     }
 
     /// Cumulative counters only grow; whichever event told more is right.
@@ -319,10 +320,45 @@ impl Conn {
         made
     }
 
+    /// The last turn, answered or not; of a connection that was never established its connect(2), if it failed.
+    pub(crate) fn last_turn(&mut self) -> Option<(TurnSpan, Option<Early>)> {
+        let Some(mut span) = self.turns.end() else {
+            let (closed, _) = self.closed.zip(self.connect_start)?;
+            // A program that gives up before the kernel does leaves no error behind.
+            let failed = self.established.is_none() && (self.err != 0 || self.retransmits.syn > 0);
+            let cause = (self.err == errno::ECONNREFUSED).then_some(Cause::Refused);
+            let span = TurnSpan::empty(closed, self.loss_epoch);
+            return failed.then_some((span, Some(Early { last: closed, cause })));
+        };
+        let unanswered = span.response_start.is_none();
+        let peer_finished = self.wire.has_fin(Direction::In);
+        let last = span.end;
+        let early = if let Some(at) = self.notes.cut_off(&span, &self.sides(), peer_finished) {
+            if unanswered || self.role == Role::Client {
+                span.end = span.end.max(at);
+            }
+            Some(Early { last, cause: Some(Cause::Reset) })
+        } else if unanswered && self.close_reason() == CloseReason::Timeout {
+            // The kernel gave up.
+            span.end = span.end.max(self.closed.unwrap_or(span.end));
+            Some(Early { last, cause: None })
+        } else {
+            None
+        };
+        Some((span, early))
+    }
+
     /// A finished turn as a fact. Until `cut` nothing that happened belongs to the next one.
-    pub(crate) fn turn(&mut self, span: &TurnSpan, salt: &[u8; 16], loss_epoch: u64, cut: MonoNs) -> Turn {
+    pub(crate) fn turn(
+        &mut self,
+        span: &TurnSpan,
+        early: Option<Early>,
+        salt: &[u8; 16],
+        loss_epoch: u64,
+        cut: MonoNs,
+    ) -> Turn {
         let (trace_id, trace_id_source) = self.trace(salt);
-        let sides = self.sides();
+        let sides = Sides { early, ..self.sides() };
         let waterfall = self.notes.finish(span, &sides, cut);
         self.told_turns = true;
         Turn {

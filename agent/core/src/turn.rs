@@ -29,6 +29,25 @@ pub struct TurnSpan {
     pub(crate) gap: bool,
 }
 
+impl TurnSpan {
+    /// Of a connection on which nothing was ever asked.
+    pub(crate) fn empty(t: MonoNs, loss_epoch: u64) -> Self {
+        Self {
+            index: 0,
+            start: t,
+            request_end: t,
+            response_start: None,
+            end: t,
+            request_bytes: 0,
+            response_bytes: 0,
+            retransmits: 0,
+            drops: 0,
+            loss_epoch,
+            gap: false,
+        }
+    }
+}
+
 /// Follows one socket's reads and writes, or the bytes of a stream in a file. The kernel probe counts by the same rule.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TurnMachine {
@@ -64,19 +83,7 @@ impl TurnMachine {
             }
             open if request => {
                 let index = self.completed;
-                open.replace(TurnSpan {
-                    index,
-                    start: t,
-                    request_end: t,
-                    response_start: None,
-                    end: t,
-                    request_bytes: bytes,
-                    response_bytes: 0,
-                    retransmits: 0,
-                    drops: 0,
-                    loss_epoch,
-                    gap: false,
-                })
+                open.replace(TurnSpan { index, request_bytes: bytes, ..TurnSpan::empty(t, loss_epoch) })
             }
             Some(turn) => {
                 if turn.response_start.is_none() {

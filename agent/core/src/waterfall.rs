@@ -20,11 +20,13 @@
 //! ```
 //!
 //! A loss counts from the first transmission plus the RTT until the acknowledgement (the receiver: from when the
-//! hole shows until it is filled). Its kind is the kernel's cause of the retransmission, at either end where that is
+//! hole shows until it is filled; where no later bytes show it, since the last progress: see [`incoming`]). Its kind is the kernel's cause of the retransmission, at either end where that is
 //! known, else by [`trouble::kind_of_hole`].
 
+mod cause;
 mod evidence;
 mod incoming;
+mod numbering;
 mod outgoing;
 mod phases;
 mod recorder;
@@ -36,8 +38,9 @@ mod verdict;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+pub use cause::Cause;
 pub use evidence::{Evidence, MAX_EVIDENCE};
-pub(crate) use recorder::{Lost, Recorder, Sides};
+pub(crate) use recorder::{Early, Lost, Recorder, Seen, Sides};
 
 use crate::time::{DurationNs, MonoNs};
 
@@ -209,8 +212,8 @@ pub struct Waterfall {
     pub before: Parts,
     /// What the turn is to be blamed on. A loss or a shut window that took a tenth of the time is told before
     /// anything that is larger but ordinary; of a server's turn the time counts too that its response needed to be
-    /// acknowledged after the last write. Otherwise the largest part.
-    pub cause: Part,
+    /// acknowledged after the last write. Otherwise the largest part. What ended the turn early is told before all.
+    pub cause: Cause,
     /// What proves it, in order of time, at most [`MAX_EVIDENCE`].
     pub evidence: Vec<Evidence>,
     /// More happened than could be kept: parts may be wrong, their sum is not.

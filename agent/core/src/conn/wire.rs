@@ -215,11 +215,14 @@ impl Wire {
         }
     }
 
-    /// A reset. One that answers stray segments after both sides had finished is no reason any more.
-    pub fn reset(&mut self, direction: Direction) {
-        if self.reset.is_none() && !self.both_fins() {
+    /// A reset. True where it ends the connection: not the first one does, or one that answers stray segments after
+    /// both sides had finished.
+    pub fn reset(&mut self, direction: Direction) -> bool {
+        let ends = self.reset.is_none() && !self.both_fins();
+        if ends {
             self.reset = Some(direction);
         }
+        ends
     }
 
     /// Which way the reset went that ended it.

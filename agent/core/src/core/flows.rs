@@ -9,6 +9,7 @@ use crate::fact::{Fact, FactKind, PacketFact};
 use crate::flow::FlowKey;
 use crate::key::{Direction, Role, Transport, Tuple};
 use crate::time::MonoNs;
+use crate::waterfall::Seen;
 
 impl Core {
     pub(super) fn packet(&mut self, t: MonoNs, p: Packet, out: &mut Vec<Fact>) {
@@ -61,7 +62,7 @@ impl Core {
         let c = self.table.get_mut(slot)?;
         c.seen(t);
         let mut analysis = None;
-        let before = c.wire.packets;
+        let (before, len) = (c.wire.packets, p.payload_len);
         if c.tuple.transport == Transport::Udp {
             if !c.role_known {
                 c.role_known = true;
@@ -71,20 +72,22 @@ impl Core {
             c.add_peer(&seen);
             c.wire.packet(&Sighting::of(t, p, direction, c.role));
             if c.wire.packets != before {
-                c.notes.packet(t, direction, p.payload_len, None, None);
+                c.notes.packet(t, &Seen { direction, len, tcp: None, ip_id: None, cause: None, rtt: None });
             }
             self.announce(slot, t, out);
         } else {
             analysis = c.wire.packet(&Sighting::of(t, p, direction, c.role));
             if p.tcp.is_some_and(|s| s.flags & tcp_flags::RST != 0) {
-                c.wire.reset(direction);
+                if c.wire.reset(direction) {
+                    c.notes.reset(t, direction);
+                }
                 if c.is_embryonic() {
                     c.closed.get_or_insert(t);
                 }
             }
-            if analysis.is_some() {
-                let rtt = c.wire.min_rtt();
-                c.notes.packet(t, direction, p.payload_len, p.tcp.as_ref(), rtt);
+            if let Some(analysis) = &analysis {
+                let (tcp, ip_id, rtt) = (p.tcp.as_ref(), p.ip_id, c.wire.min_rtt());
+                c.notes.packet(t, &Seen { direction, len, tcp, ip_id, cause: analysis.cause, rtt });
             }
             if c.is_embryonic() {
                 self.table.set_deadline(slot, t.after(HALF_OPEN_NS));

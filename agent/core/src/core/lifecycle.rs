@@ -379,9 +379,7 @@ impl Core {
         if let Some(cookie) = c.cookie {
             self.done.insert(cookie);
         }
-        if let Some(span) = c.turns.end() {
-            self.tell_turn(&mut c, &span, out);
-        }
+        self.tell_last_turn(&mut c, out);
         let summary = c.summary(&self.settings.trace_salt, self.loss_epoch);
         let kind = FactKind::Closed(Box::new(summary.clone()));
         out.push(fact_of(&c, summary.end, kind));

@@ -8,7 +8,6 @@ use crate::fact::{Fact, FactKind};
 use crate::flow::FlowKey;
 use crate::key::{Direction, Role, SocketCookie, Transport};
 use crate::time::MonoNs;
-use crate::turn::TurnSpan;
 
 /// A closed socket that a program still holds may be read still (what came before the FIN); this many times the
 /// linger time its last word is waited for.
@@ -257,7 +256,9 @@ impl Core {
         if let Some(span) = ended
             && let Some(c) = self.table.get_mut(slot)
         {
-            let mut turn = c.turn(&span, &self.settings.trace_salt, epoch, io.entered.unwrap_or(t));
+            // A server that waits for the next request has entered the call long before that came.
+            let cut = if c.role == Role::Client { io.entered.unwrap_or(t) } else { t };
+            let mut turn = c.turn(&span, None, &self.settings.trace_salt, epoch, cut);
             turn.p50 = self.endpoints.median(c, &turn);
             out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
         }
@@ -268,8 +269,9 @@ impl Core {
     }
 
     /// Says a turn that ended with its connection.
-    pub(super) fn tell_turn(&mut self, c: &mut Conn, span: &TurnSpan, out: &mut Vec<Fact>) {
-        let mut turn = c.turn(span, &self.settings.trace_salt, self.loss_epoch, c.last);
+    pub(super) fn tell_last_turn(&mut self, c: &mut Conn, out: &mut Vec<Fact>) {
+        let Some((span, early)) = c.last_turn() else { return };
+        let mut turn = c.turn(&span, early, &self.settings.trace_salt, self.loss_epoch, c.last);
         turn.p50 = self.endpoints.median(c, &turn);
         out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
     }

@@ -84,7 +84,9 @@ impl Core {
         let after = c.wire.sent_before(seq, t).or_else(|| r.sent_at.map(|at| t.since(at)));
         let seq = seq.wrapping_sub(isn.unwrap_or(0));
         let handshake = matches!(r.cause, RetransmitCause::Syn | RetransmitCause::SynAck);
-        if !handshake {
+        if handshake {
+            c.notes.knocked(t, r, seq, after);
+        } else {
             c.notes.retransmit(t, r, seq, after, false);
         }
         let kind = FactKind::Retransmit {
@@ -182,7 +184,9 @@ impl Core {
         self.name(slot);
         let Some(c) = self.table.get_mut(slot) else { return };
         c.seen(t);
-        c.wire.reset(direction);
+        if c.wire.reset(direction) {
+            c.notes.reset(t, direction);
+        }
         out.push(fact_of(c, t, FactKind::Reset { direction, reason }));
     }
 

@@ -38,7 +38,7 @@ pub struct TurnDetail {
     pub drops: u32,
     /// Where the time went; they sum to `duration_ns`. Null where only packets were seen.
     pub parts: Option<Parts>,
-    /// Name of the part that it is to be blamed on.
+    /// Name of the part that it is to be blamed on, or `reset` or `refused`.
     pub cause: Option<&'static str>,
     /// In order of time.
     pub evidence: Vec<EvidenceDetail>,
@@ -80,6 +80,10 @@ pub enum EvidenceDetail {
         shut_ns: DurationNs,
         direction: Direction,
     },
+    Reset {
+        t_ns: WallNs,
+        direction: Direction,
+    },
     Call {
         t_ns: WallNs,
         took_ns: DurationNs,
@@ -113,6 +117,7 @@ impl EvidenceDetail {
             Evidence::ZeroWindow { shut, direction, .. } => {
                 Self::ZeroWindow { t_ns, shut_ns: *shut, direction: *direction }
             }
+            Evidence::Reset { direction, .. } => Self::Reset { t_ns, direction: *direction },
             Evidence::Call { took, direction, .. } => {
                 Self::Call { t_ns, took_ns: *took, direction: *direction }
             }

@@ -46,7 +46,7 @@ pub enum Evidence {
         /// It hurt the peer's socket or happened in its namespace.
         at_peer: bool,
     },
-    /// Bytes were missing while later ones had arrived.
+    /// Bytes were missing: later ones had arrived, or the packets' numbers show that some were lost.
     Hole {
         /// When it showed.
         t: MonoNs,
@@ -60,6 +60,13 @@ pub enum Evidence {
         /// Until the update, or the end of the turn.
         shut: DurationNs,
         /// `Out`: ours; `In`: the peer's.
+        direction: Direction,
+    },
+    /// The connection was reset.
+    Reset {
+        /// When.
+        t: MonoNs,
+        /// `Out`: by us; `In`: by the peer, or by somebody in its name.
         direction: Direction,
     },
     /// The call on the socket that took longest.
@@ -81,6 +88,7 @@ impl Evidence {
             | Self::Drop { t, .. }
             | Self::Hole { t, .. }
             | Self::ZeroWindow { t, .. }
+            | Self::Reset { t, .. }
             | Self::Call { t, .. } => *t,
         }
     }

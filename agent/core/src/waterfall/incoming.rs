@@ -1,4 +1,8 @@
 //! What the peer sent: bytes in order, and holes until they are filled.
+//!
+//! A hole shows when later bytes come. The last bytes of a burst have none behind them: that they were lost shows only
+//! when they come at last, and the numbers of the packets tell that some were left out. Such a hole stood since the
+//! last progress.
 
 use super::Part;
 use super::evidence::Evidence;
@@ -35,7 +39,22 @@ pub(super) struct Incoming {
     dropped: Option<SeqNum>,
     /// Since when something is missing.
     hole: Option<MonoNs>,
+    /// When bytes in order came last.
+    progress: Option<MonoNs>,
     again: Vec<Again>,
+}
+
+/// A segment with payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) seq: SeqNum,
+    pub(super) len: u32,
+    /// Packets were left out before it that can't have been mere acknowledgements.
+    pub(super) left_out: bool,
+    /// When it could have come at the earliest, by what it answers.
+    pub(super) expected: Option<MonoNs>,
+    /// It was overtaken, not lost.
+    pub(super) late: bool,
 }
 
 /// Where what is found out goes.
@@ -54,8 +73,8 @@ impl From<SeqNum> for Incoming {
 
 impl Incoming {
     /// A segment arrived; returns how many bytes can be read by it.
-    pub(super) fn arrived(&mut self, t: MonoNs, seq: SeqNum, len: u32, found: &mut Findings<'_>) -> u32 {
-        let end = seq.plus(len);
+    pub(super) fn arrived(&mut self, t: MonoNs, a: &Arrival, found: &mut Findings<'_>) -> u32 {
+        let (seq, end) = (a.seq, a.seq.plus(a.len));
         let next = *self.next.get_or_insert(seq);
         if end.le(next) {
             return 0;
@@ -68,7 +87,13 @@ impl Incoming {
             }
             self.behind.clear();
         }
-        self.advance(t, end, found)
+        let silent = self.progress.max(a.expected).filter(|_| a.left_out && self.hole.is_none());
+        self.advance(t, end, silent, a.late, found)
+    }
+
+    /// Something is missing, as far as can be told.
+    pub(super) fn has_hole(&self) -> bool {
+        self.hole.is_some()
     }
 
     /// We acknowledged up to `ack`: it has arrived, whether it was captured or not. Returns the bytes that are news.
@@ -77,12 +102,19 @@ impl Incoming {
             self.acked = Some(ack);
         }
         match self.next {
-            Some(next) if ack.gt(next) => self.advance(t, ack, found),
+            Some(next) if ack.gt(next) => self.advance(t, ack, None, false, found),
             _ => 0,
         }
     }
 
-    fn advance(&mut self, t: MonoNs, to: SeqNum, found: &mut Findings<'_>) -> u32 {
+    fn advance(
+        &mut self,
+        t: MonoNs,
+        to: SeqNum,
+        silent: Option<MonoNs>,
+        late: bool,
+        found: &mut Findings<'_>,
+    ) -> u32 {
         let before = self.next.unwrap_or(to);
         let mut next = to;
         while let Some(i) = self.behind.iter().position(|(seq, _)| seq.le(next)) {
@@ -93,12 +125,24 @@ impl Incoming {
         }
         self.next = Some(next);
         self.dropped = self.dropped.filter(|d| d.gt(next));
-        self.filled(t, before, next, found);
+        self.progress = Some(t);
+        if late {
+            // What was overtaken had not been lost, however long it took.
+            self.hole = None;
+        }
+        self.filled(t, before, next, silent, found);
         next.since(before)
     }
 
     /// `before..next` is here now: what was it that was missing?
-    fn filled(&mut self, t: MonoNs, before: SeqNum, next: SeqNum, found: &mut Findings<'_>) {
+    fn filled(
+        &mut self,
+        t: MonoNs,
+        before: SeqNum,
+        next: SeqNum,
+        silent: Option<MonoNs>,
+        found: &mut Findings<'_>,
+    ) {
         let told = self.again.iter().copied().find(|a| a.seq.lt(next) && before.lt(a.end));
         self.again.retain(|a| a.end.gt(next));
         let since = self.hole.take();
@@ -108,6 +152,13 @@ impl Incoming {
         // Without later bytes no hole shows: the peer's word says when it should have come.
         let from = told.map(|a| a.sent_at.after(half)).into_iter().chain(since).min();
         let kind = stood.and_then(|stood| trouble::kind_of_hole(stood, found.rtt));
+        if let Some(from) = silent.filter(|_| told.is_none()) {
+            let stood = t.since(from);
+            if let Some(part) = trouble::kind_of_silence(stood, found.rtt) {
+                found.spans.push(Span::new(part, from, t));
+                found.evidence.push(Evidence::Hole { t: from, stood });
+            }
+        }
         let (Some(part), Some(from)) = (told.map(|a| a.part).or(kind), from) else { return };
         found.spans.push(Span::new(part, from, t));
         if let (Some(t), Some(stood)) = (since, stood) {

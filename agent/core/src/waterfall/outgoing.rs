@@ -25,8 +25,27 @@ struct Loss {
     part: Option<Part>,
     /// Times that it was sent again, less those that the peer had it twice.
     copies: u32,
+    /// When it was sent again last.
+    again: MonoNs,
     /// The drop was seen.
     dropped: bool,
+    /// It had been seen leaving before it was dropped: what was dropped may have been a copy.
+    seen: bool,
+    /// And it was seen leaving again.
+    resent: bool,
+}
+
+/// Somebody's word on bytes that were sent again, or thrown away.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word {
+    pub(super) seq: SeqNum,
+    pub(super) len: u32,
+    /// Why they were sent again, where that is known.
+    pub(super) part: Option<Part>,
+    /// Thrown away, not sent again.
+    pub(super) dropped: bool,
+    /// When they were sent before.
+    pub(super) sent_at: MonoNs,
 }
 
 /// One direction, ours.
@@ -50,7 +69,12 @@ impl Outgoing {
     pub(super) fn sent(&mut self, t: MonoNs, seq: SeqNum, len: u32) -> u32 {
         let end = seq.plus(len);
         let new = match self.end {
-            Some(known) if end.le(known) => return 0,
+            Some(known) if end.le(known) => {
+                for l in self.losses.iter_mut().filter(|l| l.seq.lt(end) && seq.lt(l.end)) {
+                    l.resent = true;
+                }
+                return 0;
+            }
             Some(known) if seq.le(known) => end.since(known),
             _ => len,
         };
@@ -78,8 +102,15 @@ impl Outgoing {
             for l in self.losses.iter_mut().filter(|l| twice(l.seq, l.end)) {
                 l.copies = l.copies.saturating_sub(1);
             }
-            self.losses.retain(|l| l.copies > 0 || l.dropped || !twice(l.seq, l.end));
-            spans.retain(|s| s.sure || !s.range.is_some_and(|(seq, end)| twice(seq, end)));
+            self.losses.retain(|l| {
+                let taken_back = l.copies == 0 && !l.dropped && twice(l.seq, l.end);
+                if taken_back && l.end.le(ack) {
+                    spans.extend(l.span(t, rtt).and_then(|s| unheard(s, rtt)));
+                }
+                !taken_back
+            });
+            let taken_back = |s: &Span| !s.sure && s.range.is_some_and(|(seq, end)| twice(seq, end));
+            spans.retain_mut(|s| !taken_back(s) || unheard(*s, rtt).map(|kept| *s = kept).is_some());
         }
         let Some(end) = self.end else { return 0 };
         if ack.gt(end) || self.acked.is_some_and(|a| ack.le(a)) {
@@ -91,8 +122,9 @@ impl Outgoing {
         }
         self.losses.retain(|l| {
             let over = l.end.le(ack);
-            if over {
-                spans.extend(l.span(t, rtt));
+            if over && !l.was_copy() {
+                let span = l.span(t, rtt);
+                spans.extend(if l.was_in_vain(t, rtt) { span.and_then(|s| unheard(s, rtt)) } else { span });
             }
             !over
         });
@@ -100,7 +132,8 @@ impl Outgoing {
     }
 
     /// Bytes were sent again, for the reason that `part` tells, or were thrown away on the way.
-    pub(super) fn lost(&mut self, seq: SeqNum, len: u32, part: Option<Part>, dropped: bool, sent_at: MonoNs) {
+    pub(super) fn lost(&mut self, t: MonoNs, word: &Word) {
+        let &Word { seq, len, part, dropped, sent_at } = word;
         let end = seq.plus(len);
         if len == 0 || self.acked.is_some_and(|a| end.le(a)) {
             return;
@@ -110,6 +143,7 @@ impl Outgoing {
             // Timeout before probe before fast retransmit: the one that comes later is the one that was needed.
             known.part = part.or(known.part);
             known.copies = known.copies.saturating_add(u32::from(!dropped));
+            known.again = if dropped { known.again } else { t };
             known.dropped |= dropped;
             known.first = known.first.min(first);
             known.end = if known.end.lt(end) { end } else { known.end };
@@ -120,9 +154,17 @@ impl Outgoing {
                 first: first.min(sent_at),
                 part,
                 copies: u32::from(!dropped),
+                again: t,
                 dropped,
+                seen: self.end.is_some_and(|sent| end.le(sent)),
+                resent: false,
             });
         }
+    }
+
+    /// Everything that was sent is acknowledged.
+    pub(super) fn is_acked(&self) -> bool {
+        self.acked == self.end
     }
 
     /// Losses that are still open at `t`.
@@ -131,12 +173,31 @@ impl Outgoing {
     }
 }
 
+/// What is left of a loss that was none: nothing, or, where nothing was heard of the bytes for longer than any
+/// acknowledgement is delayed (RFC 9293, section 3.8.6.3), that what was to tell of them was lost.
+fn unheard(s: Span, rtt: Option<DurationNs>) -> Option<Span> {
+    let waited = s.to.since(s.from).0.saturating_add(rtt.map_or(0, |rtt| rtt.0));
+    (waited >= trouble::RTO_MIN_NS).then_some(Span { sure: true, unheard: true, ..s })
+}
+
 impl Loss {
+    /// What was dropped was another copy: it is acknowledged, and nobody has sent it again.
+    fn was_copy(&self) -> bool {
+        self.dropped && self.seen && self.copies == 0 && !self.resent
+    }
+
+    /// It was sent again, and is acknowledged sooner than anybody can have heard of that (as by RFC 3522, section 3.2, with
+    /// times in place of timestamps).
+    fn was_in_vain(&self, t: MonoNs, rtt: Option<DurationNs>) -> bool {
+        self.copies == 1 && !self.dropped && rtt.is_some_and(|rtt| t.since(self.again).0 < rtt.0 / 4 * 3)
+    }
+
     fn span(&self, to: MonoNs, rtt: Option<DurationNs>) -> Option<Span> {
         let part = self.part.or_else(|| trouble::kind_of_hole(to.since(self.first), rtt))?;
         let from = self.first.after(rtt.map_or(0, |rtt| rtt.0));
         // What was sent again twice was not in vain both times because one copy was.
         let sure = self.dropped || self.copies > 1;
-        Some(Span { part, from, to, range: Some((self.seq, self.end)), sure }).filter(|s| s.from < s.to)
+        let range = Some((self.seq, self.end));
+        Some(Span { part, from, to, range, sure, unheard: false }).filter(|s| s.from < s.to)
     }
 }

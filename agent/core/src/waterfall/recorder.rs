@@ -1,13 +1,15 @@
 //! One connection's notes while a turn is open.
 
 use super::evidence::{Evidence, MAX_EVIDENCE};
-use super::incoming::{Findings, Incoming};
-use super::outgoing::Outgoing;
+use super::incoming::{Arrival, Findings, Incoming};
+use super::numbering::Numbering;
+use super::outgoing::{Outgoing, Word};
 use super::phases::{self, Bounds, COPY_NS, Mark, MarkKind};
 use super::sweep::{Span, sweep};
-use super::{Part, Waterfall, trouble, verdict};
+use super::{Cause, Part, Waterfall, trouble, verdict};
 use crate::event::{DropEvent, Retransmit, Segment, SocketIo, tcp_flags};
 use crate::key::{Direction, Role};
+use crate::tcp;
 use crate::tcp::seq::SeqNum;
 use crate::time::{DurationNs, MonoNs};
 use crate::turn::TurnSpan;
@@ -21,8 +23,24 @@ const MAX_IDLE_MARKS: usize = 64;
 /// Troubles of one turn.
 const MAX_SPANS: usize = 1_024;
 
-/// A handshake belongs to the first turn where that begins so soon after it; else the connection was made in stock.
+/// A handshake belongs to the first turn where that begins so soon after it, or as soon as the handshake took; else the
+/// connection was made in stock.
 const PRECEDES_NS: u64 = 100_000_000;
+
+/// A packet, as the connection knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) direction: Direction,
+    /// Payload bytes.
+    pub(crate) len: u32,
+    /// `None` for UDP.
+    pub(crate) tcp: Option<&'a Segment>,
+    pub(crate) ip_id: Option<u16>,
+    /// What the analyser says of it.
+    pub(crate) cause: Option<tcp::Cause>,
+    /// Smallest RTT so far.
+    pub(crate) rtt: Option<DurationNs>,
+}
 
 /// What the connection knows besides.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +52,17 @@ pub(crate) struct Sides {
     pub(crate) connect: Option<(MonoNs, MonoNs)>,
     /// ESTABLISHED and the return of accept(2), of a server.
     pub(crate) accept: Option<(MonoNs, MonoNs)>,
+    /// Set where the turn did not end by its last byte.
+    pub(crate) early: Option<Early>,
+}
+
+/// An end that came before the answer did, or all of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Early {
+    /// The last byte that passed.
+    pub(crate) last: MonoNs,
+    /// What is to be blamed, where it isn't a part.
+    pub(crate) cause: Option<Cause>,
 }
 
 /// Bytes that somebody's word says were lost.
@@ -54,6 +83,12 @@ pub(crate) struct Recorder {
     evidence: Vec<Evidence>,
     outgoing: Outgoing,
     incoming: Incoming,
+    /// Of the peer's packets.
+    numbering: Numbering,
+    /// When bytes left for the first time, the last ones.
+    last_out: Option<MonoNs>,
+    /// The first reset, and whose.
+    reset: Option<(MonoNs, Direction)>,
     /// Since when the window that these segments tell of is shut; ours (out) and the peer's (in).
     shut: [Option<MonoNs>; 2],
     overflow: bool,
@@ -98,14 +133,8 @@ impl Recorder {
     }
 
     /// A packet was seen.
-    pub(crate) fn packet(
-        &mut self,
-        t: MonoNs,
-        direction: Direction,
-        len: u32,
-        tcp: Option<&Segment>,
-        rtt: Option<DurationNs>,
-    ) {
+    pub(crate) fn packet(&mut self, t: MonoNs, p: &Seen<'_>) {
+        let &Seen { direction, len, tcp, rtt, .. } = p;
         let Some(seg) = tcp else {
             match direction {
                 Direction::Out if len > 0 => self.mark(t, MarkKind::Sent { bytes: len }),
@@ -119,10 +148,22 @@ impl Recorder {
             // Its number is taken by no byte.
             match direction {
                 Direction::Out => self.outgoing = Outgoing::from(SeqNum(seg.seq).plus(1)),
-                Direction::In => self.incoming = Incoming::from(SeqNum(seg.seq).plus(1)),
+                Direction::In => {
+                    self.incoming = Incoming::from(SeqNum(seg.seq).plus(1));
+                    let stamped = seg.options.timestamps.is_some();
+                    self.numbering.opened(p.ip_id, has(tcp_flags::ACK), stamped);
+                }
             }
+            return;
         }
-        if has(tcp_flags::SYN | tcp_flags::RST) {
+        if has(tcp_flags::RST) {
+            // It acknowledges what came before it.
+            if direction == Direction::In && has(tcp_flags::ACK) {
+                let bytes = self.outgoing.acked(t, SeqNum(seg.ack), None, rtt, &mut self.spans);
+                if bytes > 0 {
+                    self.mark(t, MarkKind::Acked { bytes });
+                }
+            }
             return;
         }
         let (seq, ack) = (SeqNum(seg.seq), has(tcp_flags::ACK).then_some(SeqNum(seg.ack)));
@@ -136,14 +177,27 @@ impl Recorder {
                     self.mark(t, MarkKind::Arrived);
                 }
                 if bytes > 0 {
+                    self.last_out = Some(t);
                     self.mark(t, MarkKind::Sent { bytes });
                 }
             }
             Direction::In => {
+                self.numbering.take(p.ip_id, len);
+                let expected = self.last_out.map(|out| out.after(rtt.map_or(0, |rtt| rtt.0)));
+                // One that was left out may have been the acknowledgement of what we sent, unless nobody delays one for
+                // so long.
+                let early = expected.is_none_or(|e| t.since(e).0 < trouble::RTO_MIN_NS);
+                let spare = u16::from(early && !self.outgoing.is_acked());
                 let dsack = ack.and_then(|ack| dsack(seg, ack));
                 let bytes = ack.map_or(0, |ack| self.outgoing.acked(t, ack, dsack, rtt, &mut self.spans));
                 let found = &mut Findings { spans: &mut self.spans, evidence: &mut self.evidence, rtt };
-                let new = if len > 0 { self.incoming.arrived(t, seq, len, found) } else { 0 };
+                let new = if len > 0 {
+                    let left_out = self.numbering.left_out() > spare;
+                    let late = p.cause == Some(tcp::Cause::Reordered);
+                    self.incoming.arrived(t, &Arrival { seq, len, left_out, expected, late }, found)
+                } else {
+                    0
+                };
                 if bytes > 0 {
                     self.mark(t, MarkKind::Acked { bytes });
                 }
@@ -182,7 +236,10 @@ impl Recorder {
     ) {
         let sent_at = after.map_or(t, |after| t.before(after.0));
         match (by_peer, trouble::part_of(r.cause)) {
-            (false, part) => self.outgoing.lost(SeqNum(r.seq), r.len, part, false, sent_at),
+            (false, part) => {
+                let word = Word { seq: SeqNum(r.seq), len: r.len, part, dropped: false, sent_at };
+                self.outgoing.lost(t, &word);
+            }
             (true, Some(part)) => self.incoming.sent_again(SeqNum(r.seq), r.len, part, sent_at),
             (true, None) => {}
         }
@@ -198,12 +255,60 @@ impl Recorder {
         self.bound();
     }
 
+    /// A segment of the handshake was sent again.
+    pub(crate) fn knocked(&mut self, t: MonoNs, r: &Retransmit, seq: u32, after: Option<DurationNs>) {
+        let (cause, segments) = (r.cause, r.segments);
+        let seq_end = seq.wrapping_add(r.len);
+        self.evidence.push(Evidence::Retransmit { t, cause, seq, seq_end, segments, after, by_peer: false });
+        self.bound();
+    }
+
+    /// A reset ends the connection.
+    pub(crate) fn reset(&mut self, t: MonoNs, direction: Direction) {
+        self.reset.get_or_insert((t, direction));
+    }
+
+    /// The reset that ended a connection's last turn before it was over; `peer_finished`: the peer had said all. A
+    /// turn is over when its answer is: of a client's nothing is known to be missing, and there was time for more to
+    /// come; of a server's all has been acknowledged.
+    pub(crate) fn cut_off(&self, turn: &TurnSpan, sides: &Sides, peer_finished: bool) -> Option<MonoNs> {
+        let (at, from) = self.reset.filter(|(at, _)| *at >= turn.start)?;
+        let cut = turn.response_start.is_none()
+            || match sides.role {
+                Role::Client if peer_finished => false,
+                Role::Client => {
+                    let rtt = sides.rtt.map_or(0, |rtt| rtt.0);
+                    let soon = at.since(turn.end).0 <= PRECEDES_NS.saturating_add(rtt);
+                    self.incoming.has_hole() || from == Direction::In && soon
+                }
+                Role::Server => self.unacknowledged(turn),
+            };
+        cut.then_some(at)
+    }
+
+    /// The server wrote more than was acknowledged, as far as all is known of it.
+    fn unacknowledged(&self, turn: &TurnSpan) -> bool {
+        let (mut written, mut acked, mut sent) = (0_u64, 0_u64, false);
+        for m in self.marks.iter().filter(|m| m.t >= turn.start) {
+            match m.kind {
+                MarkKind::Wrote { bytes, .. } => written = written.saturating_add(bytes.into()),
+                MarkKind::Acked { bytes } => acked = acked.saturating_add(bytes.into()),
+                MarkKind::Sent { .. } => sent = true,
+                _ => {}
+            }
+        }
+        sent && !self.overflow && acked < written
+    }
+
     /// A packet was thrown away.
     pub(crate) fn dropped(&mut self, t: MonoNs, lost: &Lost<'_>) {
         let d = lost.drop;
         let payload = d.tcp_flags & tcp_flags::ACK != 0 && d.payload_len > 0;
         match lost.direction {
-            Direction::Out if payload => self.outgoing.lost(SeqNum(d.seq), d.payload_len, None, true, t),
+            Direction::Out if payload => {
+                let (seq, len) = (SeqNum(d.seq), d.payload_len);
+                self.outgoing.lost(t, &Word { seq, len, part: None, dropped: true, sent_at: t });
+            }
             Direction::In if payload => {
                 if self.incoming.lost(t, SeqNum(d.seq), d.payload_len)
                     && let Some(at) = self.marks.iter().rposition(|m| m.kind == MarkKind::Arrived)
@@ -236,14 +341,24 @@ impl Recorder {
         let end = turn.end.max(turn.start);
         let cut = cut.max(end);
         let request_end = turn.request_end.clamp(turn.start, end);
-        let bounds = Bounds { role: sides.role, rtt: sides.rtt, start: turn.start, request_end, end };
+        let answered = turn.response_start.is_some();
+        let last = sides.early.map_or(end, |early| early.last.clamp(turn.start, end));
+        let end_of_phases = if answered { last } else { end };
+        let bounds =
+            Bounds { role: sides.role, rtt: sides.rtt, start: turn.start, request_end, end: end_of_phases };
         self.marks.sort_by_key(|m| m.t);
         let mut spans = Vec::new();
         let seen = phases::lay(&bounds, &self.marks, &mut spans);
+        // More of the answer was waited for, until it could not come any more.
+        spans.push(Span::new(Part::Peer, end_of_phases, end));
         let start = before(turn, sides, &mut spans);
 
-        let troubles = self.troubles(cut, sides.rtt);
         let server = sides.role == Role::Server;
+        let mut troubles = self.troubles(cut, sides.rtt);
+        // What was lost with the acknowledgement was the answer, if that came as soon as the request had been sent again.
+        let rtt = sides.rtt.map_or(0, |rtt| rtt.0);
+        let answered_at_once = |s: &Span| seen.first_in.is_some_and(|t| t <= s.to.after(rtt));
+        troubles.retain(|s| !s.unheard || !server && answered_at_once(s));
         spans.extend(troubles.iter().map(|s| {
             // A trouble counts while somebody waits for the bytes that it is about.
             let until = match s.part {
@@ -258,12 +373,14 @@ impl Recorder {
         }));
         let parts = sweep(start, end, &spans);
         // A server has written long before its response arrives; who waits for that is the client.
-        let after = if server { sweep(end, cut, &troubles) } else { Default::default() };
+        let of_response = |s: &&Span| s.range.is_some() || s.part == Part::ZeroWindowPeer;
+        let after: Vec<Span> = troubles.iter().filter(of_response).copied().collect();
+        let after = if server { sweep(end, cut, &after) } else { Default::default() };
         let waterfall = Waterfall {
             start,
             parts,
             before: sweep(start, turn.start, &spans),
-            cause: verdict::cause(&parts, &after),
+            cause: sides.early.and_then(|e| e.cause).unwrap_or_else(|| verdict::cause(&parts, &after)),
             evidence: self.take_evidence(start, end, cut),
             incomplete: std::mem::take(&mut self.overflow),
         };
@@ -301,6 +418,10 @@ impl Recorder {
             mine.truncate(MAX_EVIDENCE - 1);
             mine.push(Evidence::Call { t, took, direction });
         }
+        if let Some((t, direction)) = self.reset {
+            mine.truncate(MAX_EVIDENCE - 1);
+            mine.push(Evidence::Reset { t, direction });
+        }
         mine.sort_by_key(Evidence::t);
         mine
     }
@@ -309,7 +430,8 @@ impl Recorder {
 /// What preceded a connection's first turn, where the turn followed at once. Returns where the parts begin.
 fn before(turn: &TurnSpan, sides: &Sides, spans: &mut Vec<Span>) -> MonoNs {
     let precedes = |(from, to): &(MonoNs, MonoNs)| {
-        from <= to && *to <= turn.start && turn.start.since(*to).0 <= PRECEDES_NS
+        let soon = to.since(*from).0.max(PRECEDES_NS);
+        from <= to && *to <= turn.start && turn.start.since(*to).0 <= soon
     };
     let (part, then, wait) = match sides.role {
         Role::Client => (Part::Connect, Part::Application, sides.connect),

@@ -14,11 +14,13 @@ pub(super) struct Span {
     pub(super) range: Option<(SeqNum, SeqNum)>,
     /// A loss that no word of the peer's takes back.
     pub(super) sure: bool,
+    /// Not the bytes were lost but what the peer answered: nothing to one who waits for no answer.
+    pub(super) unheard: bool,
 }
 
 impl Span {
     pub(super) fn new(part: Part, from: MonoNs, to: MonoNs) -> Self {
-        Self { part, from, to, range: None, sure: true }
+        Self { part, from, to, range: None, sure: true, unheard: false }
     }
 
     /// What of it lies within the bounds.

@@ -32,13 +32,13 @@ impl Script {
         };
         for direction in [Out, In] {
             let syn = Segment { seq: u32::MAX, flags: 2, window: 100, ..Segment::default() };
-            s.notes.packet(MonoNs(0), direction, 0, Some(&syn), Some(RTT));
+            s.segment(0, direction, 0, &syn);
         }
         s
     }
 
     fn sides(&self) -> Sides {
-        Sides { role: self.role, rtt: Some(self.rtt), connect: None, accept: None }
+        Sides { role: self.role, rtt: Some(self.rtt), connect: None, accept: None, early: None }
     }
 
     /// A call from `entered` to `t`.
@@ -46,7 +46,8 @@ impl Script {
         self.last = self.last.max(t * MS);
         let (entered, t) = (MonoNs(entered * MS), MonoNs(t * MS));
         if let Some(span) = self.turns.io(t, self.role, direction, bytes, 0) {
-            let waterfall = self.notes.finish(&span, &self.sides(), entered);
+            let cut = if self.role == Role::Client { entered } else { t };
+            let waterfall = self.notes.finish(&span, &self.sides(), cut);
             self.told.push((span, waterfall));
         }
         let io = SocketIo {
@@ -68,7 +69,9 @@ impl Script {
 
     fn segment(&mut self, t: u64, direction: Direction, len: u32, seg: &Segment) -> &mut Self {
         self.last = self.last.max(t * MS);
-        self.notes.packet(MonoNs(t * MS), direction, len, Some(seg), Some(self.rtt));
+        let rtt = Some(self.rtt);
+        let seen = Seen { direction, len, tcp: Some(seg), ip_id: None, cause: None, rtt };
+        self.notes.packet(MonoNs(t * MS), &seen);
         self
     }
 
@@ -108,6 +111,46 @@ impl Script {
     }
 }
 
+/// What opens a connection to a Linux server.
+const SYN_ACK: Seen<'static> =
+    Seen { direction: In, len: 0, tcp: Some(&OPENS), ip_id: None, cause: None, rtt: Some(RTT) };
+
+const OPENS: Segment = Segment {
+    seq: u32::MAX,
+    ack: 0,
+    window: 100,
+    flags: 18,
+    options: crate::event::TcpOptions {
+        mss: None,
+        window_scale: None,
+        sack_permitted: true,
+        timestamps: None,
+        sack: [(0, 0); 4],
+        sack_count: 0,
+        mptcp: false,
+    },
+};
+
+fn dropped(direction: Direction, seq: u32, payload_len: u32) -> crate::event::DropEvent {
+    let end = "10.0.0.1:1".parse().expect("an address");
+    crate::event::DropEvent {
+        netns: NetnsCookie(1),
+        netns_inum: 1,
+        tuple: Tuple { transport: Transport::Tcp, local: end, remote: end },
+        direction,
+        cookie: None,
+        owner: None,
+        peer_cookie: None,
+        reason: "NETFILTER_DROP".into(),
+        location: "nft_do_chain".into(),
+        ifindex: 0,
+        seq,
+        tcp_flags: ACK,
+        payload_len,
+        segments: 1,
+    }
+}
+
 /// Parts in ms.
 fn parts(w: &Waterfall) -> Vec<(&'static str, u64)> {
     w.parts.iter().filter(|(_, t)| t.0 > 0).map(|(p, t)| (p.as_str(), t.0 / MS)).collect()
@@ -120,7 +163,7 @@ fn a_client_waits_for_the_network_and_for_the_peer() {
     s.packet(190, In, 0, 100, 10).packet(195, In, 100, 100, 10);
     let w = s.call(101, 196, In, 200).end();
     assert_eq!(parts(&w), [("receive_path", 1), ("network", 25), ("peer", 70)]);
-    assert_eq!(w.cause, Part::Peer);
+    assert_eq!(w.cause, Cause::Part(Part::Peer));
     assert_eq!(
         w.evidence,
         [Evidence::Call { t: MonoNs(101 * MS), took: DurationNs(95 * MS), direction: In }]
@@ -160,11 +203,19 @@ fn what_we_lost_counts_beyond_the_round_trip_and_by_the_kernels_cause() {
         s.packet(220, Out, 0, 10, 0).again(220, cause, (0, 10), false);
         let w = s.packet(240, In, 0, 5, 10).call(1, 240, In, 5).end();
         assert_eq!(w.parts.get(part), DurationNs(220 * MS), "{w:?}");
-        assert_eq!((w.parts.get(Part::Network), w.cause), (RTT, part));
+        assert_eq!((w.parts.get(Part::Network), w.cause), (RTT, Cause::Part(part)));
         let again =
             |e: &Evidence| matches!(e, Evidence::Retransmit { seq: 0, seq_end: 10, by_peer: false, .. });
         assert!(w.evidence.iter().any(again));
     }
+}
+
+/// An acknowledgement that tells of bytes that came twice.
+fn twice(seq: u32, left: u32, right: u32) -> Segment {
+    let mut sack = [(0, 0); 4];
+    sack[0] = (left, right);
+    let options = crate::event::TcpOptions { sack, sack_count: 1, ..Default::default() };
+    Segment { seq, ack: right, flags: ACK, window: 100, options, ..Segment::default() }
 }
 
 #[test]
@@ -172,12 +223,142 @@ fn what_arrived_twice_was_not_lost() {
     let mut s = Script::new(Role::Client);
     s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0);
     s.packet(220, Out, 0, 10, 0).again(220, RetransmitCause::Timeout, (0, 10), false);
-    let mut sack = [(0, 0); 4];
-    sack[0] = (0, 10);
-    let options = crate::event::TcpOptions { sack, sack_count: 1, ..Default::default() };
-    s.segment(240, In, 0, &Segment { ack: 10, flags: ACK, window: 100, options, ..Segment::default() });
+    s.segment(240, In, 0, &twice(0, 0, 10));
     let w = s.packet(300, In, 0, 5, 10).call(1, 300, In, 5).end();
     assert_eq!(parts(&w), [("network", 20), ("peer", 280)]);
+}
+
+#[test]
+fn an_answer_that_was_lost_with_the_acknowledgement_is_a_loss() {
+    // The answer is sent again as late as the request, which had arrived.
+    let mut s = Script::new(Role::Client);
+    s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0);
+    s.packet(220, Out, 0, 10, 0).again(220, RetransmitCause::TailLossProbe, (0, 10), false);
+    s.packet(240, In, 0, 5, 10).segment(241, In, 0, &twice(5, 0, 10));
+    let w = s.call(1, 242, In, 5).end();
+    assert_eq!(parts(&w), [("loss_tlp", 220), ("receive_path", 2), ("network", 20)]);
+}
+
+#[test]
+fn what_is_acknowledged_sooner_than_a_round_trip_was_sent_again_for_nothing() {
+    for (acked, lost) in [(210, false), (225, true)] {
+        let mut s = Script::new(Role::Server);
+        s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
+        s.again(200, RetransmitCause::Fast, (0, 100), false).packet(acked, In, 10, 0, 100);
+        let w = s.end();
+        assert_eq!(w.cause.is_trouble(), lost, "{w:?}");
+    }
+}
+
+#[test]
+fn the_trouble_of_an_answer_counts_until_the_next_request_comes() {
+    // The server has entered the call that reads the next request long before that comes.
+    let mut s = Script::new(Role::Server);
+    s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
+    s.again(50, RetransmitCause::TailLossProbe, (0, 100), false).packet(75, In, 10, 0, 100);
+    s.packet(80, In, 10, 10, 100).call(2, 81, In, 10);
+    let w = &s.told[0].1;
+    assert_eq!((parts(w), w.cause), (vec![("application", 1)], Cause::Part(Part::LossTlp)));
+    assert!(matches!(w.evidence[..], [Evidence::Retransmit { .. }]), "{w:?}");
+}
+
+#[test]
+fn what_was_dropped_and_not_sent_again_was_a_copy() {
+    for again in [false, true] {
+        let mut s = Script::new(Role::Server);
+        s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
+        let drop = dropped(Out, 0, 100);
+        s.notes.dropped(MonoNs(12 * MS), &Lost { drop: &drop, direction: Out, at_peer: true });
+        if again {
+            s.packet(210, Out, 0, 100, 10);
+        }
+        let w = s.packet(230, In, 10, 0, 100).end();
+        assert_eq!(w.cause.is_trouble(), again, "{w:?}");
+    }
+}
+
+/// Packets of the peer, by time, identification, first sequence number and length, and what they make of a turn.
+fn numbered(packets: &[(u64, u16, u32, u32)]) -> Vec<(&'static str, u64)> {
+    let mut s = Script::new(Role::Client);
+    s.notes.packet(MonoNs(0), &Seen { ip_id: Some(0), ..SYN_ACK });
+    s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0);
+    let (mut last, mut bytes) = (0, 0);
+    for &(t, id, seq, len) in packets {
+        let seg = Segment { seq, ack: 10, flags: ACK, window: 100, ..Segment::default() };
+        s.notes.packet(MonoNs(t * MS), &Seen { len, tcp: Some(&seg), ip_id: Some(id), ..SYN_ACK });
+        (last, bytes) = (t, bytes + len);
+    }
+    parts(&s.call(1, last, In, bytes).end())
+}
+
+#[test]
+fn a_tail_that_is_late_and_whose_first_copy_is_missing_was_lost() {
+    let first = (25, 1, 0, 100);
+    assert_eq!(numbered(&[first, (85, 3, 100, 100)]), [("loss_tlp", 60), ("network", 20), ("peer", 5)]);
+    assert_eq!(numbered(&[first, (245, 4, 100, 100)]), [("loss_rto", 220), ("network", 20), ("peer", 5)]);
+    let all_there = [("network", 40), ("peer", 45)];
+    assert_eq!(numbered(&[first, (85, 2, 100, 100)]), all_there);
+    assert_eq!(numbered(&[first, (84, 2, 0, 0), (85, 3, 100, 100)]), all_there);
+}
+
+#[test]
+fn a_first_byte_is_late_by_a_loss_if_no_acknowledgement_alone_can_be_what_is_missing() {
+    let ack = (20, 1, 0, 0);
+    // The request is acknowledged already.
+    assert_eq!(numbered(&[ack, (100, 3, 0, 100)]), [("loss_tlp", 80), ("network", 20)]);
+    // It is not, but the peer would have said so by now.
+    assert_eq!(numbered(&[ack, (100, 2, 0, 100)]), [("network", 20), ("peer", 80)]);
+}
+
+/// A connection that a reset ends at 40 ms.
+fn reset(mut s: Script, direction: Direction, peer_finished: bool) -> (bool, Vec<(&'static str, u64)>) {
+    s.notes.reset(MonoNs(40 * MS), direction);
+    let mut span = s.turns.end().expect("a turn");
+    let Some(at) = s.notes.cut_off(&span, &s.sides(), peer_finished) else { return (false, Vec::new()) };
+    let early = Some(Early { last: span.end, cause: Some(Cause::Reset) });
+    if s.role == Role::Client || span.response_start.is_none() {
+        span.end = at;
+    }
+    let w = s.notes.finish(&span, &Sides { early, ..s.sides() }, MonoNs(50 * MS));
+    assert_eq!(w.parts.sum(), span.end.since(w.start), "{w:?}");
+    assert!(w.evidence.contains(&Evidence::Reset { t: MonoNs(40 * MS), direction }), "{w:?}");
+    (w.cause == Cause::Reset, parts(&w))
+}
+
+#[test]
+fn a_reset_ends_a_clients_turn_that_has_no_answer_or_half_of_it() {
+    let asked = || {
+        let mut s = Script::new(Role::Client);
+        s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0);
+        s
+    };
+    let half = || {
+        let mut s = asked();
+        s.packet(20, In, 0, 100, 10).call(1, 20, In, 100);
+        s
+    };
+    let waited = vec![("network", 20), ("peer", 20)];
+    assert_eq!(reset(asked(), In, false), (true, waited.clone()));
+    assert_eq!(reset(half(), In, false), (true, waited));
+    // The answer was all there: the peer had said so, or we hung up.
+    assert!(!reset(half(), In, true).0);
+    assert!(!reset(half(), Out, false).0);
+}
+
+#[test]
+fn a_reset_ends_a_servers_turn_whose_answer_has_not_arrived() {
+    let asked = || {
+        let mut s = Script::new(Role::Server);
+        s.packet(0, In, 0, 10, 0).call(0, 0, In, 10);
+        s
+    };
+    assert_eq!(reset(asked(), In, false), (true, vec![("application", 40)]));
+    let mut s = asked();
+    s.call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
+    assert_eq!(reset(s, In, false), (true, vec![("application", 1)]));
+    let mut s = asked();
+    s.call(1, 1, Out, 100).packet(1, Out, 0, 100, 10).packet(21, In, 10, 0, 100);
+    assert!(!reset(s, In, false).0, "all of it has arrived");
 }
 
 #[test]
@@ -222,30 +403,14 @@ fn a_tail_that_the_peers_kernel_sent_again_is_its_loss() {
     );
     let w = s.packet(240, In, 100, 50, 10).call(1, 240, In, 150).end();
     assert_eq!(w.parts.get(Part::LossRto), DurationNs(220 * MS), "{w:?}");
-    assert_eq!(w.cause, Part::LossRto);
+    assert_eq!(w.cause, Cause::Part(Part::LossRto));
 }
 
 #[test]
 fn what_was_captured_and_then_dropped_has_not_arrived() {
     let mut s = Script::new(Role::Client);
     s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0).packet(20, In, 0, 100, 10);
-    let end = "10.0.0.1:1".parse().expect("an address");
-    let drop = crate::event::DropEvent {
-        netns: NetnsCookie(1),
-        netns_inum: 1,
-        tuple: Tuple { transport: Transport::Tcp, local: end, remote: end },
-        direction: In,
-        cookie: None,
-        owner: None,
-        peer_cookie: None,
-        reason: "NETFILTER_DROP".into(),
-        location: "nft_do_chain".into(),
-        ifindex: 0,
-        seq: 0,
-        tcp_flags: ACK,
-        payload_len: 100,
-        segments: 1,
-    };
+    let drop = dropped(In, 0, 100);
     s.notes.dropped(MonoNs(20 * MS), &Lost { drop: &drop, direction: In, at_peer: false });
     let w = s.packet(250, In, 0, 100, 10).call(1, 250, In, 100).end();
     assert_eq!(parts(&w), [("loss_rto", 230), ("network", 20)]);
@@ -257,13 +422,16 @@ fn a_shut_window_counts_while_somebody_wants_to_send() {
     s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0).packet(20, In, 0, 100, 10);
     s.window(21, Out, 0, 100).window(321, Out, 100, 100).packet(341, In, 100, 100, 10);
     let w = s.call(1, 341, In, 200).end();
-    assert_eq!((w.parts.get(Part::ZeroWindowLocal).0 / MS, w.cause), (300, Part::ZeroWindowLocal));
+    assert_eq!(
+        (w.parts.get(Part::ZeroWindowLocal).0 / MS, w.cause),
+        (300, Cause::Part(Part::ZeroWindowLocal))
+    );
 
     let mut s = Script::new(Role::Server);
     s.packet(0, In, 0, 10, 0).call(0, 1, In, 10).packet(2, Out, 0, 100, 10);
     s.window(20, In, 0, 100).window(320, In, 100, 100);
     let w = s.call(2, 340, Out, 200).end();
-    assert_eq!((w.parts.get(Part::ZeroWindowPeer).0 / MS, w.cause), (300, Part::ZeroWindowPeer));
+    assert_eq!((w.parts.get(Part::ZeroWindowPeer).0 / MS, w.cause), (300, Cause::Part(Part::ZeroWindowPeer)));
 }
 
 #[test]
@@ -275,7 +443,7 @@ fn a_server_works_waits_for_a_cpu_and_for_room() {
     s.packet(125, In, 10, 0, 20_000).ran(101, 125, 126).call(126, 126, Out, 5);
     let w = s.end();
     assert_eq!(parts(&w), [("run_queue", 41), ("send_buffer", 24), ("application", 61)]);
-    assert_eq!(w.cause, Part::Application);
+    assert_eq!(w.cause, Cause::Part(Part::Application));
 }
 
 #[test]
@@ -284,7 +452,7 @@ fn a_servers_response_that_is_lost_after_its_last_write_is_the_cause() {
     s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(5, 5, Out, 100).packet(5, Out, 0, 100, 10);
     s.again(220, RetransmitCause::Timeout, (0, 100), false).packet(240, In, 10, 0, 100);
     let w = s.end();
-    assert_eq!((parts(&w), w.cause), (vec![("application", 5)], Part::LossRto));
+    assert_eq!((parts(&w), w.cause), (vec![("application", 5)], Cause::Part(Part::LossRto)));
     assert_eq!(w.evidence.len(), 1);
 }
 
@@ -300,7 +468,7 @@ fn a_handshake_belongs_to_the_turn_that_follows_at_once() {
     };
     let w = turn(5);
     assert_eq!(parts(&w), [("connect", 100), ("application", 5), ("network", 20)]);
-    assert_eq!((w.start, w.cause), (MonoNs(0), Part::Connect));
+    assert_eq!((w.start, w.cause), (MonoNs(0), Cause::Part(Part::Connect)));
     let own = w.parts.without(&w.before).by_size();
     assert_eq!(own, [(Part::Network, RTT)]);
     assert_eq!(parts(&turn(500)), [("network", 20)]);
@@ -313,8 +481,8 @@ fn turns_after_one_another_share_nothing() {
     s.again(200, RetransmitCause::Timeout, (0, 10), false).packet(220, In, 0, 5, 10).call(1, 220, In, 5);
     s.call(300, 300, Out, 10).packet(300, Out, 10, 10, 5);
     let w = s.packet(320, In, 5, 5, 20).call(301, 320, In, 5).end();
-    assert_eq!(s.told[0].1.cause, Part::LossRto);
-    assert_eq!((parts(&w), w.cause), (vec![("network", 20)], Part::Network));
+    assert_eq!(s.told[0].1.cause, Cause::Part(Part::LossRto));
+    assert_eq!((parts(&w), w.cause), (vec![("network", 20)], Cause::Part(Part::Network)));
     assert!(w.evidence.iter().all(|e| matches!(e, Evidence::Call { .. })), "{w:?}");
 }
 
@@ -322,7 +490,7 @@ fn turns_after_one_another_share_nothing() {
 fn without_packets_the_wait_is_unaccounted() {
     let mut s = Script::new(Role::Client);
     let w = s.call(0, 0, Out, 10).call(1, 50, In, 5).end();
-    assert_eq!((parts(&w), w.cause), (vec![("unaccounted", 50)], Part::Unaccounted));
+    assert_eq!((parts(&w), w.cause), (vec![("unaccounted", 50)], Cause::Part(Part::Unaccounted)));
 }
 
 #[test]

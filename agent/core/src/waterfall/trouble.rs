@@ -31,6 +31,13 @@ pub(super) fn kind_of_hole(stood: DurationNs, rtt: Option<DurationNs>) -> Option
     }
 }
 
+/// The kind of a loss that no later bytes showed, by how long nothing came: as [`kind_of_hole`], but nobody could ask
+/// for it by duplicate acknowledgements.
+pub(super) fn kind_of_silence(stood: DurationNs, rtt: Option<DurationNs>) -> Option<Part> {
+    let part = kind_of_hole(stood, rtt)?;
+    Some(if part == Part::LossRto { part } else { Part::LossTlp })
+}
+
 /// The part that a retransmission's cause belongs to; `None` where the cause tells nothing of a turn's bytes.
 pub(super) fn part_of(cause: RetransmitCause) -> Option<Part> {
     match cause {

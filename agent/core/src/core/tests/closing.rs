@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::fact::CloseReason;
+use crate::time::DurationNs;
+use crate::waterfall::{Cause, Evidence, Part};
 use TcpState::{Close, CloseWait, Established, FinWait1, FinWait2, LastAck, SynSent};
 
 /// The reason after these last words on an established connection.
@@ -96,6 +98,43 @@ fn a_refused_connect() {
     let c = s.only(10 * S);
     assert_eq!((c.close, c.err, c.established), (CloseReason::ResetReceived, 111, None));
     assert_eq!((c.connect_start, c.connect, c.rtt), (Some(MonoNs(0)), None, None));
+    let [turn] = s.turns()[..] else { panic!("{:?}", s.turns()) };
+    let w = turn.waterfall.as_ref().expect("explained");
+    assert_eq!((turn.request_bytes, turn.duration(), w.cause), (0, DurationNs(4), Cause::Refused));
+    assert_eq!(w.parts.get(Part::Connect), DurationNs(4));
+    assert_eq!(w.evidence, [Evidence::Reset { t: MonoNs(3), direction: Direction::In }]);
+}
+
+#[test]
+fn a_turn_that_a_reset_ends_lasts_until_then() {
+    let mut s = Script::new();
+    s.connected(0, 5, CLIENT, SERVER);
+    s.io(200 * MS, 10, 5, Direction::Out, 10, (10, 0, 0));
+    s.packet(230 * MS, segment(SERVER, CLIENT, RST | ACK, 1, 11, 0));
+    s.socket(230 * MS, closing(Established, 104));
+    s.destroyed(231 * MS, 5, CLIENT, SERVER);
+    s.only(10 * S);
+    let [turn] = s.turns()[..] else { panic!("{:?}", s.turns()) };
+    let w = turn.waterfall.as_ref().expect("explained");
+    assert_eq!(
+        (turn.duration(), w.parts.sum(), w.cause),
+        (DurationNs(30 * MS), DurationNs(30 * MS), Cause::Reset)
+    );
+}
+
+#[test]
+fn a_turn_that_is_never_answered_lasts_until_the_kernel_gives_up() {
+    let mut s = Script::new();
+    s.connected(0, 5, CLIENT, SERVER);
+    s.io(200 * MS, 10, 5, Direction::Out, 10, (10, 0, 0));
+    s.packet(200 * MS, segment(CLIENT, SERVER, ACK, 1, 1, 10));
+    s.retransmit(400 * MS, again(5, RetransmitCause::Timeout, 1, 10, 1));
+    s.socket(3 * S, closing(Established, 110));
+    s.destroyed(3 * S, 5, CLIENT, SERVER);
+    s.only(10 * S);
+    let [turn] = s.turns()[..] else { panic!("{:?}", s.turns()) };
+    let w = turn.waterfall.as_ref().expect("explained");
+    assert_eq!((turn.duration(), w.cause), (DurationNs(2_800 * MS), Cause::Part(Part::LossRto)));
 }
 
 #[test]
@@ -115,6 +154,8 @@ fn a_syn_into_a_black_hole() {
             SocketEvent { err, retransmitted_segments: 3, ..state(5, CLIENT, SERVER, SynSent, Close) },
         );
         let c = s.only(20 * S);
+        let told: Vec<_> = s.turns().iter().map(|t| (t.duration(), t.retransmits)).collect();
+        assert_eq!(told, [(DurationNs(9 * S), 0)]);
         assert_eq!((c.close, c.retransmits.syn, c.retransmits.total), (CloseReason::Timeout, 3, 3));
         let after: Vec<_> = s
             .facts
