@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use packet::{Way, flags};
-pub use plan::{Action, Plan, Random, Record, Sight};
+pub use plan::{Action, Done, Plan, Random, Record, Sight};
 
 use crate::netns::Netns;
 
@@ -52,7 +52,7 @@ pub struct Path {
     /// 10.79.0.2.
     pub server: Netns,
     stop: Arc<AtomicBool>,
-    carrier: Option<JoinHandle<Vec<Record>>>,
+    carrier: Option<JoinHandle<Done>>,
 }
 
 impl Path {
@@ -81,8 +81,8 @@ impl Path {
         Self { client, server, stop, carrier: Some(carrier) }
     }
 
-    /// Cuts the link and returns what it did to every TCP packet, in the order in which they came to it.
-    pub fn cut(&mut self) -> Vec<Record> {
+    /// Cuts the link and returns what it did.
+    pub fn cut(&mut self) -> Done {
         self.stop.store(true, Ordering::Relaxed);
         let carrier = self.carrier.take().expect("a link is cut once");
         carrier.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

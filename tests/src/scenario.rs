@@ -9,6 +9,8 @@ pub mod truth;
 pub mod wire;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -115,6 +117,34 @@ pub struct Extent {
     pub turns: u32,
 }
 
+/// Runs a scenario by its name in a process of its own, the program `scenarios`: where a process that carries a link starts
+/// programs, its memory is copied on write and the link waits.
+pub fn run_apart(name: &str, extent: Extent) -> Rows {
+    let numbers = [extent.turns, extent.seed as u32].map(|n| n.to_string());
+    let mut command = std::process::Command::new(crate::load::beside_the_test("scenarios"));
+    let output = command.args(["--alone", "--turns", &numbers[0], "--seed", &numbers[1], name]).output();
+    let text = crate::netns::stdout_of(name, &[], output.expect("the program starts"));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}: {text}"))
+}
+
+/// Runs scenarios by their names, so many at a time, and hands on the rows of each.
+pub fn run_all(names: &[&str], seeds: &[u64], turns: u32, jobs: usize, told: impl Fn(&Rows) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut rows = Rows::default();
+                    for &seed in seeds {
+                        rows.extend(run_apart(name, Extent { seed, turns }));
+                    }
+                    told(&rows);
+                }
+            });
+        }
+    });
+}
+
 /// Runs a scenario once and scores each view's sides.
 pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     let load = (scenario.load)(extent.seed).with_turns(extent.turns);
@@ -147,12 +177,17 @@ fn attach(view: View, client: &Program, server: &Program) -> Agent {
         View::Server => vec![server.pid()],
         View::Both => vec![client.pid(), server.pid()],
     };
-    Agent::attach(&pids, &["-e", "trace=none", "--no-packets"])
+    let quiet = if kept().is_some() { &[][..] } else { &["--no-packets"] };
+    Agent::attach(&pids, &[&["-e", "trace=none"], quiet].concat())
 }
 
-/// For the curious: with TRACENET_KEEP set to a folder, the stories and what really happened stay there.
+/// For the curious: where TRACENET_KEEP says, the stories and what really happened stay.
+fn kept() -> Option<PathBuf> {
+    std::env::var_os("TRACENET_KEEP").map(PathBuf::from)
+}
+
 fn keep(name: &str, seed: u64, truths: &Truths, stories: &[(View, Story)]) {
-    let Some(folder) = std::env::var_os("TRACENET_KEEP").map(std::path::PathBuf::from) else { return };
+    let Some(folder) = kept() else { return };
     let write = |what: &str, bytes: &[u8]| {
         let file = folder.join(format!("{name}-{seed}-{what}"));
         std::fs::write(&file, bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
@@ -163,8 +198,11 @@ fn keep(name: &str, seed: u64, truths: &Truths, stories: &[(View, Story)]) {
     let mut text = String::new();
     for truth in truths.values() {
         use std::fmt::Write as _;
-        let Truth { port, turn, took_ns, habit, error, packets } = truth;
-        let _ = writeln!(text, "port {port} turn {turn} took {took_ns} habit {habit} error {error:?}");
+        let Truth { ports: (port, to), turn, took_ns, habit, error, packets, disturbed } = truth;
+        let _ = writeln!(
+            text,
+            "port {port} turn {turn} to {to} took {took_ns} habit {habit} error {error:?} disturbed {disturbed}"
+        );
         for r in packets {
             let s = &r.sight;
             let _ = writeln!(

@@ -101,7 +101,7 @@ fn ask(mut address: SocketAddr, load: &Load, number: u32) -> Report {
     if load.habit == Habit::WrongPort && load.shows(number, 0) {
         address.set_port(address.port() + 1);
     }
-    let mut report = Report { number, port: 0, error: None, turns: Vec::new() };
+    let mut report = Report { number, ports: (0, address.port()), error: None, turns: Vec::new() };
     let stream = connect(address, load.receive_buffer.unwrap_or(0) as usize);
     let mut stream = match stream {
         Ok(stream) => stream,
@@ -110,7 +110,7 @@ fn ask(mut address: SocketAddr, load: &Load, number: u32) -> Report {
             return report;
         }
     };
-    report.port = stream.local_addr().map_or(0, |a| a.port());
+    report.ports.0 = stream.local_addr().map_or(0, |a| a.port());
     let mut buffer = vec![b'q'; load.request.max(load.response) as usize];
     for turn in 0..load.turns {
         let habit = load.shows(number, turn);

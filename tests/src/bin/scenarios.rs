@@ -3,11 +3,10 @@
 
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use tracenet_tests::netns;
-use tracenet_tests::scenario::{Extent, Rows, Scenario, header, run, wire};
+use tracenet_tests::scenario::{Extent, Scenario, header, run, run_all, wire};
 
 #[derive(Parser)]
 #[command(about = "How well tracenet explains what is done to turns on purpose")]
@@ -21,39 +20,43 @@ struct Args {
     /// Scenarios at a time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// One scenario with one seed, as JSON
+    #[arg(long)]
+    alone: bool,
+    /// The seed, for --alone
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// The scenarios whose names begin so; else all
     names: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let Args { turns, seeds, jobs, alone, seed, names } = Args::parse();
+    if alone {
+        let scenario =
+            wire::ALL.iter().find(|s| names.iter().any(|n| s.name == n)).expect("a scenario's name");
+        let rows = run(scenario, Extent { seed, turns });
+        println!("{}", serde_json::to_string(&rows).expect("plain data"));
+        return ExitCode::SUCCESS;
+    }
     netns::sweep();
-    let wanted = |s: &&Scenario| args.names.is_empty() || args.names.iter().any(|n| s.name.starts_with(n));
-    let chosen: Vec<&Scenario> = wire::ALL.iter().filter(wanted).collect();
+    let wanted = |s: &&Scenario| names.is_empty() || names.iter().any(|n| s.name.starts_with(n));
+    let chosen: Vec<&str> = wire::ALL.iter().filter(wanted).map(|s| s.name).collect();
     if chosen.is_empty() {
         eprintln!("no such scenario");
         return ExitCode::from(2);
     }
     println!("{}", header());
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..args.jobs.max(1) {
-            scope.spawn(|| {
-                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut rows = Rows::default();
-                    for seed in 1..=args.seeds {
-                        rows.extend(run(scenario, Extent { seed, turns: args.turns }));
-                    }
-                    let mut failed = failed.lock().expect("nobody panics with it");
-                    for row in rows.iter() {
-                        println!("{row}");
-                        let failures = row.failures(true);
-                        if !failures.is_empty() {
-                            failed.push(format!("{}: {}", row.title(), failures.join("; ")));
-                        }
-                    }
-                }
-            });
+    let failed = Mutex::new(Vec::new());
+    let seeds: Vec<u64> = (1..=seeds).collect();
+    run_all(&chosen, &seeds, turns, jobs, |rows| {
+        let mut failed = failed.lock().expect("nobody panics with it");
+        for row in rows.iter() {
+            println!("{row}");
+            let failures = row.failures(true);
+            if !failures.is_empty() {
+                failed.push(format!("{}: {}", row.title(), failures.join("; ")));
+            }
         }
     });
     let failed = failed.into_inner().expect("nobody panics with it");

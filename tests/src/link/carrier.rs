@@ -14,11 +14,14 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
 use super::packet::{self, Tcp, Way, flags};
-use super::plan::{Action, Random, Record, Sight};
+use super::plan::{Action, Done, Random, Record, Sight};
 use super::{Link, Sizes};
 
 /// How often the thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// The thread was late by more than this, nanoseconds: the machine did something else, and that was not the plan.
+const STALL_NS: u64 = 5_000_000;
 
 /// Packets read from one end before the other gets its turn.
 const BURST: usize = 64;
@@ -45,7 +48,7 @@ struct Connection {
 struct Carrier {
     link: Link,
     random: Random,
-    connections: HashMap<u16, Connection>,
+    connections: HashMap<(u16, u16), Connection>,
     opened: u32,
     on_the_way: BinaryHeap<Flight>,
     flights: u64,
@@ -55,7 +58,8 @@ struct Carrier {
 }
 
 /// Carries packets between the ends (client, server) until `stop`.
-pub(super) fn carry(mut ends: [File; 2], link: Link, stop: &AtomicBool) -> Vec<Record> {
+pub(super) fn carry(mut ends: [File; 2], link: Link, stop: &AtomicBool) -> Done {
+    be_prompt();
     // SAFETY: PR_SET_TIMERSLACK takes a number and concerns this thread only.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
     let random = Random::new(link.seed);
@@ -70,12 +74,19 @@ pub(super) fn carry(mut ends: [File; 2], link: Link, stop: &AtomicBool) -> Vec<R
         records: Vec::new(),
     };
     let mut buffer = vec![0; 65_536];
+    let (mut stalls, mut looked, mut waited) = (Vec::new(), now(), Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
         let wait = match carrier.on_the_way.peek() {
             Some(Reverse((due, ..))) => Duration::from_nanos(due.saturating_sub(now())).min(LOOK),
             None => LOOK,
         };
         let mut polled = [&ends[0], &ends[1]].map(|f| PollFd::new(f.as_fd(), PollFlags::POLLIN));
+        let t = now();
+        let awake = looked + waited.as_nanos() as u64;
+        if t > awake + STALL_NS {
+            stalls.push(awake..t);
+        }
+        (looked, waited) = (t, wait);
         nix::poll::ppoll(&mut polled, Some(TimeSpec::from_duration(wait)), Some(SigSet::empty()))
             .expect("ppoll of two files");
         for (end, way) in ends.iter_mut().zip([Way::Up, Way::Down]) {
@@ -98,7 +109,14 @@ pub(super) fn carry(mut ends: [File; 2], link: Link, stop: &AtomicBool) -> Vec<R
             ends[to].write_all(&bytes).expect("a TUN takes packets");
         }
     }
-    carrier.records
+    Done { records: carrier.records, stalls }
+}
+
+/// Ahead of everybody who waits for a CPU, where that is allowed: else a busy machine is part of the link.
+fn be_prompt() {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: 0 is the calling thread, and the parameter lives until the call has returned.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &priority) };
 }
 
 impl Carrier {
@@ -143,13 +161,13 @@ impl Carrier {
     }
 
     fn sight(&mut self, t: u64, way: Way, tcp: &Tcp) -> Sight {
-        let port = match way {
-            Way::Up => tcp.source,
-            Way::Down => tcp.destination,
+        let ports = match way {
+            Way::Up => (tcp.source, tcp.destination),
+            Way::Down => (tcp.destination, tcp.source),
         };
         let syn = tcp.flags & flags::SYN != 0;
         let opened = &mut self.opened;
-        let c = self.connections.entry(port).or_insert_with(|| {
+        let c = self.connections.entry(ports).or_insert_with(|| {
             *opened += 1;
             Connection { number: *opened - 1, ..Connection::default() }
         });
@@ -174,6 +192,6 @@ impl Carrier {
         let (connection, len) = (c.number, tcp.len);
         let again = (syn || len > 0) && !c.seen.insert((way, syn, tcp.seq));
         let &Tcp { flags, window, ip_id, .. } = tcp;
-        Sight { t, way, port, connection, offset, len, flags, window, ip_id, turn, last, again }
+        Sight { t, way, ports, connection, offset, len, flags, window, ip_id, turn, last, again }
     }
 }

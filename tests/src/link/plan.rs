@@ -29,8 +29,8 @@ pub struct Sight {
     pub t: u64,
     /// Which way it goes.
     pub way: Way,
-    /// The client's port.
-    pub port: u16,
+    /// The client's port and the server's.
+    pub ports: (u16, u16),
     /// Number of the connection in the order of the SYNs, from 0.
     pub connection: u32,
     /// Place in the stream of its first byte, from 0.
@@ -72,6 +72,15 @@ pub struct Record {
     pub action: Action,
     /// When it was handed on, CLOCK_MONOTONIC in nanoseconds; `None` where it was lost.
     pub arrives: Option<u64>,
+}
+
+/// What a link did, and when it was not itself.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Every TCP packet, in the order in which they came.
+    pub records: Vec<Record>,
+    /// When nothing was carried because the machine had no CPU for the link; CLOCK_MONOTONIC in nanoseconds.
+    pub stalls: Vec<std::ops::Range<u64>>,
 }
 
 /// xorshift64*: the same seed gives the same chances.

@@ -147,8 +147,8 @@ impl Head {
 pub struct Report {
     /// Its number among those of the load.
     pub number: u32,
-    /// The client's port, 0 where it was never connected.
-    pub port: u16,
+    /// The client's port, 0 where it was never connected, and the server's.
+    pub ports: (u16, u16),
     /// Why it was not connected.
     pub error: Option<String>,
     /// The turns.

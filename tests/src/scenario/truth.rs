@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::load::Report;
-use crate::link::{Action, Record, Way, flags};
+use crate::link::{Action, Done, Record, Way, flags};
 
 /// One turn. A connection that never came to one has one all the same, that of its handshake.
 #[derive(Debug, Clone)]
 pub struct Truth {
-    /// The client's port.
-    pub port: u16,
+    /// The client's port and the server's.
+    pub ports: (u16, u16),
     /// Number on its connection.
     pub turn: u32,
     /// Time that the client measured, nanoseconds; 0 where it never asked.
@@ -20,33 +20,42 @@ pub struct Truth {
     pub error: Option<String>,
     /// Its packets, and of a first turn those of the handshake.
     pub packets: Vec<Record>,
+    /// The link stood still meanwhile, which is not what it was told: nothing can be demanded of the turn.
+    pub disturbed: bool,
 }
 
-/// Everything that happened, by port and turn.
-pub type Truths = BTreeMap<(u16, u32), Truth>;
+/// Everything that happened, by ports and turn.
+pub type Truths = BTreeMap<((u16, u16), u32), Truth>;
 
 /// Joins what the client and the link say.
-pub fn join(reports: &[Report], records: &[Record]) -> Truths {
+pub fn join(reports: &[Report], done: &Done) -> Truths {
     let mut truths = Truths::new();
-    let mut last: BTreeMap<u16, u32> = BTreeMap::new();
-    for report in reports.iter().filter(|r| r.port != 0) {
+    let mut last: BTreeMap<(u16, u16), u32> = BTreeMap::new();
+    for report in reports.iter().filter(|r| r.ports.0 != 0) {
         for (turn, t) in (0..).zip(&report.turns) {
-            let (port, took_ns, habit) = (report.port, t.took_ns, t.habit);
-            let truth = Truth { port, turn, took_ns, habit, error: t.error.clone(), packets: Vec::new() };
-            let other = truths.insert((port, turn), truth);
-            assert!(other.is_none(), "port {port} was used twice");
-            last.insert(port, turn);
+            let (ports, took_ns, habit) = (report.ports, t.took_ns, t.habit);
+            let error = t.error.clone();
+            let truth = Truth { ports, turn, took_ns, habit, error, packets: Vec::new(), disturbed: false };
+            let other = truths.insert((ports, turn), truth);
+            assert!(other.is_none(), "ports {ports:?} were used twice");
+            last.insert(ports, turn);
         }
     }
-    for record in records {
-        let (port, turn) = (record.sight.port, record.sight.turn);
+    for record in &done.records {
+        let (ports, turn) = (record.sight.ports, record.sight.turn);
         // What ends a connection belongs to its last turn.
-        let turn = last.get(&port).map_or(0, |last| turn.min(*last));
+        let turn = last.get(&ports).map_or(0, |last| turn.min(*last));
         let failed = || {
             let error = Some("not connected".to_owned());
-            Truth { port, turn, took_ns: 0, habit: false, error, packets: Vec::new() }
+            Truth { ports, turn, took_ns: 0, habit: false, error, packets: Vec::new(), disturbed: false }
         };
-        truths.entry((port, turn)).or_insert_with(failed).packets.push(*record);
+        truths.entry((ports, turn)).or_insert_with(failed).packets.push(*record);
+    }
+    for truth in truths.values_mut() {
+        let times = || truth.packets.iter().flat_map(|r| [Some(r.sight.t), r.arrives]).flatten();
+        if let (Some(first), Some(last)) = (times().min(), times().max()) {
+            truth.disturbed = done.stalls.iter().any(|s| s.start < last && first < s.end);
+        }
     }
     truths
 }
@@ -72,6 +81,23 @@ impl Truth {
         };
         // What an earlier copy of brought is no loss to anybody.
         self.losses(way).map(delayed).max().unwrap_or(0)
+    }
+
+    /// Nanoseconds that the server had the whole request before its answer came to the link.
+    pub fn server_took(&self) -> u64 {
+        let data = |way: Way| self.packets.iter().filter(move |r| r.sight.way == way && r.sight.is_data());
+        let asked = data(Way::Up).filter_map(|r| r.arrives).max();
+        let answered = data(Way::Down).map(|r| r.sight.t).min();
+        asked.zip(answered).map_or(0, |(asked, answered)| answered.saturating_sub(asked))
+    }
+
+    /// Nanoseconds of the turn that nothing was on its way to the client or from it: the client's own time.
+    pub fn client_took(&self) -> u64 {
+        let data = || self.packets.iter().filter(|r| r.sight.is_data());
+        let first = data().map(|r| r.sight.t).min();
+        let last = data().filter_map(|r| r.arrives).max();
+        let away = first.zip(last).map_or(0, |(first, last)| last.saturating_sub(first));
+        self.took_ns.saturating_sub(away)
     }
 
     /// A packet of the handshake was lost.

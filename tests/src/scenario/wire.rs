@@ -17,7 +17,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "loss-10%", load: Load::new, link: loss::<100>, prepare: nothing, judge: losses },
     Scenario { name: "loss-upload", load: upload, link: loss::<20>, prepare: nothing, judge: losses },
     Scenario { name: "tail-loss", load: Load::new, link: tail_loss, prepare: nothing, judge: tail },
-    Scenario { name: "short-answer-lost", load: short, link: tail_loss, prepare: nothing, judge: tail },
+    Scenario { name: "short-answer-lost", load: short, link: tail_loss, prepare: nothing, judge: lone },
     Scenario { name: "burst-loss", load: Load::new, link: burst_loss, prepare: nothing, judge: fast },
     Scenario { name: "reordered", load: Load::new, link: reordered, prepare: nothing, judge: innocent },
     Scenario { name: "duplicated", load: Load::new, link: duplicated, prepare: nothing, judge: innocent },
@@ -237,11 +237,18 @@ fn innocent(_: &Truth, _: Side) -> Judgement {
 /// Nothing but the way there and back. A first turn begins with its handshake, which takes as long.
 fn ordinary(t: &Truth, side: Side) -> Judgement {
     match side {
-        _ if t.sent_in_vain() => Unclear,
+        _ if t.sent_in_vain() || is_noisy(t, Duration::ZERO) => Unclear,
         Side::Client if t.turn == 0 => Suffers(&["network", "connect"]),
         Side::Client => Suffers(&["network"]),
         Side::Server => Innocent,
     }
+}
+
+/// The machine was busy with something else, so that an end took longer than it meant to (`meant`).
+fn is_noisy(t: &Truth, meant: Duration) -> bool {
+    let (meant, share) = (meant.as_nanos() as u64, t.took_ns * 2 / 5);
+    let more = |took: u64| took.saturating_sub(meant) > share;
+    more(t.server_took()) || more(t.client_took())
 }
 
 /// Innocent, unless somebody sent something again for nothing: how much that delayed nobody can say.
@@ -280,6 +287,11 @@ fn tail(t: &Truth, side: Side) -> Judgement {
         Side::Client => lost(t, side, &["loss_tlp", "loss_rto"]),
         Side::Server => lost(t, side, &["loss_tlp"]),
     }
+}
+
+/// Of a single segment in flight the probe is as late as the timeout (RFC 8985, section 7.2), and either may come.
+fn lone(t: &Truth, side: Side) -> Judgement {
+    lost(t, side, &["loss_tlp", "loss_rto"])
 }
 
 fn fast(t: &Truth, side: Side) -> Judgement {
@@ -328,6 +340,7 @@ fn shut_client(t: &Truth, side: Side) -> Judgement {
 
 fn thinking(t: &Truth, side: Side) -> Judgement {
     match side {
+        _ if t.sent_in_vain() || is_noisy(t, Duration::from_millis(50)) => Unclear,
         _ if !t.habit => Innocent,
         Side::Client => Suffers(&["peer"]),
         Side::Server => Suffers(&["application"]),
@@ -336,6 +349,9 @@ fn thinking(t: &Truth, side: Side) -> Judgement {
 
 fn pausing(t: &Truth, side: Side) -> Judgement {
     match side {
+        _ if t.sent_in_vain() || is_noisy(t, Duration::from_millis(50)) => Unclear,
+        // It may be that the connection was accepted when all had come.
+        Side::Server if t.turn == 0 => Unclear,
         _ if !t.habit => Innocent,
         Side::Client => Suffers(&["application"]),
         Side::Server => Suffers(&["peer"]),
