@@ -64,6 +64,8 @@ pub(crate) struct Conn {
     many_peers: bool,
     pub(crate) connect_start: Option<MonoNs>,
     pub(crate) connect: Option<DurationNs>,
+    /// Query and answer of the name resolution before [`connect_start`](Self::connect_start).
+    pub(crate) lookup: Option<(MonoNs, MonoNs)>,
     pub(crate) established: Option<MonoNs>,
     pub(crate) accept_wait: Option<DurationNs>,
     io: IoTotals,
@@ -117,6 +119,7 @@ impl Conn {
             many_peers: false,
             connect_start: None,
             connect: None,
+            lookup: None,
             established: None,
             accept_wait: None,
             io: IoTotals::default(),
@@ -273,7 +276,14 @@ impl Conn {
         let connected = self.established.or(self.closed);
         let handshake = self.connect_start.zip(connected).filter(|_| first);
         let queue = self.established.zip(self.accept_wait).map(|(from, wait)| (from, from.after(wait.0)));
-        Sides { role: self.role, rtt, connect: handshake, accept: queue.filter(|_| first), early: None }
+        Sides {
+            role: self.role,
+            rtt,
+            connect: handshake,
+            lookup: self.lookup.filter(|_| first),
+            accept: queue.filter(|_| first),
+            early: None,
+        }
     }
 
     /// Cumulative counters only grow; whichever event told more is right.

@@ -3,6 +3,7 @@
 mod endpoints;
 mod flows;
 mod lifecycle;
+mod lookups;
 mod names;
 mod socket;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::totals::Totals;
 
 use endpoints::Endpoints;
 use lifecycle::Table;
+use lookups::Lookups;
 use names::Names;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wakeups::Users;
@@ -149,6 +151,8 @@ pub struct Core {
     accepted: VecDeque<(u32, MonoNs, SocketCookie)>,
     /// Sockets that each thread used last.
     users: Users,
+    /// Names that each thread asked for last.
+    lookups: Lookups,
     /// Names to be given.
     names: Names,
     /// How long turns take, by server.
@@ -180,6 +184,7 @@ impl Core {
             accepting: ACCEPTING.map(syscall::number),
             accepted: VecDeque::new(),
             users: Users::default(),
+            lookups: Lookups::default(),
             names: Names::default(),
             endpoints: Endpoints::default(),
             no_room_until: MonoNs::default(),

@@ -40,7 +40,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 pub use cause::Cause;
 pub use evidence::{Evidence, MAX_EVIDENCE};
-pub(crate) use recorder::{Early, Lost, Recorder, Seen, Sides};
+pub(crate) use recorder::{Early, Lost, PRECEDES_NS, Recorder, Seen, Sides};
 
 use crate::time::{DurationNs, MonoNs};
 
@@ -77,7 +77,7 @@ pub enum Part {
     Network,
     /// The peer had the request and had not answered.
     Peer,
-    /// Name resolution. Not measured yet: 0.
+    /// Name resolution by the same thread, answered shortly before connect(2) of the connection's first turn.
     Dns,
     /// TLS handshake. Not measured yet: 0; it is a turn of its own.
     Tls,

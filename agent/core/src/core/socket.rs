@@ -1,6 +1,7 @@
 //! What the kernel's sockets say: identity, state, owner, bytes.
 
 use super::lifecycle::Slot;
+use super::lookups;
 use super::{Core, Early, Listener, MAX_EARLY, MAX_LISTENERS, MAX_NAMESPACES, fact_of};
 use crate::conn::Conn;
 use crate::event::{RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpState};
@@ -246,6 +247,15 @@ impl Core {
         let epoch = self.loss_epoch;
         let Some(c) = self.table.get_mut(slot) else { return };
         let completed = c.turns.completed();
+        if c.tuple.transport == Transport::Udp && c.tuple.remote.port() == lookups::PORT {
+            self.lookups.io(t, &io);
+        } else if io.direction == Direction::Out
+            && c.lookup.is_none()
+            && completed == 0
+            && let Some(connect) = c.connect_start
+        {
+            c.lookup = self.lookups.before(io.task.tid, connect);
+        }
         let ended = c.io(t, &io, epoch);
         self.totals.turns += u64::from(c.turns.completed() - completed);
         if let Some((at, _)) = c.deadline {

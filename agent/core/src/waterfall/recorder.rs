@@ -25,7 +25,7 @@ const MAX_SPANS: usize = 1_024;
 
 /// A handshake belongs to the first turn where that begins so soon after it, or as soon as the handshake took; else the
 /// connection was made in stock.
-const PRECEDES_NS: u64 = 100_000_000;
+pub(crate) const PRECEDES_NS: u64 = 100_000_000;
 
 /// A packet, as the connection knows it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,8 @@ pub(crate) struct Sides {
     pub(crate) rtt: Option<DurationNs>,
     /// connect(2) and ESTABLISHED, of a client.
     pub(crate) connect: Option<(MonoNs, MonoNs)>,
+    /// Query and answer of the name resolution before that.
+    pub(crate) lookup: Option<(MonoNs, MonoNs)>,
     /// ESTABLISHED and the return of accept(2), of a server.
     pub(crate) accept: Option<(MonoNs, MonoNs)>,
     /// Set where the turn did not end by its last byte.
@@ -440,7 +442,10 @@ fn before(turn: &TurnSpan, sides: &Sides, spans: &mut Vec<Span>) -> MonoNs {
     let Some((from, to)) = wait.filter(precedes) else { return turn.start };
     spans.push(Span::new(part, from, to));
     spans.push(Span::new(then, to, turn.start));
-    from
+    let Some((asked, told)) = sides.lookup.filter(|(_, told)| *told <= from) else { return from };
+    spans.push(Span::new(Part::Dns, asked, told));
+    spans.push(Span::new(Part::Application, told, from));
+    asked
 }
 
 fn shut_part(direction: Direction) -> Part {

@@ -38,7 +38,7 @@ impl Script {
     }
 
     fn sides(&self) -> Sides {
-        Sides { role: self.role, rtt: Some(self.rtt), connect: None, accept: None, early: None }
+        Sides { role: self.role, rtt: Some(self.rtt), connect: None, lookup: None, accept: None, early: None }
     }
 
     /// A call from `entered` to `t`.

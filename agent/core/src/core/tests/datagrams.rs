@@ -3,6 +3,7 @@
 use super::*;
 use crate::fact::CloseReason;
 use crate::key::Role;
+use crate::waterfall::Part;
 
 const CLIENT: &str = "10.0.0.1:40000";
 const RESOLVER: &str = "10.0.0.53:53";
@@ -34,6 +35,35 @@ fn a_dns_query() {
     assert_eq!((c.bytes_sent, c.bytes_received, c.tuple), (30, 80, udp(CLIENT, RESOLVER)));
     assert!(!c.incomplete);
     assert_eq!(s.story(), ["c1 Opened", "c1 Packet", "c1 Packet", "c1 Turn", "c1 Closed"]);
+}
+
+/// A thread asks twice, is answered, connects 1 ms later and asks for something; what its first turn waited for.
+fn resolved_and_connected(asks: u32, connects: u32, pause: u64) -> Vec<(Part, u64)> {
+    let mut s = Script::new();
+    s.socket(MS, usock(SocketReason::Flow, 5, CLIENT, RESOLVER));
+    s.io(MS, asks, 5, Direction::Out, 30, (30, 0, 0));
+    s.io(21 * MS, asks, 5, Direction::In, 0, (30, 0, 0));
+    s.io(41 * MS, asks, 5, Direction::Out, 30, (60, 0, 0));
+    s.io(61 * MS, asks, 5, Direction::In, 80, (60, 80, 1));
+    let t = 61 * MS + pause;
+    s.connected(t, 6, "10.0.0.1:41000", SERVER);
+    s.io(t + 2 * MS, connects, 6, Direction::Out, 31, (31, 0, 0));
+    s.io(t + 5 * MS, connects, 6, Direction::In, 1_200, (31, 1_200, 1));
+    s.finish(S);
+    let turns = s.turns();
+    let turn = turns.iter().find(|t| t.tuple.transport == Transport::Tcp).expect("a turn");
+    let parts = turn.waterfall.as_ref().expect("explained").parts;
+    parts.iter().filter(|(_, t)| t.0 > 0).map(|(part, t)| (part, t.0 / MS)).collect()
+}
+
+#[test]
+fn a_lookup_belongs_to_the_first_turn_of_the_thread_that_waited_for_it() {
+    let unaccounted = (Part::Unaccounted, 3);
+    let resolved = [(Part::Connect, 1), (Part::Application, 2), (Part::Dns, 60), unaccounted];
+    assert_eq!(resolved_and_connected(10, 10, MS), resolved);
+    let connected = [(Part::Connect, 1), (Part::Application, 1), unaccounted];
+    assert_eq!(resolved_and_connected(11, 10, MS), connected, "another thread's");
+    assert_eq!(resolved_and_connected(10, 10, 101 * MS), connected, "long ago");
 }
 
 #[test]
