@@ -20,8 +20,6 @@ pub use bits::Bit;
 pub use catalogue::{CATALOGUE, Feature, Value, feature};
 pub use fragments::Datagram;
 
-use std::fmt::Write;
-
 use crate::event::{Segment, tcp_flags};
 use crate::ip::IpFacts;
 use crate::tcp::Verdicts;
@@ -270,22 +268,34 @@ impl Features {
         if !tcp.syn_seen {
             return None;
         }
-        let mut text = format!("{}_", tcp.syn_window);
+        let mut text = String::with_capacity(64);
+        push_decimal(&mut text, tcp.syn_window);
+        text.push('_');
         let kinds = tcp.kinds.as_slice();
         if kinds.is_empty() {
             text.push_str("00");
         }
         for (n, kind) in kinds.iter().enumerate() {
-            // A string takes everything.
-            let _ = write!(text, "{}{kind}", if n == 0 { "" } else { "-" });
+            if n > 0 {
+                text.push('-');
+            }
+            push_decimal(&mut text, u16::from(*kind));
         }
-        for part in [tcp.mss.map(u32::from), tcp.scale.map(u32::from)] {
-            let _ = match part {
-                Some(n) => write!(text, "_{n}"),
-                None => write!(text, "_00"),
-            };
+        for part in [tcp.mss, tcp.scale.map(u16::from)] {
+            text.push('_');
+            match part {
+                Some(n) => push_decimal(&mut text, n),
+                None => text.push_str("00"),
+            }
         }
         Some(text)
+    }
+}
+
+/// Appends a number without the formatter, which would take longer than the rest of a fingerprint.
+fn push_decimal(text: &mut String, n: u16) {
+    for unit in [10_000, 1_000, 100, 10, 1].into_iter().skip_while(|unit| *unit > n.max(1)) {
+        text.push(char::from(b'0' + (n / unit % 10) as u8));
     }
 }
 

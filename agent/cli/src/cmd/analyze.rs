@@ -4,13 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tracenet_collectors::files::{Damage, Reader};
-use tracenet_core::tcp::{Analysis, Streams};
-use tracenet_core::time::WallNs;
 
 use crate::args::AnalyzeArgs;
 use crate::failure::Failure;
 use crate::sinks::warn;
 
+mod analysing;
 mod cell;
 mod connections;
 mod conversations;
@@ -35,27 +34,13 @@ mod view;
 mod worst;
 mod write;
 
-use datagrams::Datagrams;
+use analysing::Analysing;
 use export::Export;
 use fields::Display;
 use print::{Cell, Print, Seconds, ip_checksums};
 use progress::Progress;
-use reading::{Dissected, Reading};
 use view::{Closing, Ends, Seen, View, Word};
 use write::Written;
-
-/// What is known of a capture whatever is printed of it.
-#[derive(Debug, Default)]
-struct Capture {
-    streams: Streams,
-    datagrams: Datagrams,
-    /// Frames so far.
-    frames: u64,
-    /// Stamp of the first one; every other time is told from there.
-    first: Option<WallNs>,
-    /// Of the layers of the frame at hand.
-    words: Vec<Word>,
-}
 
 /// The view that was asked for, as it is before a capture.
 fn view(args: &AnalyzeArgs) -> Box<dyn View> {
@@ -148,7 +133,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         if let Some(export) = &mut export {
             export.begin(file, display.is_some());
         }
-        let reading = Reading::start(reader, keep)
+        let analysing = Analysing::start(reader, keep)
             .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
         let name = (args.files.len() > 1).then(|| file.display().to_string());
         let last = n + 1 == args.files.len();
@@ -156,7 +141,7 @@ pub fn main(args: &AnalyzeArgs) -> Result<u8, Failure> {
         let done = print.head(name, n == 0, &view.columns()).and_then(|()| {
             print.progress = progress;
             let (display, written, export) = (display.as_mut(), written.as_mut(), export.as_mut());
-            capture(reading, view.as_mut(), display, written, export, &mut print, last)
+            capture(analysing, view.as_mut(), display, written, export, &mut print, last)
         });
         print.progress = None;
         if let Some(export) = &mut export {
@@ -191,7 +176,7 @@ fn exported(export: Option<Export>) -> u8 {
 
 /// Reads a capture to its end, or to its damage.
 fn capture(
-    reading: Reading,
+    analysing: Analysing,
     view: &mut dyn View,
     mut display: Option<&mut Display>,
     mut written: Option<&mut Written>,
@@ -199,19 +184,19 @@ fn capture(
     print: &mut Print,
     last: bool,
 ) -> io::Result<Option<Damage>> {
-    let mut capture = Capture::default();
-    while let Some(batch) = reading.next() {
-        for dissected in batch.packets() {
-            capture.take(&dissected);
-            for stream in capture.streams.ended() {
-                view.ended(stream, print);
+    let (mut number, mut begin) = (0, None);
+    while let Some(batch) = analysing.next() {
+        let mut ended = batch.ended.iter().peekable();
+        for (at, dissected) in batch.packets().enumerate() {
+            while let Some((_, stream)) = ended.next_if(|(packet, _)| *packet == at) {
+                view.ended(*stream, print);
                 if let Some(export) = &mut export {
-                    export.ended(stream);
+                    export.ended(*stream);
                 }
             }
-            let Capture { frames, first, words, .. } = &capture;
-            let first = first.unwrap_or(dissected.packet.wall);
-            let seen = Seen { number: *frames, first, dissected, words };
+            number += 1;
+            let first = *begin.get_or_insert(dissected.packet.wall);
+            let seen = Seen { number, first, dissected };
             let shown = display.as_mut().is_none_or(|display| display.shows(&seen));
             if let Some(export) = &mut export {
                 export.packet(&seen, shown);
@@ -235,14 +220,14 @@ fn capture(
                 written.flush()?;
             }
         }
-        reading.done(batch);
+        analysing.done(batch);
     }
-    let end = reading.end().ok_or_else(|| io::Error::other("the reading thread died"))?;
+    let end = analysing.end().ok_or_else(|| io::Error::other("the reading thread died"))?;
     let closing = Closing {
-        first: capture.first.unwrap_or_default(),
+        first: begin.unwrap_or_default(),
         fragments_given_up: end.fragments_given_up,
-        streams: &capture.streams,
-        datagrams: &capture.datagrams,
+        streams: &end.known.streams,
+        datagrams: &end.known.datagrams,
     };
     view.end(&closing, print);
     print.flush()?;
@@ -250,42 +235,7 @@ fn capture(
         written.flush()?;
     }
     if last {
-        std::mem::forget(capture);
+        std::mem::forget(end.known);
     }
     Ok(end.damage)
-}
-
-impl Capture {
-    fn take(&mut self, dissected: &Dissected<'_>) {
-        let packet = dissected.packet;
-        self.frames += 1;
-        self.first.get_or_insert(packet.wall);
-        self.words.clear();
-        for layer in dissected.layers {
-            let (source, destination) = (layer.source, layer.destination);
-            let word = match &layer.tcp {
-                None if layer.quoted => Word::QuotedDatagram,
-                None => Word::Datagram(self.datagrams.number(source, destination, layer.payload_len)),
-                Some(segment) if layer.quoted => {
-                    Word::Quoted(self.streams.quoted(packet.wall.0, source, destination, segment))
-                }
-                Some(segment) => {
-                    let mut said = self.streams.segment(
-                        packet.wall.0,
-                        source,
-                        destination,
-                        segment,
-                        layer.payload_len,
-                        layer.ip.id,
-                    );
-                    if layer.cut {
-                        // Wireshark says nothing of a header that it can't read to its end.
-                        said.analysis = Analysis::default();
-                    }
-                    Word::Segment(said)
-                }
-            };
-            self.words.push(word);
-        }
-    }
 }

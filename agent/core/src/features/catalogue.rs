@@ -1,5 +1,7 @@
 //! Every feature by name: what it says, where Tranalyzer2 says it, and how to get at its value.
 
+use std::borrow::Cow;
+
 use super::bits::{self, Bit};
 use super::way::Way;
 use super::{Direction, Features};
@@ -20,7 +22,7 @@ pub enum Value {
     /// A point of time, nanoseconds since the Unix epoch.
     Wall(u64),
     /// A word.
-    Text(String),
+    Text(Cow<'static, str>),
 }
 
 /// A feature of one direction.
@@ -132,8 +134,26 @@ fn per_second(n: u64, of: &Way) -> Value {
     }
 }
 
+fn text(text: Option<String>) -> Value {
+    text.map_or(Value::Absent, |text| Value::Text(text.into()))
+}
+
 macro_rules! catalogue {
     ($($name:ident: $meaning:literal, $t2:literal $(, bits $bits:ident)?, |$of:ident| $value:expr;)*) => {
+        impl Features {
+            /// Tells the values of all features for a direction, in the order of the table: the same as
+            /// [`Feature::value`] of each, in a fraction of the time.
+            #[inline]
+            pub fn values(&self, direction: Direction, mut tell: impl FnMut(Value)) {
+                let (own, peer) = (self.way(direction), self.way(direction.other()));
+                let of = Of { all: self, direction, own, peer };
+                $({
+                    let $of = &of;
+                    tell($value);
+                })*
+            }
+        }
+
         /// Every feature, in the order of the table.
         pub const CATALOGUE: &[Feature] = &[$(Feature {
             name: stringify!($name),
@@ -199,7 +219,7 @@ catalogue! {
         |w| Value::Bits(w.own.ip.destination_numbers.into(), 8);
 
     icmp: "types and codes of ICMP messages, up to six", "icmpBFTypH_TypL_Code, as bits",
-        |w| w.all.icmp_messages(w.direction).map_or(Value::Absent, Value::Text);
+        |w| text(w.all.icmp_messages(w.direction));
 
     isn: "sequence number of the first segment", "tcpISeqN", |w| w.own.tcp.isn.into();
     in_sequence: "segments with ACK that begin where the one before ended", "tcpPSeqCnt", |w| w.tcp(w.own.tcp.in_sequence);
@@ -230,14 +250,14 @@ catalogue! {
             .then(|| f64::from(w.own.windows.below) / f64::from(w.own.windows.count)));
 
     conn_state: "how the connection went, in Zeek's word (conn.log)", "tcpStatesAFlags, as bits",
-        |w| if w.is_tcp() { Value::Text(w.all.conn_state().to_owned()) } else { Value::Absent };
+        |w| if w.is_tcp() { Value::Text(w.all.conn_state().into()) } else { Value::Absent };
     tcp_flags: "TCP flags of all segments together", "tcpFlags", bits TCP_FLAGS, |w| w.tcp_bits(w.own.tcp.flags);
     tcp_anomaly: "what went wrong", "tcpAnomaly", bits TCP_ANOMALY,
         |w| w.tcp_bits(w.all.anomalies(w.direction));
     tcp_status: "what was in use or happened", "tcpFStat", bits TCP_STATUS, |w| w.tcp_bits(w.all.status(w.direction));
     ja4t: "JA4T of the SYN, JA4TS of the SYN/ACK: window, options, MSS, window scale",
         "tcpJA4T, which repeats the options of a repeated SYN and lacks a separator",
-        |w| w.all.ja4t(w.direction).map_or(Value::Absent, Value::Text);
+        |w| text(w.all.ja4t(w.direction));
 
     option_packets: "segments with options", "tcpOptPktCnt", |w| w.tcp(w.own.options.packets);
     options: "options, the end of the list not counted", "tcpOptCnt", |w| w.tcp(w.own.options.count);

@@ -4,17 +4,16 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use rustc_hash::FxHashMap;
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use tracenet_collectors::decode::{Checksum, IpPacket, Layer, Protocol};
-use tracenet_core::features::{CATALOGUE, Datagram, Direction, Features, Seen as Packet, Value};
+use tracenet_core::features::{CATALOGUE, Datagram, Direction, Features, Seen as Packet};
 use tracenet_core::tcp::Verdicts;
 use tracenet_core::time::WallNs;
 
 use super::reading::Keep;
-use super::{Closing, Print, Seen, View, Word, cell};
-use crate::args::Format;
+use super::{Closing, Print, Seen, View, Word};
 
 mod pending;
+mod show;
 
 use pending::Pending;
 
@@ -275,132 +274,12 @@ impl FlowFeatures {
         all.extend(self.icmp.extract_if(|_, flow| over(flow)).map(|(_, flow)| flow));
         self.open -= all.len();
         all.sort_unstable_by_key(|flow| flow.number);
-        for flow in &all {
-            flow.print(print);
-            // A terminal or a pipe that is gone is told at the next flush.
-            let _ = print.flush_if_full();
-        }
+        show::flows(&all, print);
     }
 }
 
 impl Flow {
     fn new(transport: &'static str, stream: u32, (a, b): (SocketAddr, SocketAddr)) -> Self {
         Self { number: 0, transport, stream, a, b, is_over: false, features: Features::new() }
-    }
-
-    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        [Direction::A, Direction::B]
-            .into_iter()
-            .filter(|direction| self.features.packets(*direction) > 0)
-            .map(move |direction| Row { flow: self, direction })
-    }
-
-    fn print(&self, print: &mut Print) {
-        match print.format {
-            Format::Text => self.text(print),
-            Format::Json => self.rows().for_each(|row| print.json("tracenet.flow/1", &row)),
-            Format::Tsv | Format::Csv => {
-                let ends = [self.a, self.b].map(|end| end.to_string());
-                for row in self.rows() {
-                    let [a, b] = &ends;
-                    let (source, destination) = if row.direction == Direction::A { (a, b) } else { (b, a) };
-                    print.row_of(|text| {
-                        cell::push(text, &Value::Count(self.number));
-                        for part in [self.transport, &self.stream.to_string(), row.direction.as_str()] {
-                            text.push(b'\t');
-                            text.extend_from_slice(part.as_bytes());
-                        }
-                        for end in [source, destination] {
-                            text.push(b'\t');
-                            text.extend_from_slice(end.as_bytes());
-                        }
-                        for feature in CATALOGUE {
-                            text.push(b'\t');
-                            cell::push(text, &feature.value(&self.features, row.direction));
-                        }
-                    });
-                }
-            }
-        }
-    }
-
-    /// Both directions side by side, without what says nothing.
-    fn text(&self, print: &mut Print) {
-        print.line(format_args!(
-            "flow {}  {} stream {}  A {} -> B {}",
-            self.number, self.transport, self.stream, self.a, self.b
-        ));
-        let of = |direction| {
-            let silent = self.features.packets(direction) == 0;
-            move |feature: &tracenet_core::features::Feature| {
-                if silent { Value::Absent } else { feature.value(&self.features, direction) }
-            }
-        };
-        let (a, b) = (of(Direction::A), of(Direction::B));
-        for feature in CATALOGUE {
-            let (a, b) = (a(feature), b(feature));
-            if says_nothing(&a) && says_nothing(&b) {
-                continue;
-            }
-            let (a, b) = (shown(&a), shown(&b));
-            print.line(format_args!("  {:<30} {a:>28} {b:>28}", feature.name));
-        }
-        print.line(format_args!(""));
-    }
-}
-
-fn shown(value: &Value) -> String {
-    let mut text = Vec::new();
-    cell::push(&mut text, value);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Absent => true,
-        Value::Count(n) | Value::Bits(n, _) | Value::Time(n) => *n == 0,
-        Value::Float(n) => *n == 0.0,
-        Value::Wall(_) | Value::Text(_) => false,
-    }
-}
-
-/// A direction of a flow.
-struct Row<'a> {
-    flow: &'a Flow,
-    direction: Direction,
-}
-
-impl Row<'_> {
-    /// Source and destination.
-    fn ends(&self) -> (SocketAddr, SocketAddr) {
-        match self.direction {
-            Direction::A => (self.flow.a, self.flow.b),
-            Direction::B => (self.flow.b, self.flow.a),
-        }
-    }
-}
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
-        let (source, destination) = self.ends();
-        map.serialize_entry("flow", &self.flow.number)?;
-        map.serialize_entry("transport", self.flow.transport)?;
-        map.serialize_entry("stream", &self.flow.stream)?;
-        map.serialize_entry("dir", self.direction.as_str())?;
-        map.serialize_entry("source", &source)?;
-        map.serialize_entry("destination", &destination)?;
-        for feature in CATALOGUE {
-            match feature.value(&self.flow.features, self.direction) {
-                Value::Absent => {}
-                Value::Count(n) | Value::Bits(n, _) => map.serialize_entry(feature.name, &n)?,
-                Value::Float(n) => map.serialize_entry(feature.name, &n)?,
-                Value::Text(text) => map.serialize_entry(feature.name, &text)?,
-                Value::Time(ns) | Value::Wall(ns) => {
-                    map.serialize_entry(&format_args!("{}_ns", feature.name), &ns)?;
-                }
-            }
-        }
-        map.end()
     }
 }

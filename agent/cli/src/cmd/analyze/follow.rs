@@ -78,7 +78,7 @@ impl View for Follow {
             (StreamId::Udp(id), Word::Datagram(number)) => *number == Some(id),
             _ => false,
         };
-        if !seen.words.iter().any(wanted) {
+        if !seen.dissected.words.iter().any(wanted) {
             return;
         }
         let packet = seen.dissected.packet;

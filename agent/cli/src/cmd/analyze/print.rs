@@ -34,6 +34,12 @@ impl Print {
         Self { format, paint, progress: None, file: None, text: Vec::with_capacity(BUFFER + 4096) }
     }
 
+    /// A place to write apart, in the same form; flushing it writes it out.
+    pub fn sheet(&self) -> Self {
+        let (format, paint, file) = (self.format, self.paint, self.file.clone());
+        Self { format, paint, progress: None, file, text: Vec::with_capacity(BUFFER) }
+    }
+
     /// What comes before a capture: its name, if there are several, and before the `first` one a table's `header`.
     pub fn head(&mut self, file: Option<String>, first: bool, header: &str) -> io::Result<()> {
         self.file = file;
@@ -107,6 +113,11 @@ impl Print {
         // A vector takes everything.
         let _ = self.text.write_fmt(line);
         self.text.push(b'\n');
+    }
+
+    /// Bytes as they are.
+    pub fn bytes(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.text);
     }
 
     /// Text as it is.

@@ -1,5 +1,5 @@
-//! One thread reads and takes apart, another analyses: batches of headers go from the first to the second and come
-//! back to be filled again, so that nothing is allocated for a packet.
+//! One thread reads and takes apart, another analyses, a third shows: batches of headers go from the first to the second
+//! and to the third, and come back to be filled again, so that nothing is allocated for a packet.
 
 use std::thread::JoinHandle;
 
@@ -9,11 +9,13 @@ use tracenet_collectors::files::{Damage, Frame, Reader};
 use tracenet_core::key::Direction;
 use tracenet_core::time::WallNs;
 
+use super::Word;
+
 /// Packets of a batch: few enough to stay in the cache.
-const BATCH: usize = 512;
+const BATCH: usize = 256;
 
 /// Batches on their way.
-const BATCHES: usize = 4;
+pub const BATCHES: usize = 8;
 
 /// A batch with packets' bytes ends here, even if it has few of them.
 const BATCH_BYTES: usize = 1 << 20;
@@ -68,6 +70,10 @@ pub struct Batch {
     headers: Vec<Header>,
     ips: Vec<IpPacket>,
     bytes: Vec<u8>,
+    /// Of the layers, one for each, once they are analysed.
+    pub words: Vec<Word>,
+    /// Streams that are over, each with the place of the packet by which that became known.
+    pub ended: Vec<(usize, u32)>,
     /// Bytes of the file that were read up to here, packed if it is packed.
     pub position: u64,
     /// The next packet may take its time.
@@ -82,6 +88,8 @@ pub struct Dissected<'a> {
     pub layers: &'a [Layer],
     /// IP headers, from the outside in; empty unless [`Keep::ips`], few with [`Keep::icmp`].
     pub ips: &'a [IpPacket],
+    /// One for each of the layers, once they are analysed.
+    pub words: &'a [Word],
     headers: &'a [Header],
     bytes: &'a [u8],
 }
@@ -106,11 +114,13 @@ impl Batch {
     pub fn packets(&self) -> impl Iterator<Item = Dissected<'_>> {
         let (mut layers, mut headers, mut ips) =
             (self.layers.as_slice(), self.headers.as_slice(), self.ips.as_slice());
+        let mut words = self.words.as_slice();
         self.packets.iter().map(move |packet| Dissected {
             packet,
             layers: take(&mut layers, packet.counts.0),
             headers: take(&mut headers, packet.counts.1),
             ips: take(&mut ips, packet.counts.2),
+            words: take(&mut words, packet.counts.0),
             bytes: &self.bytes,
         })
     }
@@ -126,11 +136,13 @@ impl Batch {
         self.headers.clear();
         self.ips.clear();
         self.bytes.clear();
+        self.words.clear();
+        self.ended.clear();
         self.is_last_for_now = false;
     }
 }
 
-/// The first `n`, and leaves the others.
+/// The first `n`, and leaves the others; all, if there are fewer.
 fn take<'a, T>(all: &mut &'a [T], n: u32) -> &'a [T] {
     let (first, rest) = all.split_at_checked(n as usize).unwrap_or((all, &[]));
     *all = rest;
@@ -199,43 +211,27 @@ pub struct End {
 
 /// A capture being read.
 pub struct Reading {
-    full: Receiver<Batch>,
-    empty: Sender<Batch>,
+    /// Batches as they come.
+    pub full: Receiver<Batch>,
     thread: JoinHandle<End>,
 }
 
 impl Reading {
-    /// Starts to read.
+    /// Starts to read into the batches that come from `empty`.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(reader: Reader, keep: Keep) -> std::io::Result<Self> {
+    pub fn start(reader: Reader, keep: Keep, empty: Receiver<Batch>) -> std::io::Result<Self> {
         let (to_full, full) = bounded(BATCHES);
-        let (empty, from_empty) = bounded(BATCHES);
-        for _ in 0..BATCHES {
-            // There is room for all of them.
-            let _ = empty.try_send(Batch::default());
-        }
         let thread = std::thread::Builder::new()
             .name("tracenet-read".into())
-            .spawn(move || read(reader, keep, &to_full, &from_empty))?;
-        Ok(Self { full, empty, thread })
-    }
-
-    /// The next batch; `None` at the end.
-    pub fn next(&self) -> Option<Batch> {
-        self.full.recv().ok()
-    }
-
-    /// Gives a batch back.
-    pub fn done(&self, batch: Batch) {
-        // At the end nobody wants it.
-        let _ = self.empty.try_send(batch);
+            .spawn(move || read(reader, keep, &to_full, &empty))?;
+        Ok(Self { full, thread })
     }
 
     /// Waits for the reader, after the last batch; `None` if it died.
     pub fn end(self) -> Option<End> {
-        drop((self.full, self.empty));
+        drop(self.full);
         self.thread.join().ok()
     }
 }

@@ -83,7 +83,7 @@ impl View for Summary {
     fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
         self.tally.packet(seen);
         self.worst.packet(seen);
-        for word in seen.words {
+        for word in seen.dissected.words {
             if let Word::Datagram(Some(number)) = word {
                 let at = *number as usize;
                 if at >= self.udp.len() {

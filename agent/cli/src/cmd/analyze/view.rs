@@ -35,14 +35,12 @@ pub struct Seen<'a> {
     /// Stamp of the capture's first frame.
     pub first: WallNs,
     pub dissected: Dissected<'a>,
-    /// One for each of its layers.
-    pub words: &'a [Word],
 }
 
 impl<'a> Seen<'a> {
     /// Transport headers from the outside in, each with its word.
     pub fn layers(&self) -> impl Iterator<Item = (&'a Layer, &'a Word)> {
-        self.dissected.layers.iter().zip(self.words)
+        self.dissected.layers.iter().zip(self.dissected.words)
     }
 
     /// Time since the capture's first frame; zero for what is stamped before it.

@@ -63,7 +63,7 @@ impl Written {
             }
         };
         self.comment.clear();
-        for word in seen.words {
+        for word in seen.dissected.words {
             comment(word, &mut self.comment);
         }
         let record = Record {
