@@ -11,6 +11,7 @@ mod flight;
 mod focus;
 mod identity;
 mod incident;
+mod memory;
 mod namespace;
 mod namespaces;
 mod output;
@@ -38,6 +39,9 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::{Cli, Command};
+
+#[global_allocator]
+static MEMORY: memory::Memory = memory::Memory;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

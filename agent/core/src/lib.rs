@@ -17,6 +17,7 @@ pub mod key;
 pub mod merge;
 pub mod process;
 pub mod record;
+pub mod slab;
 pub mod summary;
 pub mod syscall;
 pub mod tcp;

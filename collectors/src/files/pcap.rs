@@ -51,12 +51,13 @@ impl Header {
     pub fn record(&mut self, input: &mut Input) -> Result<Record, Stop> {
         input.mark();
         let head = input.peek(self.record_header);
-        if head.len() < self.record_header {
-            if head.is_empty() {
+        let there = head.len();
+        let Some(head) = head.first_chunk::<RECORD_HEADER>().filter(|_| there >= self.record_header) else {
+            if there == 0 {
                 return Err(input.error().unwrap_or(Stop::End));
             }
             return Err(input.cut("a packet's header"));
-        }
+        };
         let at = |i: usize| word(self.big_endian, [head[i], head[i + 1], head[i + 2], head[i + 3]]);
         let (seconds, fraction, captured, wire_len) = (at(0), at(4), at(8), at(12));
         let len = captured as usize;
@@ -64,7 +65,7 @@ impl Header {
             return Err(Stop::Damaged(format!("impossible packet length {captured}")));
         }
         let whole = self.record_header + len;
-        if input.peek(whole).len() < whole {
+        if there < whole && input.peek(whole).len() < whole {
             return Err(input.cut("a packet"));
         }
         let start = input.place() + self.record_header;

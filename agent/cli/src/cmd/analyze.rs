@@ -88,6 +88,10 @@ fn is_read(path: &Path, files: &[PathBuf]) -> bool {
     files.iter().any(same)
 }
 
+/// Transport headers of which a view is told before the first of them comes: few enough that the cache keeps what it then
+/// looks up.
+const EXPECTED: usize = 64;
+
 /// The file of `-w`, which must not be one that is read.
 fn create(path: &Path, args: &AnalyzeArgs) -> Result<Written, Failure> {
     if path != Path::new("-") && is_read(path, &args.files) {
@@ -187,7 +191,16 @@ fn capture(
     let (mut number, mut begin) = (0, None);
     while let Some(batch) = analysing.next() {
         let mut ended = batch.ended.iter().peekable();
+        let mut parts = batch.words.chunks(EXPECTED);
+        let mut expected = 0;
         for (at, dissected) in batch.packets().enumerate() {
+            if expected < dissected.layers.len()
+                && let Some(words) = parts.next()
+            {
+                view.expect(words);
+                expected += words.len();
+            }
+            expected = expected.saturating_sub(dissected.layers.len());
             while let Some((_, stream)) = ended.next_if(|(packet, _)| *packet == at) {
                 view.ended(*stream, print);
                 if let Some(export) = &mut export {

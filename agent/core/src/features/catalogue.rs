@@ -25,6 +25,12 @@ pub enum Value {
     Text(Cow<'static, str>),
 }
 
+/// Who is told of values: no closure, so that each kind of value can be taken where it is made (`inline(always)`).
+pub trait Tell {
+    /// The value of the next feature.
+    fn value(&mut self, value: Value);
+}
+
 /// A feature of one direction.
 #[derive(Clone, Copy)]
 pub struct Feature {
@@ -144,12 +150,12 @@ macro_rules! catalogue {
             /// Tells the values of all features for a direction, in the order of the table: the same as
             /// [`Feature::value`] of each, in a fraction of the time.
             #[inline]
-            pub fn values(&self, direction: Direction, mut tell: impl FnMut(Value)) {
+            pub fn values(&self, direction: Direction, to: &mut impl Tell) {
                 let (own, peer) = (self.way(direction), self.way(direction.other()));
                 let of = Of { all: self, direction, own, peer };
                 $({
                     let $of = &of;
-                    tell($value);
+                    to.value($value);
                 })*
             }
         }

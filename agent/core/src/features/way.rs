@@ -122,6 +122,18 @@ pub(super) struct Windows {
 }
 
 impl Way {
+    /// See [`super::Features::fetch`].
+    #[inline]
+    pub fn fetch(&self) -> u64 {
+        self.last.0
+            ^ self.wire_bytes
+            ^ self.sizes.sum()
+            ^ u64::from(self.gaps.count() ^ self.trips.count() ^ self.ip.flags ^ self.tcp.max_flight)
+            ^ self.tcp.acked_bytes
+            ^ self.windows.sum
+            ^ u64::from(self.options.count ^ self.clock.last)
+    }
+
     /// What holds for every protocol.
     #[inline]
     pub fn packet(&mut self, seen: &Seen<'_>) {

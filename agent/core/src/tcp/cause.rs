@@ -92,6 +92,12 @@ pub(super) struct Trail {
 }
 
 impl Trail {
+    /// See [`super::Analyser::fetch`].
+    #[inline]
+    pub fn fetch(&self) -> u64 {
+        self.spoke_ns ^ self.ids.seen ^ u64::from(self.stamp.unwrap_or(0)) ^ u64::from(self.ids.missing)
+    }
+
     /// A segment of this direction was acknowledged after that time.
     pub fn answered(&mut self, after_ns: u64) {
         if self.answered_ns == 0 || after_ns < self.answered_ns {

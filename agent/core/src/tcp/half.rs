@@ -56,6 +56,23 @@ pub(super) struct Half {
 }
 
 impl Half {
+    /// See [`super::Analyser::restart`].
+    pub fn restart(&mut self) {
+        let mut unacked = std::mem::take(&mut self.unacked);
+        unacked.clear();
+        *self = Self { unacked, ..Self::default() };
+    }
+
+    /// See [`super::Analyser::fetch`].
+    #[inline]
+    pub fn fetch(&self) -> u64 {
+        self.next_t_ns
+            ^ self.last_ack_t_ns
+            ^ u64::from(self.sack[0].0 ^ self.sack[3].1 ^ self.window ^ self.last_verdicts.0 ^ self.dup_acks)
+            ^ self.trail.fetch()
+            ^ self.unacked.oldest().unwrap_or(0)
+    }
+
     /// An acknowledgement of `ack` covers what was not captured.
     pub fn is_beyond(&self, ack: SeqNum) -> bool {
         self.acknowledgeable.is_some_and(|max| ack.gt(max))

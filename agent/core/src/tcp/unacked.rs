@@ -37,6 +37,14 @@ pub(super) struct UnackedList {
 }
 
 impl UnackedList {
+    /// Forgets all, and keeps a little memory.
+    pub fn clear(&mut self) {
+        let mut list = std::mem::take(&mut self.list);
+        list.clear();
+        list.shrink_to(KEPT);
+        *self = Self { list, ..Self::default() };
+    }
+
     /// An entry has exactly these bounds.
     pub fn has(&self, seq: SeqNum, end: SeqNum) -> bool {
         let beyond = !self.disordered && self.list.back().is_none_or(|last| last.end.le(seq));

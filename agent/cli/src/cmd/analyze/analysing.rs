@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tracenet_collectors::decode::Layer;
 use tracenet_collectors::files::{Damage, Reader};
+use tracenet_core::tcp::streams::Pair;
 use tracenet_core::tcp::{Analysis, Streams};
 use tracenet_core::time::WallNs;
 
@@ -18,6 +19,8 @@ use super::reading::{BATCHES, Batch, Keep, Reading};
 pub struct Known {
     pub streams: Streams,
     pub datagrams: Datagrams,
+    /// Of the batch at hand.
+    pairs: Vec<Pair>,
 }
 
 /// How the analysis ended.
@@ -88,16 +91,27 @@ fn analyse(reading: Reading, analysed: &Sender<Batch>) -> Option<End> {
 
 impl Known {
     fn batch(&mut self, batch: &mut Batch) {
+        let mut pairs = std::mem::take(&mut self.pairs);
+        pairs.clear();
+        let segments = batch.layers().iter().filter(|layer| layer.tcp.is_some() && !layer.quoted);
+        pairs.extend(segments.map(|layer| self.streams.pair(layer.source, layer.destination)));
+        let mut next = Ahead { pairs: &pairs, at: 0, fetched: 0 };
         let (mut words, mut ended) = (std::mem::take(&mut batch.words), std::mem::take(&mut batch.ended));
         for (at, dissected) in batch.packets().enumerate() {
-            words.extend(dissected.layers.iter().map(|layer| self.word(dissected.packet.wall, layer)));
-            ended.extend(self.streams.ended().map(|stream| (at, stream)));
+            words.extend(
+                dissected.layers.iter().map(|layer| self.word(dissected.packet.wall, layer, &mut next)),
+            );
+            if self.streams.has_ended() {
+                ended.extend(self.streams.ended().map(|stream| (at, stream)));
+            }
         }
         (batch.words, batch.ended) = (words, ended);
+        self.pairs = pairs;
     }
 
+    /// What a layer is; `pairs` are those of the segments from here on.
     #[inline]
-    fn word(&mut self, wall: WallNs, layer: &Layer) -> Word {
+    fn word(&mut self, wall: WallNs, layer: &Layer, pairs: &mut Ahead<'_>) -> Word {
         let (source, destination) = (layer.source, layer.destination);
         match &layer.tcp {
             None if layer.quoted => Word::QuotedDatagram,
@@ -106,14 +120,8 @@ impl Known {
                 Word::Quoted(self.streams.quoted(wall.0, source, destination, segment))
             }
             Some(segment) => {
-                let mut said = self.streams.segment(
-                    wall.0,
-                    source,
-                    destination,
-                    segment,
-                    layer.payload_len,
-                    layer.ip.id,
-                );
+                let Some(pair) = pairs.next(&self.streams) else { return Word::QuotedDatagram };
+                let mut said = self.streams.segment_of(pair, wall.0, segment, layer.payload_len, layer.ip.id);
                 if layer.cut {
                     // Wireshark says nothing of a header that it can't read to its end.
                     said.analysis = Analysis::default();
@@ -121,5 +129,27 @@ impl Known {
                 Word::Segment(said)
             }
         }
+    }
+}
+
+/// Segments whose streams are fetched before the first of them is analysed: few enough that the cache keeps them.
+const AHEAD: usize = 128;
+
+/// The pairs of a batch, one for each segment.
+struct Ahead<'a> {
+    pairs: &'a [Pair],
+    at: usize,
+    fetched: usize,
+}
+
+impl<'a> Ahead<'a> {
+    #[inline]
+    fn next(&mut self, streams: &Streams) -> Option<&'a Pair> {
+        if self.at == self.fetched {
+            self.fetched = (self.at + AHEAD).min(self.pairs.len());
+            streams.fetch(self.pairs.get(self.at..self.fetched)?);
+        }
+        self.at += 1;
+        self.pairs.get(self.at - 1)
     }
 }

@@ -7,7 +7,7 @@ use tracenet_core::features::Value;
 
 /// Appends a value as a cell shows it: nothing where it is absent, times in seconds with nine decimals, other fractions
 /// with nine at most.
-#[inline]
+#[inline(always)]
 pub fn push(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Absent => {}
@@ -45,17 +45,24 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+#[inline]
 pub fn push_decimal(out: &mut Vec<u8>, n: u64) {
     if n < 10 {
         out.push(b'0' + n as u8);
     } else {
-        out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+        push_long(out, n);
     }
 }
 
+/// The same for more than one digit.
+fn push_long(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
 fn push_time(out: &mut Vec<u8>, ns: u64) {
-    if ns == 0 {
-        out.extend_from_slice(b"0.000000000");
+    if ns < NANO {
+        out.push(b'0');
+        push_decimals(out, ns as u32);
         return;
     }
     push_decimal(out, ns / NANO);
@@ -72,6 +79,10 @@ fn push_decimals(out: &mut Vec<u8>, n: u32) {
 }
 
 fn push_hex(out: &mut Vec<u8>, n: u64, digits: usize) {
+    if n == 0 && (1..=8).contains(&digits) {
+        out.extend_from_slice(&b"0x00000000"[..2 + digits]);
+        return;
+    }
     const NAMES: &[u8; 16] = b"0123456789abcdef";
     let used = (u64::BITS - n.leading_zeros()).div_ceil(4) as usize;
     let all: [u8; 16] = std::array::from_fn(|place| NAMES[(n >> (60 - 4 * place)) as usize & 15]);
@@ -80,6 +91,12 @@ fn push_hex(out: &mut Vec<u8>, n: u64, digits: usize) {
 }
 
 fn push_float(out: &mut Vec<u8>, n: f64) {
+    // As most are.
+    let whole = n as u32;
+    if f64::from(whole) == n {
+        push_decimal(out, whole.into());
+        return;
+    }
     let size = n.abs();
     // What is larger has no nine decimals in a double.
     if size.is_nan() || size >= 4_000_000.0 {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use rustc_hash::FxHashMap;
 use tracenet_collectors::decode::{Checksum, IpPacket, Layer, Protocol};
 use tracenet_core::features::{CATALOGUE, Datagram, Direction, Features, Seen as Packet};
+use tracenet_core::slab::Slab;
 use tracenet_core::tcp::Verdicts;
 use tracenet_core::time::WallNs;
 
@@ -56,14 +57,17 @@ enum Owner {
 /// Both addresses, the smaller one first, and the protocol.
 type IcmpKey = (IpAddr, IpAddr, u8);
 
-/// Flows of one transport by the number of their stream.
-type Table = Vec<Option<Box<Flow>>>;
+/// Places of the flows of one transport, by the number of their stream; [`NONE`] where there is none.
+type Table = Vec<u32>;
+
+const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
 pub struct FlowFeatures {
     tcp: Table,
     udp: Table,
-    icmp: FxHashMap<IcmpKey, Box<Flow>>,
+    icmp: FxHashMap<IcmpKey, u32>,
+    flows: Slab<Flow>,
     icmp_count: u32,
     pending: Pending<Owner>,
     count: u64,
@@ -86,6 +90,19 @@ impl View for FlowFeatures {
         Keep { icmp: true, ..Keep::default() }
     }
 
+    fn expect(&self, words: &[Word]) {
+        for word in words {
+            let place = match word {
+                Word::Segment(said) => self.tcp.get(said.stream as usize),
+                Word::Datagram(Some(number)) => self.udp.get(*number as usize),
+                _ => None,
+            };
+            if let Some(flow) = place.and_then(|place| self.flows.get(*place)) {
+                std::hint::black_box((flow.a.port(), flow.b.port(), flow.features.fetch()));
+            }
+        }
+    }
+
     #[inline]
     fn packet(&mut self, seen: &Seen<'_>, print: &mut Print) {
         let wall = seen.dissected.packet.wall;
@@ -99,7 +116,7 @@ impl View for FlowFeatures {
                 Word::Datagram(Some(number)) => ("udp", *number, Verdicts::NONE),
                 Word::Datagram(None) | Word::Quoted(_) | Word::QuotedDatagram => continue,
             };
-            let flow = self.flow(transport, stream, layer);
+            let Some(flow) = self.flow(transport, stream, layer) else { continue };
             let from = if layer.source == flow.a { Direction::A } else { Direction::B };
             flow.features.packet(from, &facts(wall, seen.dissected.packet.wire_len, layer, verdicts));
             if let Some(datagram) = &whole
@@ -115,7 +132,8 @@ impl View for FlowFeatures {
     }
 
     fn ended(&mut self, stream: u32, _: &mut Print) {
-        if let Some(Some(flow)) = self.tcp.get_mut(stream as usize) {
+        let place = self.tcp.get(stream as usize).copied().unwrap_or(NONE);
+        if let Some(flow) = self.flows.get_mut(place) {
             flow.is_over = true;
         }
     }
@@ -167,21 +185,24 @@ fn packet_of<'a>(seen: &Seen<'_>, ip: &'a IpPacket) -> Packet<'a> {
 }
 
 impl FlowFeatures {
-    fn flow(&mut self, transport: &'static str, stream: u32, layer: &Layer) -> &mut Flow {
+    /// The flow of a stream.
+    #[inline]
+    fn flow(&mut self, transport: &'static str, stream: u32, layer: &Layer) -> Option<&mut Flow> {
         let table = if transport == "tcp" { &mut self.tcp } else { &mut self.udp };
         let at = stream as usize;
         if at >= table.len() {
-            table.resize_with(at + 1, || None);
+            table.resize(at + 1, NONE);
         }
-        let (count, open) = (&mut self.count, &mut self.open);
-        // There is one: the table was made long enough.
-        table[at].get_or_insert_with(|| {
-            *count += 1;
-            *open += 1;
-            let mut flow = Flow::new(transport, stream, (layer.source, layer.destination));
-            flow.number = *count - 1;
-            Box::new(flow)
-        })
+        if table[at] == NONE {
+            let new = || Flow {
+                number: self.count,
+                ..Flow::new(transport, stream, (layer.source, layer.destination))
+            };
+            table[at] = self.flows.give(|flow| *flow = new(), new);
+            self.count += 1;
+            self.open += 1;
+        }
+        self.flows.get_mut(table[at])
     }
 
     /// A fragment, or a packet of ICMP. A datagram that it makes whole is returned.
@@ -192,7 +213,7 @@ impl FlowFeatures {
         let packet = packet_of(seen, ip);
         let mut from = Direction::A;
         if is_icmp {
-            let flow = self.icmp_flow(key, ip);
+            let flow = self.icmp_flow(key, ip)?;
             from = if flow.a.ip() == ip.source { Direction::A } else { Direction::B };
             flow.features.packet(from, &packet);
             let message =
@@ -225,7 +246,7 @@ impl FlowFeatures {
     fn told(&mut self, datagram: &Datagram, owner: Owner, print: &mut Print) {
         match owner {
             Owner::Icmp(key, from) => {
-                if let Some(flow) = self.icmp.get_mut(&key) {
+                if let Some(flow) = self.icmp.get(&key).and_then(|place| self.flows.get_mut(*place)) {
                     flow.features.fragments(from, datagram);
                 }
             }
@@ -238,17 +259,18 @@ impl FlowFeatures {
         }
     }
 
-    fn icmp_flow(&mut self, key: IcmpKey, ip: &IpPacket) -> &mut Flow {
-        let Self { icmp, icmp_count, count, open, .. } = self;
-        icmp.entry(key).or_insert_with(|| {
+    fn icmp_flow(&mut self, key: IcmpKey, ip: &IpPacket) -> Option<&mut Flow> {
+        let Self { icmp, icmp_count, count, open, flows, .. } = self;
+        let place = icmp.entry(key).or_insert_with(|| {
             let name = if ip.facts.protocol == 1 { "icmp" } else { "icmpv6" };
-            let mut flow = Flow::new(name, *icmp_count, of_ip(ip));
-            flow.number = *count;
+            let new = || Flow { number: *count, ..Flow::new(name, *icmp_count, of_ip(ip)) };
+            let place = flows.give(|flow| *flow = new(), new);
             *icmp_count += 1;
             *count += 1;
             *open += 1;
-            Box::new(flow)
-        })
+            place
+        });
+        flows.get_mut(*place)
     }
 
     /// Tells and frees what has ended. Where there is no room for more flows, all are told.
@@ -266,15 +288,20 @@ impl FlowFeatures {
 
     /// Prints the flows that are `over`, in the order of their first packets, and frees them.
     fn take(&mut self, print: &mut Print, over: impl Fn(&Flow) -> bool) {
-        let mut all: Vec<Box<Flow>> = [&mut self.tcp, &mut self.udp]
-            .into_iter()
-            .flatten()
-            .filter_map(|place| place.take_if(|flow| over(flow)))
-            .collect();
-        all.extend(self.icmp.extract_if(|_, flow| over(flow)).map(|(_, flow)| flow));
+        let flows = &self.flows;
+        let is_over = |place: &mut u32| flows.get(*place).is_some_and(&over);
+        let mut all = Vec::new();
+        for place in [&mut self.tcp, &mut self.udp].into_iter().flatten() {
+            if is_over(place) {
+                all.push(std::mem::replace(place, NONE));
+            }
+        }
+        all.extend(self.icmp.extract_if(|_, place| is_over(place)).map(|(_, place)| place));
+        let mut shown: Vec<&Flow> = all.iter().filter_map(|place| flows.get(*place)).collect();
+        shown.sort_unstable_by_key(|flow| flow.number);
+        show::flows(&shown, print);
         self.open -= all.len();
-        all.sort_unstable_by_key(|flow| flow.number);
-        show::flows(&all, print);
+        all.into_iter().for_each(|place| self.flows.free(place));
     }
 }
 

@@ -11,11 +11,11 @@ use tracenet_core::time::WallNs;
 
 use super::Word;
 
-/// Packets of a batch: few enough to stay in the cache.
-const BATCH: usize = 256;
+/// Packets of a batch: many, since a thread that has to wait for one gives its processor away.
+const BATCH: usize = 4096;
 
 /// Batches on their way.
-pub const BATCHES: usize = 8;
+pub const BATCHES: usize = 4;
 
 /// A batch with packets' bytes ends here, even if it has few of them.
 const BATCH_BYTES: usize = 1 << 20;
@@ -123,6 +123,11 @@ impl Batch {
             words: take(&mut words, packet.counts.0),
             bytes: &self.bytes,
         })
+    }
+
+    /// Transport headers of all packets.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// How many packets there are.

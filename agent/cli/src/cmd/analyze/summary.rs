@@ -79,6 +79,10 @@ impl View for Summary {
         COLUMNS.into()
     }
 
+    fn expect(&self, words: &[Word]) {
+        self.worst.fetch(words);
+    }
+
     #[inline]
     fn packet(&mut self, seen: &Seen<'_>, _: &mut Print) {
         self.tally.packet(seen);

@@ -104,6 +104,11 @@ pub trait View {
         Keep::default()
     }
 
+    /// Packets with these words come next.
+    fn expect(&self, words: &[Word]) {
+        let _ = words;
+    }
+
     /// A packet, in the order of the file.
     fn packet(&mut self, seen: &Seen<'_>, print: &mut Print);
 

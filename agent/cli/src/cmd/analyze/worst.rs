@@ -2,17 +2,24 @@
 
 use std::cmp::Reverse;
 
+use tracenet_core::slab::Slab;
+
 use super::flows::{Flow, MAX_FLOWS};
 use super::{Seen, Word};
 
 /// Streams that are named.
 const NAMED: usize = 5;
 
+/// No place.
+const NONE: u32 = u32::MAX;
+
 /// Streams by their number while they are open, and the worst of those that have ended.
 #[derive(Debug, Default)]
 pub struct Worst {
-    open: Vec<Option<Box<Flow>>>,
-    ended: Vec<(usize, Box<Flow>)>,
+    /// Places of the open ones, [`NONE`] for others.
+    open: Vec<u32>,
+    flows: Slab<Flow>,
+    ended: Vec<(usize, Flow)>,
     /// Packets of streams that were not looked at, because there are too many.
     pub omitted_packets: u64,
 }
@@ -23,6 +30,18 @@ fn order((stream, flow): &(usize, &Flow)) -> (Reverse<u64>, usize) {
 }
 
 impl Worst {
+    /// Looks at what is known of the streams of these words, so that it is at hand.
+    pub fn fetch(&self, words: &[Word]) {
+        for word in words {
+            if let Word::Segment(said) = word
+                && let Some(place) = self.open.get(said.stream as usize)
+                && let Some(flow) = self.flows.get(*place)
+            {
+                std::hint::black_box((flow.last, flow.from_b.bytes, flow.zero_windows));
+            }
+        }
+    }
+
     /// Takes a packet.
     #[inline]
     pub fn packet(&mut self, seen: &Seen<'_>) {
@@ -34,11 +53,14 @@ impl Worst {
                 continue;
             }
             if at >= self.open.len() {
-                self.open.resize_with(at + 1, || None);
+                self.open.resize(at + 1, NONE);
             }
             let packet = seen.dissected.packet;
-            if let Some(place) = self.open.get_mut(at) {
-                let flow = place.get_or_insert_with(|| Box::new(Flow::new(packet, layer)));
+            if self.open[at] == NONE {
+                let new = || Flow::new(packet, layer);
+                self.open[at] = self.flows.give(|flow| *flow = new(), new);
+            }
+            if let Some(flow) = self.flows.get_mut(self.open[at]) {
                 flow.add(packet, layer);
                 flow.judge(&said.analysis);
             }
@@ -48,10 +70,14 @@ impl Worst {
     /// The stream is over.
     pub fn ended(&mut self, stream: u32) {
         let at = stream as usize;
-        let Some(flow) = self.open.get_mut(at).and_then(Option::take).filter(|f| f.trouble() > 0) else {
+        let Some(place) = self.open.get_mut(at).map(|place| std::mem::replace(place, NONE)) else { return };
+        let Some(flow) = self.flows.get(place) else { return };
+        if flow.trouble() == 0 {
+            self.flows.free(place);
             return;
-        };
-        self.ended.push((at, flow));
+        }
+        self.ended.push((at, flow.clone()));
+        self.flows.free(place);
         if self.ended.len() > NAMED {
             self.ended.sort_by_key(|(stream, flow)| order(&(*stream, flow)));
             self.ended.truncate(NAMED);
@@ -60,8 +86,8 @@ impl Worst {
 
     /// Those with the most trouble, those with none left out.
     pub fn named(&self) -> Vec<(usize, &Flow)> {
-        let open = self.open.iter().enumerate().filter_map(|(n, flow)| Some((n, flow.as_deref()?)));
-        let ended = self.ended.iter().map(|(n, flow)| (*n, flow.as_ref()));
+        let open = self.open.iter().enumerate().filter_map(|(n, place)| Some((n, self.flows.get(*place)?)));
+        let ended = self.ended.iter().map(|(n, flow)| (*n, flow));
         let mut all: Vec<(usize, &Flow)> = open.chain(ended).filter(|(_, f)| f.trouble() > 0).collect();
         if all.len() > NAMED {
             all.select_nth_unstable_by_key(NAMED, order);

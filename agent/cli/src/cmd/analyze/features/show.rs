@@ -6,7 +6,7 @@ use std::num::NonZero;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tracenet_core::features::{CATALOGUE, Direction, Value};
+use tracenet_core::features::{CATALOGUE, Direction, Tell, Value};
 
 use super::super::{Print, cell};
 use super::Flow;
@@ -22,14 +22,14 @@ const SHEETS: usize = 4;
 const WRITERS: usize = 8;
 
 /// Prints flows in their order.
-pub fn flows(flows: &[Box<Flow>], print: &mut Print) {
+pub fn flows(flows: &[&Flow], print: &mut Print) {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let writers = processors.min(WRITERS).min(flows.len() / (SHEET * SHEETS));
     // A terminal or a pipe that is gone is told at the next flush.
     let _ = if writers > 1 { in_parallel(flows, writers, print) } else { in_turn(flows, print) };
 }
 
-fn in_turn(flows: &[Box<Flow>], print: &mut Print) -> io::Result<()> {
+fn in_turn(flows: &[&Flow], print: &mut Print) -> io::Result<()> {
     for flow in flows {
         flow.print(print);
         print.flush_if_full()?;
@@ -38,7 +38,7 @@ fn in_turn(flows: &[Box<Flow>], print: &mut Print) -> io::Result<()> {
 }
 
 /// Of n threads each writes every nth sheet.
-fn in_parallel(flows: &[Box<Flow>], writers: usize, print: &mut Print) -> io::Result<()> {
+fn in_parallel(flows: &[&Flow], writers: usize, print: &mut Print) -> io::Result<()> {
     print.flush()?;
     std::thread::scope(|scope| {
         let mut piles = Vec::new();
@@ -65,7 +65,7 @@ fn in_parallel(flows: &[Box<Flow>], writers: usize, print: &mut Print) -> io::Re
 }
 
 /// Ends, too, when nobody takes the sheets.
-fn write<'a>(parts: impl Iterator<Item = &'a [Box<Flow>]>, empty: &Receiver<Print>, full: &Sender<Print>) {
+fn write<'a>(parts: impl Iterator<Item = &'a [&'a Flow]>, empty: &Receiver<Print>, full: &Sender<Print>) {
     for part in parts {
         let Ok(mut sheet) = empty.recv() else { return };
         part.iter().for_each(|flow| flow.print(&mut sheet));
@@ -134,14 +134,19 @@ struct Column {
     cells: Vec<(usize, bool)>,
 }
 
+impl Tell for Column {
+    #[inline(always)]
+    fn value(&mut self, value: Value) {
+        self.cells.push((self.text.len(), !says_nothing(&value)));
+        cell::push(&mut self.text, &value);
+    }
+}
+
 impl Column {
     fn of(flow: &Flow, direction: Direction) -> Self {
         let mut column = Self { text: Vec::with_capacity(1024), cells: Vec::with_capacity(CATALOGUE.len()) };
         if flow.features.packets(direction) > 0 {
-            flow.features.values(direction, |value| {
-                column.cells.push((column.text.len(), !says_nothing(&value)));
-                cell::push(&mut column.text, &value);
-            });
+            flow.features.values(direction, &mut column);
         }
         column
     }
@@ -153,12 +158,24 @@ impl Column {
     }
 }
 
+#[inline]
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Absent => true,
         Value::Count(n) | Value::Bits(n, _) | Value::Time(n) => *n == 0,
         Value::Float(n) => *n == 0.0,
         Value::Wall(_) | Value::Text(_) => false,
+    }
+}
+
+/// The rest of a row, with tabs between the cells.
+struct Cells<'a>(&'a mut Vec<u8>);
+
+impl Tell for Cells<'_> {
+    #[inline(always)]
+    fn value(&mut self, value: Value) {
+        self.0.push(b'\t');
+        cell::push(self.0, &value);
     }
 }
 
@@ -183,10 +200,7 @@ impl Row<'_> {
             text.push(b'\t');
             cell::push_address(text, &end);
         }
-        self.flow.features.values(self.direction, |value| {
-            text.push(b'\t');
-            cell::push(text, &value);
-        });
+        self.flow.features.values(self.direction, &mut Cells(text));
     }
 
     /// Source and destination.
