@@ -122,6 +122,7 @@ pub struct Extent {
 pub fn run_apart(name: &str, extent: Extent) -> Rows {
     let numbers = [extent.turns, extent.seed as u32].map(|n| n.to_string());
     let mut command = std::process::Command::new(crate::load::beside_the_test("scenarios"));
+    command.stderr(std::process::Stdio::inherit());
     let output = command.args(["--alone", "--turns", &numbers[0], "--seed", &numbers[1], name]).output();
     let text = crate::netns::stdout_of(name, &[], output.expect("the program starts"));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}: {text}"))

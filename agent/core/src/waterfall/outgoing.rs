@@ -27,6 +27,10 @@ struct Loss {
     copies: u32,
     /// When it was sent again last.
     again: MonoNs,
+    /// Only the wire has told of it yet.
+    wire: bool,
+    /// Nothing had been sent behind it.
+    tail: bool,
     /// The drop was seen.
     dropped: bool,
     /// It had been seen leaving before it was dropped: what was dropped may have been a copy.
@@ -70,9 +74,7 @@ impl Outgoing {
         let end = seq.plus(len);
         let new = match self.end {
             Some(known) if end.le(known) => {
-                for l in self.losses.iter_mut().filter(|l| l.seq.lt(end) && seq.lt(l.end)) {
-                    l.resent = true;
-                }
+                self.resent(t, seq, end);
                 return 0;
             }
             Some(known) if seq.le(known) => end.since(known),
@@ -84,6 +86,29 @@ impl Outgoing {
         }
         self.first.push_back((end, t));
         new
+    }
+
+    /// A segment was seen leaving once more. Its kernel tells why in a moment; where it doesn't, the wire's word stands.
+    fn resent(&mut self, t: MonoNs, seq: SeqNum, end: SeqNum) {
+        let mut known = self.losses.iter_mut().filter(|l| l.seq.lt(end) && seq.lt(l.end)).peekable();
+        if known.peek().is_some() {
+            known.for_each(|l| l.resent = true);
+        } else if self.losses.len() < MAX_LOSSES && self.acked.is_none_or(|acked| end.gt(acked)) {
+            let first = self.first.iter().find(|(e, _)| e.gt(seq)).map_or(t, |(_, t)| *t);
+            self.losses.push(Loss {
+                seq,
+                end,
+                first,
+                part: None,
+                copies: 1,
+                again: t,
+                wire: true,
+                tail: self.end == Some(end),
+                dropped: false,
+                seen: true,
+                resent: true,
+            });
+        }
     }
 
     /// The peer has everything before `ack`; `dsack` is what it got twice (RFC 2883). Returns how many bytes are news,
@@ -142,7 +167,8 @@ impl Outgoing {
         if let Some(known) = self.losses.iter_mut().find(|l| l.seq.lt(end) && seq.lt(l.end)) {
             // Timeout before probe before fast retransmit: the one that comes later is the one that was needed.
             known.part = part.or(known.part);
-            known.copies = known.copies.saturating_add(u32::from(!dropped));
+            let news = !dropped && !std::mem::take(&mut known.wire);
+            known.copies = known.copies.saturating_add(u32::from(news));
             known.again = if dropped { known.again } else { t };
             known.dropped |= dropped;
             known.first = known.first.min(first);
@@ -155,6 +181,8 @@ impl Outgoing {
                 part,
                 copies: u32::from(!dropped),
                 again: t,
+                wire: false,
+                tail: self.end == Some(end),
                 dropped,
                 seen: self.end.is_some_and(|sent| end.le(sent)),
                 resent: false,
@@ -187,13 +215,14 @@ impl Loss {
     }
 
     /// It was sent again, and is acknowledged sooner than anybody can have heard of that (as by RFC 3522, section 3.2, with
-    /// times in place of timestamps).
+    /// times in place of timestamps). The smallest RTT so far may be too large by half, early in a connection.
     fn was_in_vain(&self, t: MonoNs, rtt: Option<DurationNs>) -> bool {
-        self.copies == 1 && !self.dropped && rtt.is_some_and(|rtt| t.since(self.again).0 < rtt.0 / 4 * 3)
+        self.copies == 1 && !self.dropped && rtt.is_some_and(|rtt| t.since(self.again).0 < rtt.0 / 3 * 2)
     }
 
     fn span(&self, to: MonoNs, rtt: Option<DurationNs>) -> Option<Span> {
-        let part = self.part.or_else(|| trouble::kind_of_hole(to.since(self.first), rtt))?;
+        let kind = if self.tail { trouble::kind_of_silence } else { trouble::kind_of_hole };
+        let part = self.part.or_else(|| kind(to.since(self.first), rtt))?;
         let from = self.first.after(rtt.map_or(0, |rtt| rtt.0));
         // What was sent again twice was not in vain both times because one copy was.
         let sure = self.dropped || self.copies > 1;

@@ -263,6 +263,31 @@ fn the_trouble_of_an_answer_counts_until_the_next_request_comes() {
 }
 
 #[test]
+fn a_request_that_acknowledges_the_answer_ends_its_loss() {
+    let mut s = Script::new(Role::Server);
+    s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
+    s.packet(220, Out, 0, 100, 10).again(220, RetransmitCause::TailLossProbe, (0, 100), false);
+    s.packet(241, In, 10, 10, 100).call(2, 241, In, 10);
+    assert_eq!(s.told[0].1.cause, Cause::Part(Part::LossTlp));
+}
+
+#[test]
+fn what_was_seen_leaving_again_was_lost_even_if_the_kernel_does_not_tell() {
+    for (again, part) in [(50, Part::LossTlp), (215, Part::LossRto)] {
+        let mut s = Script::new(Role::Server);
+        s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
+        let w = s.packet(again, Out, 0, 100, 10).packet(again + 21, In, 10, 0, 100).end();
+        assert_eq!(w.cause, Cause::Part(part));
+    }
+    // Later bytes were under way: their acknowledgements asked for it.
+    let mut s = Script::new(Role::Server);
+    s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 200).packet(1, Out, 0, 100, 10);
+    s.packet(1, Out, 100, 100, 10).packet(22, Out, 0, 100, 10);
+    let w = s.packet(43, In, 10, 0, 200).end();
+    assert_eq!(w.cause, Cause::Part(Part::LossFast));
+}
+
+#[test]
 fn what_was_dropped_and_not_sent_again_was_a_copy() {
     for again in [false, true] {
         let mut s = Script::new(Role::Server);
