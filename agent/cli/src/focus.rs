@@ -60,13 +60,13 @@ impl Focus {
                 told
             }
             (FactKind::Turn(turn), None) => self.slow.is_none() || self.is_slow(turn),
-            (FactKind::Counters(sample), explain) => match (explain, self.slow) {
-                (None, None) => sample.moved.iter().any(|(name, _)| !CounterSample::is_pressure(name)),
-                _ => self.incidents.looked(fact.t, sample),
-            },
             // As objects turns only: what was lost is in the last words, and marks the turns that it touched.
-            (FactKind::Lost { .. }, Some(_)) => !json,
-            (FactKind::Lost { .. }, None) => true,
+            (FactKind::Lost { .. } | FactKind::Counters(_), Some(_)) if json => false,
+            (FactKind::Counters(sample), _) if self.explains() => self.incidents.looked(fact.t, sample),
+            (FactKind::Counters(sample), _) => {
+                sample.moved.iter().any(|(name, _)| !CounterSample::is_pressure(name))
+            }
+            (FactKind::Lost { .. }, _) => true,
             _ => !self.explains(),
         }
     }
