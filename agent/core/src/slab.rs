@@ -60,6 +60,29 @@ impl<T> Slab<T> {
         u32::try_from(before + piece.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Every value, freed ones too.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.pieces.iter_mut().flatten()
+    }
+
+    /// Whole pieces could be given back, and a quarter of all.
+    #[inline]
+    pub fn is_sparse(&self) -> bool {
+        self.free.len() >= 2 * Self::EACH && self.free.len() * 4 >= self.pieces.len() * Self::EACH
+    }
+
+    /// Moves what is in use together and gives the rest of the memory back. `numbers` are those in use, which change;
+    /// others are left alone. `take` moves a value out of its place.
+    pub fn pack<'a>(&mut self, numbers: impl Iterator<Item = &'a mut u32>, take: impl Fn(&mut T) -> T) {
+        let mut packed = Self::default();
+        for number in numbers {
+            if let Some(value) = self.get_mut(*number) {
+                *number = packed.push(take(value));
+            }
+        }
+        *self = packed;
+    }
+
     /// Takes back a number that was given; once.
     #[inline]
     pub fn free(&mut self, number: u32) {
@@ -83,5 +106,14 @@ mod tests {
         slab.free(3);
         assert_eq!(slab.give(|value| value[0] = 7, || unreachable!()), 3);
         assert_eq!(slab.get_mut(3), Some(&mut [7, 3, 3, 3, 3, 3, 3, 3]));
+        assert!(!slab.is_sparse());
+        (5..many).for_each(|n| slab.free(n));
+        assert!(slab.is_sparse());
+        let mut used = [4, u32::MAX, 2];
+        slab.pack(used.iter_mut(), |value| *value);
+        assert_eq!(
+            (used, slab.get(0), slab.get(1), slab.get(2)),
+            ([0, u32::MAX, 1], Some(&[4; 8]), Some(&[2; 8]), None)
+        );
     }
 }

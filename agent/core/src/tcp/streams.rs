@@ -379,6 +379,15 @@ impl Streams {
                 self.table.remove(place);
             }
         }
+        self.pack();
+    }
+
+    /// Gives memory back after a peak.
+    fn pack(&mut self) {
+        if self.analysers.is_sparse() {
+            let numbers = self.table.streams.values_mut().map(|stream| &mut stream.analyser);
+            self.analysers.pack(numbers, std::mem::take);
+        }
     }
 
     /// Lets half of the streams go, so that looking for them costs little for each.
@@ -401,9 +410,10 @@ impl Streams {
                 ended.push(stream.index);
                 analysers.free(stream.analyser);
             }
-            stream.index = NONE;
+            (stream.index, stream.analyser) = (NONE, NONE);
             streams.free(*place);
             false
         });
+        self.pack();
     }
 }

@@ -72,12 +72,13 @@ impl Worst {
         let at = stream as usize;
         let Some(place) = self.open.get_mut(at).map(|place| std::mem::replace(place, NONE)) else { return };
         let Some(flow) = self.flows.get(place) else { return };
-        if flow.trouble() == 0 {
-            self.flows.free(place);
-            return;
-        }
-        self.ended.push((at, flow.clone()));
+        let troubled = (flow.trouble() > 0).then(|| flow.clone());
         self.flows.free(place);
+        if self.flows.is_sparse() {
+            self.flows.pack(self.open.iter_mut(), |flow| flow.clone());
+        }
+        let Some(flow) = troubled else { return };
+        self.ended.push((at, flow));
         if self.ended.len() > NAMED {
             self.ended.sort_by_key(|(stream, flow)| order(&(*stream, flow)));
             self.ended.truncate(NAMED);
