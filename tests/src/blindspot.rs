@@ -1,4 +1,4 @@
-//! Drops that no BPF program could see.
+//! Drops and retransmissions that no BPF program could see.
 //!
 //! On some virtual machines the kernel skips BPF programs when a softirq lands on a thread of PID 1, while ftrace still
 //! records the event. This counts those events, so that a test can demand equality and know what the rest is.
@@ -8,24 +8,44 @@ use std::path::{Path, PathBuf};
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// Counts `skb:kfree_skb` with reason NETFILTER_DROP on the threads of PID 1, from its making on.
+/// Counts events on the threads of PID 1, from its making on.
 pub struct BlindSpot {
     instance: Option<PathBuf>,
+    events: &'static [&'static str],
 }
 
 impl BlindSpot {
-    /// Begins to count. Without tracefs there is nothing to count with, and nothing is excused.
+    /// Begins to count drops. Without tracefs there is nothing to count with, and nothing is excused.
     pub fn watch() -> Self {
+        Self::of(&["skb/kfree_skb"])
+    }
+
+    /// The same of retransmissions.
+    pub fn of_retransmissions() -> Self {
+        Self::of(&["tcp/tcp_retransmit_skb", "tcp/tcp_retransmit_synack"])
+    }
+
+    fn of(events: &'static [&'static str]) -> Self {
         let instance = Path::new(TRACEFS).join(format!("instances/tracenet-test-{}", std::process::id()));
         let threads: Vec<String> = fs::read_dir("/proc/1/task")
             .map(|folder| {
                 folder.flatten().map(|t| format!("common_pid == {}", t.file_name().display())).collect()
             })
             .unwrap_or_default();
-        let begun = fs::create_dir(&instance)
-            .and_then(|()| fs::write(instance.join("events/skb/kfree_skb/filter"), threads.join(" || ")))
-            .and_then(|()| fs::write(instance.join("events/skb/kfree_skb/enable"), "1"));
-        Self { instance: begun.is_ok().then_some(instance) }
+        let enable = |event: &&str| {
+            let folder = instance.join("events").join(event);
+            fs::write(folder.join("filter"), threads.join(" || "))?;
+            fs::write(folder.join("enable"), "1")
+        };
+        let begun = fs::create_dir(&instance).and_then(|()| events.iter().try_for_each(|e| enable(&e)));
+        Self { instance: begun.is_ok().then_some(instance), events }
+    }
+
+    /// Retransmissions so far that happened there.
+    pub fn retransmissions(&self) -> u64 {
+        let Some(instance) = &self.instance else { return 0 };
+        let trace = fs::read_to_string(instance.join("trace")).unwrap_or_default();
+        trace.lines().filter(|line| line.contains("tcp_retransmit_")).count() as u64
     }
 
     /// Drops by netfilter so far that happened there.
@@ -39,7 +59,9 @@ impl BlindSpot {
 impl Drop for BlindSpot {
     fn drop(&mut self) {
         if let Some(instance) = &self.instance {
-            let _ = fs::write(instance.join("events/skb/kfree_skb/enable"), "0");
+            for event in self.events {
+                let _ = fs::write(instance.join("events").join(event).join("enable"), "0");
+            }
             let _ = fs::remove_dir(instance);
         }
     }

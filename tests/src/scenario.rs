@@ -19,6 +19,7 @@ pub use score::{Row, Rows, header};
 pub use truth::{Truth, Truths};
 
 use crate::agent::{Agent, Story};
+use crate::blindspot::BlindSpot;
 use crate::link::{Link, Path};
 use crate::program::Program;
 use load::Report;
@@ -154,6 +155,7 @@ pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     let address = SocketAddr::new(Path::SERVER.parse().expect("an address"), PORT);
     let mut server = load.serve(&path.server, address);
     let mut client = load.client(&path.client, address);
+    let blind = BlindSpot::of_retransmissions();
     let agents = View::ALL.map(|view| (view, attach(view, &client, &server)));
     client.say("go");
     let reports: Vec<Report> = serde_json::from_value(client.json()).expect("the client's reports");
@@ -162,11 +164,12 @@ pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     let stories = agents.map(|(view, agent)| (view, agent.stop()));
     server.finish();
     let truths = truth::join(&reports, &path.cut());
+    let unseen = blind.retransmissions();
     keep(scenario.name, extent.seed, &truths, &stories);
     let mut rows = Rows::default();
     for (view, story) in &stories {
         for side in view.sides() {
-            rows.add(score::score(scenario, *view, *side, &truths, story));
+            rows.add(score::score(scenario, *view, *side, &truths, story, unseen));
         }
     }
     rows

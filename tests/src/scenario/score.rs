@@ -13,9 +13,6 @@ use crate::report::Lost;
 const TROUBLE: [&str; 7] =
     ["loss_fast", "loss_tlp", "loss_rto", "zero_window_local", "zero_window_peer", "reset", "refused"];
 
-/// On some virtual machines one event of so many is not seen by BPF programs (README, Limits).
-const BLIND: i64 = 50;
-
 /// Parts may miss the duration by this much, in nanoseconds.
 const SUM_NS: u64 = 1_000;
 
@@ -50,7 +47,14 @@ pub struct Row {
     pub wrong: BTreeMap<String, u64>,
 }
 
-pub(super) fn score(scenario: &Scenario, view: View, side: Side, truths: &Truths, story: &Story) -> Row {
+pub(super) fn score(
+    scenario: &Scenario,
+    view: View,
+    side: Side,
+    truths: &Truths,
+    story: &Story,
+    unseen: u64,
+) -> Row {
     let told = told(story, side);
     let mut row = Row {
         name: (scenario.name.to_owned(), view.name().to_owned(), side.role().to_owned()),
@@ -94,20 +98,18 @@ pub(super) fn score(scenario: &Scenario, view: View, side: Side, truths: &Truths
         }
     }
     let given_up = truths.values().filter(|t| t.error.as_deref().is_some_and(|e| e.contains("timed out")));
-    let given_up = given_up.count() as i64;
+    let (given_up, unseen) = (given_up.count() as i64, unseen as i64);
     for a in &story.summary.audit {
-        let missing = match a.counter.as_str() {
-            // A probe may carry what was never sent before (RFC 8985, section 7.3): that is no retransmission.
-            "TCPLossProbes" => i64::MAX,
+        let (mistaken, missing) = match a.counter.as_str() {
+            // A probe may carry what was never sent before (RFC 8985, section 7.3): that is no retransmission. And the
+            // cause of one that was not seen is taken for that of the next.
+            "TCPLossProbes" => (unseen, i64::MAX),
             // The last timeout gives up and sends nothing.
-            "TCPTimeouts" => given_up + 1 + a.kernel / BLIND,
-            // The segments have a counter with each socket, which is exact; the SYN/ACKs have none.
-            "TCPSynRetrans" => 1 + a.kernel / BLIND,
-            "TcpRetransSegs" if scenario.name.starts_with("syn") => 1 + a.kernel / BLIND,
-            _ => 0,
+            "TCPTimeouts" => (unseen, given_up + unseen),
+            // Segments have a counter with each socket, which is exact, but for the cause; SYN/ACKs have none.
+            "TCPSynRetrans" | "TcpRetransSegs" => (0, unseen),
+            _ => (0, 0),
         };
-        // The cause of one that was not seen is taken for that of the next.
-        let mistaken = if a.counter == "TCPLossProbes" { 1 + a.kernel / BLIND } else { 0 };
         if !(-mistaken..=missing).contains(&(a.kernel - a.tracenet)) {
             row.audit.push(format!("{} {} != {}", a.counter, a.kernel, a.tracenet));
         }

@@ -54,6 +54,9 @@ const LOSSES: &[&str] = &["loss_fast", "loss_tlp", "loss_rto"];
 /// What holds a turn up for less than this share of its time, as a divisor, need not be what it is blamed on.
 const SHARE: u64 = 5;
 
+/// A server that has nothing to do answers within this time, nanoseconds, if the machine has a CPU for it.
+const PROMPT_NS: u64 = 2_000_000;
+
 fn nothing(_: &Path) {}
 
 // Loads.
@@ -262,6 +265,8 @@ fn lost(t: &Truth, side: Side, causes: &'static [&'static str]) -> Judgement {
     let held = match side {
         Side::Client => t.held(Way::Up).max(t.held(Way::Down)),
         Side::Server if t.begins_late() => t.held(Way::Down),
+        // It may not have begun to read while something was missing.
+        Side::Server if t.server_took() > PROMPT_NS && t.held(Way::Up) > 0 => return Unclear,
         Side::Server => t.held(Way::Up).max(t.held(Way::Down)),
     };
     let any = t.losses(Way::Up).chain(t.losses(Way::Down)).next().is_some();

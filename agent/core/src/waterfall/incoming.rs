@@ -91,6 +91,11 @@ impl Incoming {
         self.advance(t, end, silent, a.late, found)
     }
 
+    /// It has all arrived before.
+    pub(super) fn is_old(&self, seq: SeqNum, len: u32) -> bool {
+        self.next.is_some_and(|next| seq.plus(len).le(next))
+    }
+
     /// Something is missing, as far as can be told.
     pub(super) fn has_hole(&self) -> bool {
         self.hole.is_some()

@@ -193,7 +193,7 @@ impl Recorder {
                 let dsack = ack.and_then(|ack| dsack(seg, ack));
                 let bytes = ack.map_or(0, |ack| self.outgoing.acked(t, ack, dsack, rtt, &mut self.spans));
                 let found = &mut Findings { spans: &mut self.spans, evidence: &mut self.evidence, rtt };
-                let new = if len > 0 {
+                let new = if len > 0 && !self.incoming.is_old(seq, len) {
                     let left_out = self.numbering.left_out() > spare;
                     let late = p.cause == Some(tcp::Cause::Reordered);
                     self.incoming.arrived(t, &Arrival { seq, len, left_out, expected, late }, found)
@@ -202,6 +202,10 @@ impl Recorder {
                 };
                 if bytes > 0 {
                     self.mark(t, MarkKind::Acked { bytes });
+                    if len == 0 {
+                        // What was left out before it were its like.
+                        self.numbering.left_out();
+                    }
                 }
                 if new > 0 {
                     self.mark(t, MarkKind::Arrived);

@@ -309,7 +309,9 @@ fn numbered(packets: &[(u64, u16, u32, u32)]) -> Vec<(&'static str, u64)> {
     s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0);
     let (mut last, mut bytes) = (0, 0);
     for &(t, id, seq, len) in packets {
-        let seg = Segment { seq, ack: 10, flags: ACK, window: 100, ..Segment::default() };
+        // The request is acknowledged in two halves, if by more than one.
+        let ack = if t < 20 { 5 } else { 10 };
+        let seg = Segment { seq, ack, flags: ACK, window: 100, ..Segment::default() };
         s.notes.packet(MonoNs(t * MS), &Seen { len, tcp: Some(&seg), ip_id: Some(id), ..SYN_ACK });
         (last, bytes) = (t, bytes + len);
     }
@@ -324,6 +326,9 @@ fn a_tail_that_is_late_and_whose_first_copy_is_missing_was_lost() {
     let all_there = [("network", 40), ("peer", 45)];
     assert_eq!(numbered(&[first, (85, 2, 100, 100)]), all_there);
     assert_eq!(numbered(&[first, (84, 2, 0, 0), (85, 3, 100, 100)]), all_there);
+    // What comes once more says nothing of what is missing.
+    let once_more = [first, (225, 3, 0, 100), (245, 4, 100, 100)];
+    assert_eq!(numbered(&once_more), [("loss_rto", 220), ("network", 20), ("peer", 5)]);
 }
 
 #[test]
@@ -331,6 +336,9 @@ fn a_first_byte_is_late_by_a_loss_if_no_acknowledgement_alone_can_be_what_is_mis
     let ack = (20, 1, 0, 0);
     // The request is acknowledged already.
     assert_eq!(numbered(&[ack, (100, 3, 0, 100)]), [("loss_tlp", 80), ("network", 20)]);
+    // Acknowledgements were left out before that one.
+    let later = (20, 3, 0, 0);
+    assert_eq!(numbered(&[(19, 1, 0, 0), later, (100, 4, 0, 100)]), [("network", 20), ("peer", 80)]);
     // It is not, but the peer would have said so by now.
     assert_eq!(numbered(&[ack, (100, 2, 0, 100)]), [("network", 20), ("peer", 80)]);
 }
