@@ -1,6 +1,6 @@
 //! What really happened to a turn: the client's word and the link's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::load::Report;
 use crate::link::{Action, Done, Record, Way, flags};
@@ -20,7 +20,8 @@ pub struct Truth {
     pub error: Option<String>,
     /// Its packets, and of a first turn those of the handshake.
     pub packets: Vec<Record>,
-    /// The link stood still meanwhile, which is not what it was told: nothing can be demanded of the turn.
+    /// The link stood still meanwhile, which is not what it was told, or the ports were used twice: nothing can be
+    /// demanded of the turn.
     pub disturbed: bool,
 }
 
@@ -30,14 +31,17 @@ pub type Truths = BTreeMap<((u16, u16), u32), Truth>;
 /// Joins what the client and the link say.
 pub fn join(reports: &[Report], done: &Done) -> Truths {
     let mut truths = Truths::new();
+    // The kernel gives a port to another connection once the first is over: their turns can't be told apart.
+    let mut twice = BTreeSet::new();
     let mut last: BTreeMap<(u16, u16), u32> = BTreeMap::new();
     for report in reports.iter().filter(|r| r.ports.0 != 0) {
         for (turn, t) in (0..).zip(&report.turns) {
             let (ports, took_ns, habit) = (report.ports, t.took_ns, t.habit);
             let error = t.error.clone();
             let truth = Truth { ports, turn, took_ns, habit, error, packets: Vec::new(), disturbed: false };
-            let other = truths.insert((ports, turn), truth);
-            assert!(other.is_none(), "ports {ports:?} were used twice");
+            if truths.insert((ports, turn), truth).is_some() {
+                twice.insert(ports);
+            }
             last.insert(ports, turn);
         }
     }
@@ -54,7 +58,8 @@ pub fn join(reports: &[Report], done: &Done) -> Truths {
     for truth in truths.values_mut() {
         let times = || truth.packets.iter().flat_map(|r| [Some(r.sight.t), r.arrives]).flatten();
         if let (Some(first), Some(last)) = (times().min(), times().max()) {
-            truth.disturbed = done.stalls.iter().any(|s| s.start < last && first < s.end);
+            truth.disturbed =
+                twice.contains(&truth.ports) || done.stalls.iter().any(|s| s.start < last && first < s.end);
         }
     }
     truths

@@ -202,8 +202,8 @@ impl Recorder {
                 };
                 if bytes > 0 {
                     self.mark(t, MarkKind::Acked { bytes });
-                    if len == 0 {
-                        // What was left out before it were its like.
+                    if len == 0 && early && dsack.is_none() {
+                        // It came in time: what was left out before it were its like.
                         self.numbering.left_out();
                     }
                 }

@@ -237,6 +237,18 @@ fn an_answer_that_was_lost_with_the_acknowledgement_is_a_loss() {
     s.packet(240, In, 0, 5, 10).segment(241, In, 0, &twice(5, 0, 10));
     let w = s.call(1, 242, In, 5).end();
     assert_eq!(parts(&w), [("loss_tlp", 220), ("receive_path", 2), ("network", 20)]);
+    // The answer to what came twice may be ahead; the numbers of the packets tell of the lost answer all the same.
+    let acks = |seq| Segment { seq, ..twice(seq, 0, 10) };
+    let mut s = Script::new(Role::Client);
+    s.notes.packet(MonoNs(0), &Seen { ip_id: Some(0), ..SYN_ACK });
+    s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0).packet(15, In, 0, 0, 0);
+    for (t, id, len, seg) in
+        [(1, 1, 0, Segment { ack: 0, ..acks(0) }), (240, 3, 0, acks(0)), (262, 4, 5, acks(0))]
+    {
+        s.notes.packet(MonoNs(t * MS), &Seen { len, tcp: Some(&seg), ip_id: Some(id), ..SYN_ACK });
+    }
+    let w = s.call(1, 262, In, 5).end();
+    assert_eq!(parts(&w), [("loss_rto", 242), ("network", 20)]);
 }
 
 #[test]
