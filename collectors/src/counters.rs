@@ -1,7 +1,7 @@
 //! Counters of a network namespace and of a process, and what they did between two moments.
 //!
 //! Names are nstat(8)'s, prefix and field in one: `TcpRetransSegs`, `TcpExtTCPTimeouts`, `Udp6InErrors`. What nstat
-//! doesn't know has dots: `dev.eth0.rx_bytes`, `softnet.dropped`, `sockstat.TCP.inuse`, `stat.utime_ms`,
+//! doesn't know has dots: `dev.eth0.rx_bytes`, `softnet.dropped`, `conntrack.drop`, `sockstat.TCP.inuse`, `stat.utime_ms`,
 //! `io.read_bytes`, `schedstat.wait_ns`.
 
 use std::collections::BTreeMap;
@@ -192,12 +192,13 @@ pub fn namespace_here() -> Option<Snapshot> {
 }
 
 /// Files of `/proc/PID/net`. Every kernel with IPv4 has the first one; the others depend on how it was built.
-const OF_NAMESPACE: [(&str, Parser); 7] = [
+const OF_NAMESPACE: [(&str, Parser); 8] = [
     ("snmp", parse::pairs),
     ("netstat", parse::pairs),
     ("snmp6", parse::lines),
     ("dev", parse::dev),
     ("softnet_stat", parse::softnet),
+    ("stat/nf_conntrack", parse::conntrack),
     ("sockstat", parse::sockstat),
     ("sockstat6", parse::sockstat),
 ];

@@ -3,25 +3,34 @@
 //! The kernel names a packet's loss by `NETFILTER_DROP` and a symbol, not by the rule. The rules that can have done it
 //! are those with the verdict drop or reject; one that counts says how often it was it.
 
+mod suspects;
+mod watch;
+
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tracenet_core::audit::FirewallRule;
 
+pub use watch::Watch;
+
 /// The calling thread's namespace: every rule that can drop, with its counter where it has one. Empty where there is
 /// no nft program, no rule, or no permission to look.
 ///
 /// The sets of a rule set are left out (`nft -t`): they may be large.
 pub fn rules_here() -> Vec<FirewallRule> {
+    listing_here().map_or_else(Vec::new, |v| dropping(&v))
+}
+
+fn listing_here() -> Option<Value> {
     let listing = Command::new("nft")
         .args(["-j", "-t", "list", "ruleset"])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()
-        .filter(|o| o.status.success());
-    listing.and_then(|o| serde_json::from_slice(&o.stdout).ok()).map_or_else(Vec::new, |v| dropping(&v))
+        .filter(|o| o.status.success())?;
+    serde_json::from_slice(&listing.stdout).ok()
 }
 
 /// What the rules have dropped between two looks: those that did, and those that don't count. A rule that was made

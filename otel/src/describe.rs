@@ -210,6 +210,23 @@ fn dropped(drop: &DropFact) -> Vec<KeyValue> {
     if drop.ifindex != 0 {
         a.push(int(attribute::INTERFACE_INDEX, i64::from(drop.ifindex)));
     }
+    a.push(string(attribute::WHY, drop.why().as_str()));
+    if !drop.details.interface.is_empty() {
+        a.push(string(attribute::INTERFACE, &drop.details.interface));
+    }
+    if let Some((rule, sure)) = drop.details.rule.as_ref().and_then(|s| Some((s.rules.first()?, s.sure))) {
+        let handle = rule.handle.map_or_else(|| "policy".to_owned(), |h| h.to_string());
+        let text = format!("{} {} {} {handle}", rule.family, rule.table, rule.chain);
+        a.push(string(attribute::RULE, &text));
+        a.push(string(attribute::RULE_SURE, sure.as_str()));
+    }
+    if let Some(queue) = &drop.details.queue {
+        a.push(int(attribute::QUEUE_LIMIT, i64::from(queue.limit)));
+        a.push(int(attribute::QUEUE_FILL, i64::from(queue.fill)));
+    }
+    if drop.victim.pid != 0 {
+        a.push(int(attribute::HURT_PID, i64::from(drop.victim.pid)));
+    }
     if let Some(peer) = &drop.at_peer {
         a.push(boolean(attribute::AT_PEER, true));
         if peer.pid != 0 {

@@ -122,6 +122,17 @@ pub mod attribute {
     pub const CAPTURE_STREAM: &str = "tracenet.capture.stream";
     pub const AFTER: &str = "after";
     pub const INTERFACE_INDEX: &str = "interface.index";
+    pub const INTERFACE: &str = "interface";
+    /// Why a packet was dropped, in a word.
+    pub const WHY: &str = "why";
+    /// `family table chain handle`, the first where it may have been any of several.
+    pub const RULE: &str = "rule";
+    /// How sure it is that it was this rule.
+    pub const RULE_SURE: &str = "rule.sure";
+    pub const QUEUE_LIMIT: &str = "queue.limit";
+    pub const QUEUE_FILL: &str = "queue.fill";
+    /// Whose packet it was.
+    pub const HURT_PID: &str = "hurt.pid";
     pub const AT_PEER: &str = "at_peer";
     pub const PEER_PID: &str = "peer.pid";
     pub const PEER_COMM: &str = "peer.comm";

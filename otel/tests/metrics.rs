@@ -10,9 +10,10 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use tracenet_core::drops::Hurt;
 use tracenet_core::event::{LossSource, RetransmitCause};
 use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner};
-use tracenet_core::key::{Direction, Role};
+use tracenet_core::key::{Direction, Role, Transport};
 use tracenet_core::time::{DurationNs, MonoNs};
 use tracenet_otel::{Losses, Meter};
 
@@ -78,9 +79,13 @@ fn retransmit(cause: RetransmitCause, segments: u32) -> FactKind {
 }
 
 fn dropped(at_peer: bool) -> FactKind {
-    FactKind::Dropped(Box::new(DropFact {
+    FactKind::Dropped(Arc::new(DropFact {
         reason: "NETFILTER_DROP".into(),
         location: "nft_do_chain".into(),
+        details: Arc::default(),
+        transport: Transport::Tcp,
+        hurt: Hurt::Receiver,
+        victim: PeerOwner { pid: 12, comm: "postgres".into() },
         direction: Direction::In,
         seq: 0,
         payload_len: 1,

@@ -8,9 +8,10 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use std::sync::Arc;
+use tracenet_core::drops::Hurt;
 use tracenet_core::event::{RetransmitCause, TcpState};
 use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner, TraceIdSource};
-use tracenet_core::key::{Direction, Role};
+use tracenet_core::key::{Direction, Role, Transport};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 use tracenet_core::waterfall::{Part, Parts, Waterfall};
 use tracenet_otel::{MOST_EVENTS, MOST_TURNS, ProcessIdentity, Resources, SpanBuilder, SpanItem, Worth};
@@ -60,9 +61,13 @@ fn retransmit() -> FactKind {
 }
 
 fn dropped() -> FactKind {
-    FactKind::Dropped(Box::new(DropFact {
+    FactKind::Dropped(Arc::new(DropFact {
         reason: "NETFILTER_DROP".into(),
         location: "nft_do_chain".into(),
+        details: Arc::default(),
+        transport: Transport::Tcp,
+        hurt: Hurt::Receiver,
+        victim: PeerOwner { pid: 12, comm: "postgres".into() },
         direction: Direction::In,
         seq: 77,
         payload_len: 31,

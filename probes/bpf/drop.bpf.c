@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Packets that the kernel threw away, and whose loss that is. */
 
-/* kfree_skb doesn't nest on a CPU: the kernel skips a tracing program that is already running there. */
+#define DEVICES_A_PLACE 16
+
+/* One for each program. They don't nest on a CPU: the kernel skips a tracing program that is already running there. */
 struct drop_work {
 	struct packet packet;
 	struct tuple_key key;
@@ -11,14 +13,19 @@ struct drop_work {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, struct drop_work);
 } drop_scratch SEC(".maps");
 
+static __always_inline u8 class_of(u32 reason)
+{
+	return reason < REASONS_MAX ? cfg_reasons[reason] : DROP_PLAIN;
+}
+
 static __always_inline bool is_quiet(u32 reason, u64 location)
 {
-	if (reason < REASONS_MAX && cfg_quiet_reasons[reason])
+	if (class_of(reason) == DROP_QUIET)
 		return true;
 	if (reason != cfg_reason_not_specified)
 		return false;
@@ -70,38 +77,186 @@ static __always_inline bool owner_by_tuple(struct drop_work *w, const struct tup
 static __always_inline bool owner_by_port(struct drop_work *w, u64 netns, const struct tuple *t)
 {
 	struct listener_key k = { .netns = netns, .port = t->lport, .proto = t->proto };
-	struct process *p = bpf_map_lookup_elem(&listeners, &k);
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
 
-	if (!p)
+	if (!l)
 		return false;
-	w->owner = *p;
+	w->owner = l->owner;
 	return true;
 }
 
-static __always_inline int dropped(struct sk_buff *skb, u64 location, u32 reason, struct sock *rx_sk)
+/* The device of this number. The kernel's table of them has 256 places (NETDEV_HASHENTRIES), each with few devices. */
+static __always_inline struct net_device *device_by_index(struct net *net, int ifindex)
+{
+	struct hlist_head *heads = BPF_CORE_READ(net, dev_index_head);
+	struct hlist_node *node = BPF_CORE_READ(&heads[ifindex & 255], first);
+
+	for (int i = 0; i < DEVICES_A_PLACE && node; i++) {
+		struct net_device *dev = (void *)node - bpf_core_field_offset(struct net_device, index_hlist);
+
+		if (BPF_CORE_READ(dev, ifindex) == ifindex)
+			return dev;
+		node = BPF_CORE_READ(node, next);
+	}
+	return 0;
+}
+
+/* skb->dev shares its place with other things, and is gone where a socket has the packet: then the way it came by. */
+static __always_inline struct net_device *device_of(struct sk_buff *skb, const struct sock *sk, u8 direction)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	struct dst_entry *dst;
+	int iif;
+
+	if (BPF_CORE_READ(dev, nd_net.net, net_cookie) && BPF_CORE_READ(dev, ifindex))
+		return dev;
+	iif = BPF_CORE_READ(skb, skb_iif);
+	if (direction != DIR_OUT && sk && iif)
+		return device_by_index(BPF_CORE_READ(sk, __sk_common.skc_net.net), iif);
+	/* The lowest bit tells whether the route is counted. */
+	dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
+	return dst ? BPF_CORE_READ(dst, dev) : 0;
+}
+
+static __always_inline void tell_qdisc(struct ev_drop *e, struct sk_buff *skb, struct net_device *dev)
+{
+	u32 queue = BPF_CORE_READ(skb, queue_mapping);
+	void *queues = BPF_CORE_READ(dev, _tx);
+	struct Qdisc_ops *ops;
+	struct Qdisc *q;
+
+	if (queue < BPF_CORE_READ(dev, num_tx_queues))
+		queues += queue * bpf_core_type_size(struct netdev_queue);
+	q = BPF_CORE_READ((struct netdev_queue *)queues, qdisc);
+	if (!q)
+		return;
+	e->queue = QUEUE_QDISC;
+	e->qdisc_handle = BPF_CORE_READ(q, handle);
+	e->queue_limit = BPF_CORE_READ(q, limit);
+	e->queue_fill = BPF_CORE_READ(q, q.qlen);
+	e->queue_bytes = BPF_CORE_READ(q, qstats.backlog);
+	ops = BPF_CORE_READ(q, ops);
+	bpf_probe_read_kernel_str(e->qdisc, sizeof(e->qdisc), &ops->id);
+}
+
+static __always_inline void tell_accept_queue(struct ev_drop *e, const struct sock *listening)
+{
+	e->queue = QUEUE_ACCEPT;
+	e->queue_limit = BPF_CORE_READ(listening, sk_max_ack_backlog);
+	e->queue_fill = BPF_CORE_READ(listening, sk_ack_backlog);
+}
+
+/* The queue that was full, as it is now. */
+static __always_inline void tell_queue(struct ev_drop *e, u8 class, struct sk_buff *skb, struct net_device *dev,
+				       const struct sock *sk)
+{
+	if (class == DROP_QDISC) {
+		if (dev)
+			tell_qdisc(e, skb, dev);
+		return;
+	}
+	if (!sk)
+		return;
+	switch (class) {
+	case DROP_RECEIVE:
+		e->queue = QUEUE_RECEIVE;
+		e->queue_limit = BPF_CORE_READ(sk, sk_rcvbuf);
+		e->queue_fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+		break;
+	case DROP_BACKLOG:
+		e->queue = QUEUE_BACKLOG;
+		/* tcp_add_backlog(): limit of both buffers together, and some room. */
+		e->queue_limit = BPF_CORE_READ(sk, sk_rcvbuf) + BPF_CORE_READ(sk, sk_sndbuf);
+		e->queue_fill = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter) + BPF_CORE_READ(sk, sk_backlog.len);
+		break;
+	case DROP_ACCEPT:
+		tell_accept_queue(e, sk);
+		break;
+	}
+}
+
+static __always_inline void count_drop(u64 netns, u32 reason, const struct packet *p, u32 packets, u32 segments)
+{
+	struct drop_key k = { .netns = netns, .reason = reason, .proto = p->tuple.proto };
+	struct drop_count *n, zero = {};
+
+	k.ip = p->ip;
+	n = bpf_map_lookup_elem(&drop_totals, &k);
+	if (!n) {
+		bpf_map_update_elem(&drop_totals, &k, &zero, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&drop_totals, &k);
+	}
+	if (n) {
+		__sync_fetch_and_add(&n->packets, packets);
+		__sync_fetch_and_add(&n->segments, segments);
+	}
+}
+
+/* A packet of other protocols: it is counted, since the kernel's own counters count it. */
+static __always_inline void count_other(struct drop_work *w, struct sk_buff *skb, u32 reason)
+{
+	struct net_device *dev = device_of(skb, 0, DIR_NONE);
+
+	w->packet.tuple.proto = 0;
+	if (dev)
+		count_drop(BPF_CORE_READ(dev, nd_net.net, net_cookie), reason, &w->packet, 1, 1);
+}
+
+/* sk_acceptq_is_full() */
+static __always_inline bool accept_queue_is_full(const struct sock *listening)
+{
+	return BPF_CORE_READ(listening, sk_ack_backlog) > BPF_CORE_READ(listening, sk_max_ack_backlog);
+}
+
+/* A packet that a listener threw away before our eyes is none that on_consume_skb() has to look for. */
+static __always_inline void account_listener(struct sock *sk, u64 netns)
+{
+	struct listener_key k = { .netns = netns, .port = sk->__sk_common.skc_num, .proto = IPPROTO_TCP };
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+
+	if (l && l->sock == (u64)sk)
+		l->drops = BPF_CORE_READ(sk, sk_drops.counter);
+}
+
+/*
+ * 'rx_sk': the socket that had the packet, where the kernel tells. 'listening': the listener that swallowed it, found
+ * by its port. 'packets': how many are counted by this one, the ones that no program saw included.
+ */
+static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location, u32 reason, struct sock *rx_sk,
+				   const struct sock *listening, u32 packets)
 {
 	u64 netns = 0, sk_netns = 0, cookie = 0, peer = 0;
 	struct flow_value *here, *there;
 	struct netns_counters *c;
 	struct sock_state *st = 0;
 	struct net_device *dev;
-	u32 inum = 0, zero = 0, ifindex = 0, segments;
+	u32 inum = 0, slot = !!listening, segments;
+	u8 class = class_of(reason);
 	struct drop_work *w;
 	u8 direction = DIR_NONE, state;
 	const struct tuple *flow;
 	struct ev_drop *e;
 	bool target = false, owned = false;
-	struct sock *sk;
+	struct sock *sk = rx_sk;
 
 	if (is_quiet(reason, location))
 		return 0;
-	w = bpf_map_lookup_elem(&drop_scratch, &zero);
-	if (!w || !parse_packet(&w->packet, skb))
+	w = bpf_map_lookup_elem(&drop_scratch, &slot);
+	if (!w)
 		return 0;
+	w->packet.tuple.proto = w->packet.ip = 0;
+	if (!parse_packet(&w->packet, skb)) {
+		count_other(w, skb, reason);
+		return 0;
+	}
 	reverse(&w->reply, &w->packet.tuple);
 	__builtin_memset(&w->owner, 0, sizeof(w->owner));
 
-	if (rx_sk) {
+	if (listening) {
+		netns = netns_of(listening);
+		inum = netns_inum_of(listening);
+		direction = DIR_IN;
+	} else if (rx_sk) {
 		/* A packet socket's or a raw socket's copy is not the flow's loss. */
 		if (!inet_proto(rx_sk))
 			return 0;
@@ -118,11 +273,16 @@ static __always_inline int dropped(struct sk_buff *skb, u64 location, u32 reason
 				w->owner = l->owner;
 				owned = true;
 			}
+			account_listener(rx_sk, netns);
+			/* cookie_v4_check() gives this reason to a handshake that ends at a full accept queue. */
+			if (reason == cfg_reason_no_socket && accept_queue_is_full(rx_sk)) {
+				reason = cfg_reason_listen_overflow;
+				class = DROP_ACCEPT;
+			}
 		}
 	} else {
 		/* skb->dev shares its place with other things; what doesn't read as a device isn't one. */
 		dev = skb->dev;
-		ifindex = BPF_CORE_READ(dev, ifindex);
 		netns = BPF_CORE_READ(dev, nd_net.net, net_cookie);
 		inum = BPF_CORE_READ(dev, nd_net.net, ns.inum);
 		sk = skb->sk;
@@ -160,6 +320,9 @@ static __always_inline int dropped(struct sk_buff *skb, u64 location, u32 reason
 		}
 	}
 
+	/* At the packet filter, what came in by no interface goes out: a reset, an answer of a socket that is gone. */
+	if (class == DROP_NETFILTER && direction == DIR_NONE && !BPF_CORE_READ(skb, skb_iif))
+		direction = DIR_OUT;
 	w->key.netns = netns;
 	if (st) {
 		cookie = st->cookie;
@@ -188,11 +351,7 @@ static __always_inline int dropped(struct sk_buff *skb, u64 location, u32 reason
 		COUNT(c, drops_owned, 1);
 	else
 		COUNT(c, drops_unowned, 1);
-	if (reason == cfg_reason_netfilter)
-		COUNT(c, drops_netfilter, 1);
-	if (reason == cfg_reason_rcvbuff && w->packet.tuple.proto == IPPROTO_UDP)
-		COUNT(c, udp_rcvbuf_errors, 1);
-	COUNT(c, drop_segments, segments);
+	count_drop(netns, reason, &w->packet, packets, segments);
 
 	/* Whom to tell: the target that was hurt here, or the target at the other end. */
 	here = flow_at(&w->reply, netns);
@@ -228,12 +387,20 @@ static __always_inline int dropped(struct sk_buff *skb, u64 location, u32 reason
 		e->owner.flags |= PROCESS_TARGET;
 	e->netns_inum = inum;
 	e->reason = reason;
-	e->ifindex = ifindex;
 	e->seq = w->packet.seq;
 	e->payload_len = w->packet.payload_len;
 	e->segments = segments;
 	e->tcp_flags = w->packet.tcp_flags;
 	e->direction = direction;
+	e->ttl = w->packet.ttl;
+	dev = device_of(skb, listening ? listening : sk, direction);
+	if (dev) {
+		e->ifindex = BPF_CORE_READ(dev, ifindex);
+		bpf_probe_read_kernel_str(e->ifname, sizeof(e->ifname), &dev->name);
+	}
+	tell_queue(e, class, skb, dev, listening ? listening : rx_sk);
+	if (class == DROP_NETFILTER)
+		bpf_get_stack(ctx, e->stack, sizeof(e->stack), 0);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }
@@ -245,5 +412,45 @@ int on_kfree_skb(u64 *ctx)
 
 	if (cfg_kfree_skb_has_rx_sk)
 		rx_sk = (struct sock *)ctx[3];
-	return dropped((struct sk_buff *)ctx[0], ctx[1], (u32)ctx[2], rx_sk);
+	return dropped(ctx, (struct sk_buff *)ctx[0], ctx[1], (u32)ctx[2], rx_sk, 0, 1);
+}
+
+/*
+ * A SYN that finds no room in the accept queue is told to nobody: tcp_conn_request() counts it with the listener, and
+ * the packet is consumed as one that was answered. The listener's count tells them apart; as with retransmissions its
+ * difference is taken, so that a SYN which no program saw is made up for in the totals.
+ */
+SEC("tp_btf/consume_skb")
+int on_consume_skb(u64 *ctx)
+{
+	struct listener_key k = { .proto = IPPROTO_TCP };
+	struct sk_buff *skb = (struct sk_buff *)ctx[0];
+	struct drop_work *w;
+	struct dst_entry *dst;
+	struct listener *l;
+	struct sock *sk;
+	u32 mine = 1, reason, now, before;
+
+	if (ctx[1] < cfg_listen_range[0] || ctx[1] >= cfg_listen_range[1])
+		return 0;
+	w = bpf_map_lookup_elem(&drop_scratch, &mine);
+	if (!w || !parse_packet(&w->packet, skb) || (w->packet.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return 0;
+	/* tcp_v4_rcv() has taken skb->dev away. The lowest bit tells whether the route is counted. */
+	dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
+	k.netns = BPF_CORE_READ(dst, dev, nd_net.net, net_cookie);
+	k.port = w->packet.tuple.rport;
+	l = bpf_map_lookup_elem(&listeners, &k);
+	if (!l || !l->sock)
+		return 0;
+	sk = (struct sock *)l->sock;
+	if ((u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) != l->cookie)
+		return 0;
+	now = BPF_CORE_READ(sk, sk_drops.counter);
+	before = l->drops;
+	if (now == before || __sync_val_compare_and_swap(&l->drops, before, now) != before)
+		return 0;
+	/* Else there was no room for half-open ones. */
+	reason = accept_queue_is_full(sk) ? cfg_reason_listen_overflow : cfg_reason_not_specified;
+	return dropped(ctx, skb, cfg_conn_request, reason, 0, sk, now - before);
 }

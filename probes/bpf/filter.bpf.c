@@ -4,8 +4,6 @@
 #define SNAP_ALL 0x40000
 #define PACKET_OUTGOING 4
 #define LOOPBACK_IFINDEX 1
-#define TCP_SYN 0x02
-#define TCP_ACK 0x10
 
 SEC("socket")
 int flow_filter(struct __sk_buff *skb)

@@ -93,7 +93,7 @@ int iter_tag(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (st->proto == IPPROTO_UDP || sk->__sk_common.skc_state == TCP_LISTEN)
 		remember_port(st->netns, sk->__sk_common.skc_num, st->proto, &st->owner, st->flags & SOCK_TARGET,
-			      st->cookie);
+			      st->cookie, st->proto == IPPROTO_TCP ? sk : 0);
 	return 0;
 }
 
@@ -202,7 +202,7 @@ int iter_tcp_announce(struct bpf_iter__tcp *ctx)
 {
 	struct sock *sk = tcp_sock_of(ctx);
 	struct listener_key k = { .proto = IPPROTO_TCP };
-	struct process *owner;
+	struct listener *listener;
 	struct sock_state *st;
 
 	if (!sk)
@@ -213,10 +213,10 @@ int iter_tcp_announce(struct bpf_iter__tcp *ctx)
 	if (!st->owner.tgid) {
 		k.netns = st->netns;
 		k.port = sk->__sk_common.skc_num;
-		owner = bpf_map_lookup_elem(&listeners, &k);
-		if (owner) {
-			st->owner = *owner;
-			if (owner->flags & PROCESS_TARGET)
+		listener = bpf_map_lookup_elem(&listeners, &k);
+		if (listener) {
+			st->owner = listener->owner;
+			if (listener->owner.flags & PROCESS_TARGET)
 				st->flags |= SOCK_TARGET;
 		}
 	}

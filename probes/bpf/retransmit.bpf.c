@@ -71,8 +71,11 @@ int on_retransmit(u64 *ctx)
 		COUNT(c, syn_ack, segments);
 	else
 		COUNT(c, other, segments);
-	if (timer)
+	if (timer) {
 		COUNT(c, timeouts, 1);
+		if (cause == CAUSE_SYN)
+			COUNT(c, timeouts_syn, 1);
+	}
 	if (!st->owner.tgid)
 		COUNT(c, retransmits_unowned, segments);
 	/* -EBUSY: the segment still waits in a queue of this host, and nothing was sent again. */
@@ -113,8 +116,10 @@ int on_retransmit_synack(u64 *ctx)
 	COUNT(c, retransmitted_segments, 1);
 	COUNT(c, syn_ack, 1);
 	/* Not pending: its own timer sends it (tcp_syn_ack_timeout() counts that), not a repeated SYN. */
-	if (!BPF_CORE_READ(req, rsk_timer.entry.pprev))
+	if (!BPF_CORE_READ(req, rsk_timer.entry.pprev)) {
 		COUNT(c, timeouts, 1);
+		COUNT(c, timeouts_syn_ack, 1);
+	}
 	if (!st->owner.tgid)
 		COUNT(c, retransmits_unowned, 1);
 	if (!(st->flags & SOCK_TARGET))

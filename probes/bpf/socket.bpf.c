@@ -47,7 +47,7 @@ int on_set_state(u64 *ctx)
 		st->role = ROLE_SERVER;
 		own(st);
 		remember_port(st->netns, sk->__sk_common.skc_num, IPPROTO_TCP, &st->owner,
-			      st->flags & SOCK_TARGET, st->cookie);
+			      st->flags & SOCK_TARGET, st->cookie, sk);
 		break;
 	case TCP_ESTABLISHED:
 		st = sock_state_of(sk, true);
@@ -139,7 +139,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	if (!(st->flags & SOCK_ANNOUNCED)) {
 		if (st->proto == IPPROTO_UDP)
 			remember_port(st->netns, sk->__sk_common.skc_num, IPPROTO_UDP, &st->owner,
-				      st->flags & SOCK_TARGET, st->cookie);
+				      st->flags & SOCK_TARGET, st->cookie, 0);
 		if (st->flags & SOCK_TARGET)
 			emit_socket(sk, st, REASON_OWNER, -1, 0);
 		st->flags |= SOCK_ANNOUNCED;

@@ -404,7 +404,7 @@ static __always_inline void bound(struct inflight *in)
 		return;
 	process_of(&owner, bpf_get_current_task_btf());
 	remember_port(BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie), BPF_CORE_READ(sk, __sk_common.skc_num),
-		      IPPROTO_UDP, &owner, true, 0);
+		      IPPROTO_UDP, &owner, true, 0, 0);
 }
 
 /*

@@ -15,6 +15,9 @@ pub(crate) fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
+/// Return addresses kept of a drop by netfilter.
+const DROP_STACK: usize = 14;
+
 macro_rules! wire {
     ($($(#[$doc:meta])* struct $name:ident = $c_name:literal { $($field:ident: $ty:ty,)* })*) => {
         $(
@@ -77,8 +80,9 @@ wire! {
     }
     struct EvDrop = "ev_drop" {
         h: Header, location: u64, netns: u64, cookie: u64, peer_cookie: u64, tuple: WireTuple, owner: Process,
-        netns_inum: u32, reason: u32, ifindex: u32, seq: u32, payload_len: u32, segments: u32, tcp_flags: u8,
-        direction: u8, pad: [u8; 6],
+        netns_inum: u32, reason: u32, ifindex: u32, seq: u32, payload_len: u32, segments: u32, queue_limit: u32,
+        queue_fill: u32, queue_bytes: u32, qdisc_handle: u32, ifname: [u8; 16], qdisc: [u8; 16], tcp_flags: u8,
+        direction: u8, queue: u8, ttl: u8, pad: [u8; 4], stack: [u64; DROP_STACK],
     }
     struct EvReset = "ev_reset" {
         h: Header, cookie: u64, netns: u64, tuple: WireTuple, reason: u32, direction: u8, has_reason: u8,
@@ -89,11 +93,15 @@ wire! {
     struct WireSpec = "capture_spec" { arg: u8, kind: u8, len: u16, }
     /// Value of `syscall_plan`.
     struct PlanEntry = "plan_entry" { mode: u8, flags: u8, fd_arg: i8, pad: u8, captures: [WireSpec; 3], }
+    /// Key of `drop_totals`.
+    struct DropKey = "drop_key" { netns: u64, reason: u32, proto: u8, ip: u8, pad: [u8; 2], }
+    /// Value of `drop_totals`.
+    struct DropCount = "drop_count" { packets: u64, segments: u64, }
     /// Value of `netns_totals`.
     struct NetnsCounters = "netns_counters" {
         inum: u64, retransmitted_segments: u64, fast: u64, tail_loss_probe: u64, timeout: u64, syn: u64,
-        syn_ack: u64, other: u64, timeouts: u64, retransmits_unowned: u64, drops_owned: u64, drops_unowned: u64,
-        drops_netfilter: u64, drop_segments: u64, udp_rcvbuf_errors: u64, resets_sent: u64, resets_received: u64,
+        syn_ack: u64, other: u64, timeouts: u64, timeouts_syn: u64, timeouts_syn_ack: u64, retransmits_unowned: u64, drops_owned: u64, drops_unowned: u64,
+        resets_sent: u64, resets_received: u64,
         active_opens: u64, passive_opens: u64,
     }
 }
@@ -133,6 +141,24 @@ pub(crate) mod kind {
         "scheduled",
         "readable",
     ];
+}
+
+/// `enum queue`.
+pub(crate) mod queue {
+    pub(crate) const QDISC: u8 = 1;
+    pub(crate) const RECEIVE: u8 = 2;
+    pub(crate) const BACKLOG: u8 = 3;
+    pub(crate) const ACCEPT: u8 = 4;
+}
+
+/// `enum drop_class`.
+pub(crate) mod drop_class {
+    pub(crate) const QUIET: u8 = 1;
+    pub(crate) const NETFILTER: u8 = 2;
+    pub(crate) const QDISC: u8 = 3;
+    pub(crate) const RECEIVE: u8 = 4;
+    pub(crate) const BACKLOG: u8 = 5;
+    pub(crate) const ACCEPT: u8 = 6;
 }
 
 /// `struct process.flags`.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use tracenet_core::drops::{Details, Hook, Queue, QueueKind};
 use tracenet_core::event::{
     Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SocketEvent,
     SocketIo, SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
@@ -11,7 +12,7 @@ use tracenet_core::event::{
 use tracenet_core::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap};
 use tracenet_core::time::MonoNs;
 
-use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind};
+use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind, queue};
 use crate::symbols::{KernelTypes, Symbols};
 
 /// Names that are remembered before the memory of them starts over.
@@ -148,6 +149,7 @@ impl Decoder {
                     reason: reason(&mut self.types.drop_reasons, e.reason),
                     location: self.location(e.location),
                     ifindex: e.ifindex,
+                    details: Arc::new(self.details(&e)),
                     seq: e.seq,
                     tcp_flags: e.tcp_flags,
                     payload_len: e.payload_len,
@@ -201,6 +203,29 @@ impl Decoder {
             self.symbols.name(address).map_or_else(|| format!("{address:#x}").into(), Arc::from);
         self.locations.insert(address, s.clone());
         s
+    }
+
+    fn details(&mut self, e: &abi::EvDrop) -> Details {
+        let hook = e.stack.iter().filter(|a| **a != 0).find_map(|a| Hook::of_caller(&self.location(*a)));
+        let kind = match e.queue {
+            queue::QDISC => Some(QueueKind::Qdisc),
+            queue::RECEIVE => Some(QueueKind::Receive),
+            queue::BACKLOG => Some(QueueKind::Backlog),
+            queue::ACCEPT => Some(QueueKind::Accept),
+            _ => None,
+        };
+        let queue = kind.map(|kind| Queue {
+            kind,
+            name: match kind {
+                // As tc(8) prints them: without a handle of its own a qdisc is `0:`.
+                QueueKind::Qdisc => format!("{} {:x}:", text(&e.qdisc), e.qdisc_handle >> 16).into(),
+                _ => Arc::default(),
+            },
+            limit: e.queue_limit,
+            fill: e.queue_fill,
+            bytes: e.queue_bytes,
+        });
+        Details { interface: self.comm(&e.ifname), hook, queue, ttl: e.ttl, ..Details::default() }
     }
 
     /// `None` where nobody was recorded.

@@ -22,4 +22,4 @@ pub use decode::Decoder;
 pub use load::doctor;
 pub use session::{Error, FlowFilter, Result, Session, mono_now};
 pub use spec::{DEFAULT_RING_BYTES, Drained, HookStatus, MAX_NR, NetnsTotals, Options, SyscallFilter};
-pub use totals::Totals;
+pub use totals::{DropTotal, Totals};

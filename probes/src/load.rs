@@ -8,6 +8,7 @@ use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, SocketFilter};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
+use crate::abi::drop_class;
 use crate::session::{Error, Result};
 use crate::spec::{Hook, HookStatus, Options, SPECS, Spec};
 use crate::symbols::{KernelTypes, Symbols, VMLINUX_BTF, parse_btf};
@@ -39,6 +40,32 @@ const QUIET_REASONS: [&str; 17] = [
     "DUP_FRAG",
 ];
 
+/// Reasons of which the probes know more to tell, by the kind of place that had no room or said no.
+const CLASSES: [(u8, &[&str]); 5] = [
+    (drop_class::NETFILTER, &["NETFILTER_DROP"]),
+    (
+        drop_class::QDISC,
+        &[
+            "QDISC_DROP",
+            "QDISC_OVERLIMIT",
+            "QDISC_CONGESTED",
+            "CAKE_FLOOD",
+            "FQ_BAND_LIMIT",
+            "FQ_HORIZON_LIMIT",
+            "FQ_FLOW_LIMIT",
+            "DUALPI2_STEP_DROP",
+        ],
+    ),
+    (drop_class::RECEIVE, &["SOCKET_RCVBUFF", "PROTO_MEM", "TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP"]),
+    (drop_class::BACKLOG, &["SOCKET_BACKLOG"]),
+    (drop_class::ACCEPT, &[LISTEN_OVERFLOW]),
+];
+
+/// What a SYN is told as that a listener swallowed because its accept queue was full; the number where the kernel's
+/// enum has none.
+const LISTEN_OVERFLOW: &str = "TCP_LISTEN_OVERFLOW";
+const LISTEN_OVERFLOW_NUMBER: u32 = REASONS_MAX as u32 - 1;
+
 /// Functions that free packets they have dealt with under NOT_SPECIFIED.
 const QUIET_FUNCTIONS: [&str; 5] =
     ["tcp_rcv_state_process", "tcp_v4_rcv", "tcp_v6_rcv", "ip6_mc_input", "tcp_child_process"];
@@ -54,7 +81,7 @@ pub(crate) struct Loaded {
 /// Loads the object and every program in it; nothing is attached yet.
 pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     let raw = std::fs::read(VMLINUX_BTF).map_err(|source| Error::NoBtf { path: VMLINUX_BTF, source })?;
-    let types = parse_btf(&raw)
+    let mut types = parse_btf(&raw)
         .ok_or_else(|| Error::Load(format!("{VMLINUX_BTF} is not BTF that this program understands")))?;
     let btf = Btf::parse(&raw, aya::Endianness::default()).map_err(|e| Error::Load(one_line(&e)))?;
     drop(raw);
@@ -62,12 +89,15 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     lift_memlock();
     let symbols = Symbols::load();
 
-    let mut quiet_reasons = [0u8; REASONS_MAX];
+    if !types.drop_reasons.values().any(|name| &**name == LISTEN_OVERFLOW) {
+        types.drop_reasons.insert(LISTEN_OVERFLOW_NUMBER, LISTEN_OVERFLOW.into());
+    }
+    let mut reasons = [0u8; REASONS_MAX];
     for (n, name) in &types.drop_reasons {
-        if QUIET_REASONS.contains(&&**name)
-            && let Some(slot) = quiet_reasons.get_mut(*n as usize)
-        {
-            *slot = 1;
+        let class = CLASSES.iter().find(|(_, names)| names.contains(&&**name)).map(|(class, _)| *class);
+        let quiet = QUIET_REASONS.contains(&&**name).then_some(drop_class::QUIET);
+        if let (Some(class), Some(slot)) = (quiet.or(class), reasons.get_mut(*n as usize)) {
+            *slot = class;
         }
     }
     let mut quiet_ranges = [0u64; QUIET_MAX * 2];
@@ -81,8 +111,12 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     let string_limit = opts.string_limit.min(4096);
     let has_rx_sk = u32::from(types.kfree_skb_params >= 5);
     let has_reset_reason = u32::from(types.send_reset_params >= 4);
-    let (not_specified, netfilter, rcvbuff) =
-        (number("NOT_SPECIFIED"), number("NETFILTER_DROP"), number("SOCKET_RCVBUFF"));
+    let (not_specified, no_socket) = (number("NOT_SPECIFIED"), number("NO_SOCKET"));
+    let listen_overflow = number(LISTEN_OVERFLOW);
+    // The function itself is longer than what the compiler put apart of it.
+    let of = |name| symbols.ranges(&[name]).into_iter().max_by_key(|(start, end)| end - start);
+    let listen_range = of("tcp_rcv_state_process").map_or([0; 2], |(start, end)| [start, end]);
+    let conn_request = of("tcp_conn_request").map_or(0, |(start, _)| start);
 
     let mut loader = EbpfLoader::new();
     loader
@@ -94,11 +128,13 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_kfree_skb_has_rx_sk", &has_rx_sk, true)
         .override_global("cfg_send_reset_has_reason", &has_reset_reason, true)
-        .override_global("cfg_quiet_reasons", &quiet_reasons, true)
+        .override_global("cfg_reasons", &reasons, true)
         .override_global("cfg_quiet_ranges", &quiet_ranges, true)
         .override_global("cfg_reason_not_specified", &not_specified, true)
-        .override_global("cfg_reason_netfilter", &netfilter, true)
-        .override_global("cfg_reason_rcvbuff", &rcvbuff, true);
+        .override_global("cfg_reason_no_socket", &no_socket, true)
+        .override_global("cfg_reason_listen_overflow", &listen_overflow, true)
+        .override_global("cfg_listen_range", &listen_range, true)
+        .override_global("cfg_conn_request", &conn_request, true);
     let mut ebpf = loader.load(OBJECT).map_err(|e| match denied(&e) {
         true => Error::NotPermitted { detail: one_line(&e) },
         false => Error::Load(one_line(&e)),

@@ -158,7 +158,11 @@ impl Session {
         let mut targets = map(ebpf, "targets")?;
         let mut hints = map(ebpf, "target_hints")?;
         let mut plans = map(ebpf, "syscall_plan")?;
-        let totals = Totals::new(map(ebpf, "netns_totals")?);
+        let totals = Totals::new(
+            map(ebpf, "netns_totals")?,
+            map(ebpf, "drop_totals")?,
+            loaded.types.drop_reasons.clone(),
+        );
         let losses = map(ebpf, "lost")?;
         fill_plan(&mut plans, &opts.syscalls)?;
         for tgid in &opts.targets {

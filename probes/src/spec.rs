@@ -126,18 +126,16 @@ pub struct NetnsTotals {
     pub other: u64,
     /// Retransmission timer expiries seen (compare `TCPTimeouts`).
     pub timeouts: u64,
+    /// Of these, of SYNs.
+    pub timeouts_syn: u64,
+    /// Of these, of SYN/ACKs.
+    pub timeouts_syn_ack: u64,
     /// Segments sent again whose socket has no known owner.
     pub retransmits_unowned: u64,
     /// Packets dropped, of any reason that user space is told about, with a known owner.
     pub drops_owned: u64,
     /// Packets dropped of TCP and UDP flows without a known owner.
     pub drops_unowned: u64,
-    /// Packets dropped by a netfilter verdict (`NETFILTER_DROP`), TCP and UDP.
-    pub drops_netfilter: u64,
-    /// Segments in the dropped packets (`gso_segs`).
-    pub drop_segments: u64,
-    /// UDP datagrams refused by a full receive buffer (compare `UdpRcvbufErrors`).
-    pub udp_rcvbuf_errors: u64,
     /// Resets sent (compare `TcpOutRsts`).
     pub resets_sent: u64,
     /// Resets received.
@@ -193,7 +191,7 @@ const fn iter(name: &'static str, over: &'static str, label: &'static str, featu
 }
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
-pub(crate) const SPECS: [Spec; 26] = [
+pub(crate) const SPECS: [Spec; 27] = [
     tp(
         "on_set_state",
         "inet_sock_set_state",
@@ -219,6 +217,7 @@ pub(crate) const SPECS: [Spec; 26] = [
         "SYN/ACK retransmits",
     ),
     tp("on_kfree_skb", "kfree_skb", "tp_btf/kfree_skb", "drops"),
+    tp("on_consume_skb", "consume_skb", "tp_btf/consume_skb", "SYNs that a full accept queue drops"),
     tp("on_send_reset", "tcp_send_reset", "tp_btf/tcp_send_reset", "resets sent"),
     tp("on_receive_reset", "tcp_receive_reset", "tp_btf/tcp_receive_reset", "resets received"),
     tp("on_fork", "sched_process_fork", "tp_btf/sched_process_fork", "following children (-f)"),

@@ -1,6 +1,5 @@
 //! The beginning and the end of a story: who is traced, and what it came to.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use tracenet_collectors::counters::{self, Delta};
 use tracenet_collectors::process::Proc;
 use tracenet_collectors::{clock, firewall, pcapng};
 use tracenet_config::Config;
-use tracenet_core::audit::{self, AuditRow, Counted, FirewallRule};
+use tracenet_core::audit::{AuditRow, FirewallRule};
 use tracenet_core::core::Core;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
@@ -22,7 +21,8 @@ use tracenet_probes::{NetnsTotals, Totals};
 use crate::engine::Engine;
 use crate::namespace::NamespaceEnd;
 use crate::namespaces::Namespaces;
-use crate::paint::{Ink, Paint};
+use crate::paint::Paint;
+use crate::reconcile;
 use crate::report;
 use crate::sinks::{self, Sinks};
 use crate::sources::RingEnd;
@@ -129,23 +129,19 @@ impl Closing<'_> {
 
     /// What the kernel counted in each namespace beside what the probes saw there.
     fn audit(&self) -> Vec<AuditRow> {
-        let deltas: BTreeMap<NetnsCookie, Delta> =
-            self.namespaces.iter().map(|n| (n.netns, counters::delta(&n.end.before, &n.end.after))).collect();
-        let counted: Vec<Counted> = self
-            .namespaces
-            .iter()
-            .map(|n| Counted {
-                netns: n.netns,
-                netns_inum: n.inum,
-                counters: COMPARED.iter().map(|(name, f)| (*name, self.grown(n, *f))).collect(),
-            })
-            .collect();
-        let kernel = |netns: NetnsCookie, name: &str| {
-            let delta = deltas.get(&netns)?;
-            let change = delta.get(name).or_else(|| delta.get(&format!("TcpExt{name}")))?;
-            Some(u64::try_from(change).unwrap_or(0))
-        };
-        audit::compare(&kernel, &counted)
+        let firewall = self.firewall();
+        let rows = self.namespaces.iter().flat_map(|n| {
+            let (now, dropped) = (self.totals.of(n.netns), self.totals.drops_of(n.netns));
+            let rules: Vec<&FirewallRule> = firewall.iter().filter(|r| r.netns == n.inum).collect();
+            let seen = reconcile::Seen {
+                totals: (&n.end.counted_before, &now),
+                drops: (&n.end.dropped_before, &dropped),
+                kernel: &counters::delta(&n.end.before, &n.end.after),
+                rules: &rules,
+            };
+            seen.rows(n.netns, n.inum)
+        });
+        rows.collect()
     }
 
     /// Rules that dropped meanwhile, or may have, in namespaces where any did.
@@ -250,30 +246,11 @@ fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Pain
         report::counters(&c.title, c.changes.iter().map(|(name, n)| (name.as_str(), *n)), paint, out);
     }
     report::firewall(&summary.firewall, paint, out);
-    // Every namespace has a row.
-    let one = summary.audit.windows(2).all(|rows| rows[0].netns == rows[1].netns);
-    out.push_str("audit:");
-    for (i, row) in summary.audit.iter().enumerate() {
-        let difference = row.difference();
-        let same = difference == Some(0);
-        out.push_str(if i == 0 { " " } else { ", " });
-        paint.start(out, if same { Ink::Faint } else { Ink::Bad });
-        let _ = match row.kernel {
-            Some(kernel) => write!(out, "{} kernel {kernel}, tracenet {}", row.counter, row.tracenet),
-            None => write!(out, "{} kernel ?, tracenet {}", row.counter, row.tracenet),
-        };
-        if !one {
-            let _ = write!(out, " (netns {})", row.netns);
-        }
-        if let Some(d) = difference.filter(|d| *d != 0) {
-            let _ = write!(out, " DIFFER by {d:+}");
-        }
-        paint.end(out);
-    }
+    report::audit(&summary.audit, paint, out);
     let lost = &summary.lost;
     let _ = writeln!(
         out,
-        "\nlost: ring buffer {}, capture {}, queues {}, export {}.   unattributed: retransmits {}, drops {}.",
+        "lost: ring buffer {}, capture {}, queues {}, export {}.   unattributed: retransmits {}, drops {}.",
         lost.ringbuf,
         lost.capture,
         lost.queue,
@@ -282,17 +259,3 @@ fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Pain
         summary.unattributed.drops
     );
 }
-
-/// A counter as people know it, and the probes' counterpart.
-type Compared = (&'static str, fn(&NetnsTotals) -> u64);
-
-/// Counters that both sides have.
-const COMPARED: [Compared; 7] = [
-    ("TcpRetransSegs", |t| t.retransmitted_segments),
-    ("TCPSynRetrans", |t| t.syn + t.syn_ack),
-    ("TCPTimeouts", |t| t.timeouts),
-    ("TCPLossProbes", |t| t.tail_loss_probe),
-    ("TcpActiveOpens", |t| t.active_opens),
-    ("TcpPassiveOpens", |t| t.passive_opens),
-    ("UdpRcvbufErrors", |t| t.udp_rcvbuf_errors),
-];

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use tracenet_core::drops::Hurt;
 use tracenet_core::event::RetransmitCause;
 use tracenet_core::key::Direction;
 use tracenet_core::time::DurationNs;
 use tracenet_core::waterfall::{Cause, Evidence, Part, Waterfall};
 
-use crate::paint::{Ink, Paint};
+use crate::paint::{Ink, Paint, push_safe};
 use crate::units::{Count, Time};
+use crate::words;
 
 /// Parts on one line below the verdict.
 const ON_A_LINE: usize = 3;
@@ -88,12 +90,30 @@ fn evidence(e: &Evidence, out: &mut String) {
                 let _ = write!(out, ", {} after it was sent before", Time(*after));
             }
         }
-        Evidence::Drop { reason, location, direction, payload_len, at_peer, .. } => {
+        Evidence::Drop { direction, drop, .. } => {
             let way = if *direction == Direction::Out { "sent by us" } else { "for us" };
-            let place = if *at_peer { " at the peer's end" } else { "" };
-            let _ = write!(out, "a packet {way} was dropped on this host{place}: {reason} at {location}");
-            if *payload_len > 0 {
-                let _ = write!(out, ", {payload_len} payload bytes");
+            let place = if drop.at_peer.is_some() { " at the peer's end" } else { "" };
+            let _ = write!(out, "a packet {way} was dropped on this host{place}: ");
+            words::why(drop.why(), &drop.details, out);
+            let _ = write!(out, "; {} at {}", drop.reason, drop.location);
+            if !drop.details.interface.is_empty() {
+                let way = if drop.direction == Direction::Out { "out" } else { "in" };
+                let _ = write!(out, ", {way} ");
+                push_safe(out, &drop.details.interface);
+            }
+            if drop.payload_len > 0 {
+                let _ = write!(out, ", {} payload bytes", drop.payload_len);
+            }
+            let whose = match drop.hurt {
+                Hurt::Sender => "its sender",
+                Hurt::Receiver => "its receiver",
+                Hurt::None => "nobody known",
+            };
+            let _ = write!(out, "; hurt: {whose}");
+            if drop.victim.pid != 0 {
+                out.push(' ');
+                push_safe(out, &drop.victim.comm);
+                let _ = write!(out, "[{}]", drop.victim.pid);
             }
         }
         Evidence::Hole { stood, .. } => {
@@ -119,6 +139,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use tracenet_core::drops::{Details, Hook, Rule, Sure, Suspects};
+    use tracenet_core::fact::{DropFact, PeerOwner};
+    use tracenet_core::key::Transport;
     use tracenet_core::time::MonoNs;
     use tracenet_core::waterfall::Parts;
 
@@ -136,14 +159,32 @@ mod tests {
         .into_iter()
         .collect();
         let start = MonoNs(1_000 * MS);
+        let rule =
+            Rule { family: "inet".into(), table: "filter".into(), chain: "output".into(), handle: Some(7) };
+        let details = Details {
+            interface: "eth0".into(),
+            hook: Some(Hook::Output),
+            rule: Some(Suspects { rules: vec![rule], of: 1, sure: Sure::Proven }),
+            ..Details::default()
+        };
         let drop = Evidence::Drop {
             t: start.after(MS),
-            reason: Arc::from("NETFILTER_DROP"),
-            location: Arc::from("nf_hook_slow"),
             direction: Direction::Out,
-            seq: 1_381,
-            payload_len: 1_380,
-            at_peer: false,
+            drop: Arc::new(DropFact {
+                reason: Arc::from("NETFILTER_DROP"),
+                location: Arc::from("nft_do_chain"),
+                details: Arc::new(details),
+                transport: Transport::Tcp,
+                direction: Direction::Out,
+                hurt: Hurt::Sender,
+                victim: PeerOwner { pid: 7, comm: Arc::from("curl") },
+                seq: 1_381,
+                payload_len: 1_380,
+                segments: 1,
+                ifindex: 2,
+                netns_inum: 1,
+                at_peer: None,
+            }),
         };
         let again = Evidence::Retransmit {
             t: start.after(204 * MS),
@@ -170,7 +211,7 @@ mod tests {
         612 ms  loss, repaired after a retransmission timeout
         170 ms  peer think time     22.0 ms  network     9.00 ms  application
        4.00 ms  receive buffer (readable, not read)
-      evidence at 1.00 ms: a packet sent by us was dropped on this host: NETFILTER_DROP at nf_hook_slow, 1380 payload bytes
+      evidence at 1.00 ms: a packet sent by us was dropped on this host: by nft rule `table inet filter, chain output, handle 7`, whose counter moved, at output; NETFILTER_DROP at nft_do_chain, out eth0, 1380 payload bytes; hurt: its sender curl[7]
       evidence at 204 ms: sent 1 segment [seq 1381..2761) again, timeout, 203 ms after it was sent before";
         assert_eq!(text, expected);
     }

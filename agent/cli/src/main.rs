@@ -17,6 +17,7 @@ mod namespaces;
 mod output;
 mod paint;
 mod privilege;
+mod reconcile;
 mod recorder;
 mod report;
 mod settings;
@@ -28,6 +29,7 @@ mod story;
 mod targets;
 mod trace;
 mod units;
+mod words;
 
 use std::fmt;
 use std::process::ExitCode;

@@ -17,7 +17,7 @@ use tracenet_core::event::Event;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
 use tracenet_core::time::ClockOffset;
-use tracenet_probes::{FlowFilter, NetnsTotals, Totals};
+use tracenet_probes::{DropTotal, FlowFilter, NetnsTotals, Totals};
 
 use crate::engine::Message;
 use crate::failure::Failure;
@@ -64,6 +64,8 @@ pub struct NamespaceEnd {
     pub before: counters::Snapshot,
     /// What the probes had counted at the beginning.
     pub counted_before: NetnsTotals,
+    /// What they had seen dropped by then.
+    pub dropped_before: Vec<DropTotal>,
     /// Counters at the end.
     pub after: counters::Snapshot,
     /// Rules of the packet filter at the beginning.
@@ -141,6 +143,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     end.before = counters::namespace_here().unwrap_or_default();
     end.rules_before = firewall::rules_here();
     end.counted_before = totals.of(ready.netns);
+    end.dropped_before = totals.drops_of(ready.netns);
     let (ready_netns, inum) = (ready.netns, ready.inum);
     let delay = capture.as_ref().map_or(0, |c| u64::try_from(c.max_delay().as_nanos()).unwrap_or(u64::MAX));
     let progress = capture.as_ref().map(|_| Arc::new(Progress::new(delay)));
@@ -158,8 +161,16 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     stop.wait();
     let _ = watcher.map(std::thread::JoinHandle::join);
     end.after = counters::namespace_here().unwrap_or_default();
-    if totals.of(ready_netns).drops_netfilter > end.counted_before.drops_netfilter {
-        end.rules_after = firewall::rules_here();
+    let by_netfilter = |drops: &[DropTotal]| {
+        drops.iter().filter(|d| &*d.reason == "NETFILTER_DROP").map(|d| d.packets).sum::<u64>()
+    };
+    let dropped = by_netfilter(&totals.drops_of(ready_netns)) > by_netfilter(&end.dropped_before);
+    if dropped || !end.rules_before.is_empty() {
+        let rules = firewall::rules_here();
+        let counted = || firewall::grown(&end.rules_before, &rules, inum).iter().any(|r| r.packets.is_some());
+        if dropped || counted() {
+            end.rules_after = rules;
+        }
     }
     end
 }

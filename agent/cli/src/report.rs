@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use tracenet_core::audit::FirewallRule;
+use tracenet_core::audit::{AuditRow, FirewallRule};
+use tracenet_core::drops::Why;
 use tracenet_core::fact::{CloseReason, ConnSummary, DropTotals, RetransmitTotals};
 use tracenet_core::key::{Direction, Role, Transport};
 
 use crate::paint::{Ink, Paint, push_safe};
 use crate::units::{Bytes, Count, Time};
+use crate::words;
 
 /// One line: who, with whom, how much, how well, how it ended.
 pub fn connection(c: &ConnSummary, paint: Paint, out: &mut String) {
@@ -110,8 +112,17 @@ fn drops(title: &str, drops: &[DropTotals], paint: Paint, out: &mut String) {
             Direction::Out => "out",
         };
         let _ = write!(out, "{sep}{} {} at {} {direction}", d.packets, d.reason, d.location);
+        if !d.details.interface.is_empty() {
+            out.push(' ');
+            push_safe(out, &d.details.interface);
+        }
         if d.segments > d.packets {
             let _ = write!(out, ", {} segments", d.segments);
+        }
+        let why = Why::of(&d.reason, &d.location, &d.details);
+        if why != Why::Other {
+            out.push_str(": ");
+            words::why(why, &d.details, out);
         }
         sep = "; ";
     }
@@ -141,6 +152,44 @@ pub fn firewall(rules: &[FirewallRule], paint: Paint, out: &mut String) {
         paint.end(out);
         out.push('\n');
     }
+}
+
+/// What the kernel counted beside what tracenet did. Every namespace has a row.
+pub fn audit(rows: &[AuditRow], paint: Paint, out: &mut String) {
+    let one = rows.windows(2).all(|pair| pair[0].netns == pair[1].netns);
+    out.push_str("audit:");
+    for (i, row) in rows.iter().enumerate() {
+        let difference = row.difference();
+        let same = difference == Some(0);
+        out.push_str(if i == 0 { " " } else { "; " });
+        paint.start(out, if same { Ink::Faint } else { Ink::Bad });
+        if row.terms.len() > 1 {
+            for (i, term) in row.terms.iter().enumerate() {
+                let _ = write!(out, "{}{} {}", if i == 0 { "" } else { " + " }, term.count, term.name);
+            }
+            let _ = write!(out, " = {}, {} ", row.tracenet, row.counter);
+        } else {
+            let _ = write!(out, "{} tracenet {}", row.counter, row.tracenet);
+            if let Some(term) = row.terms.first() {
+                let _ = write!(out, " ({})", term.name);
+            }
+            out.push_str(", kernel ");
+        }
+        let _ = match row.kernel {
+            Some(kernel) => write!(out, "{kernel}"),
+            None => write!(out, "?"),
+        };
+        if !one {
+            let _ = write!(out, " (netns {})", row.netns);
+        }
+        match difference {
+            Some(0) => out.push_str(" ✓"),
+            Some(d) => drop(write!(out, " DIFFER by {d:+}")),
+            None => {}
+        }
+        paint.end(out);
+    }
+    out.push('\n');
 }
 
 /// Counters that moved, a few to a line.

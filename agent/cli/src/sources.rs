@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
+use tracenet_collectors::firewall::Watch;
 use tracenet_core::event::Event;
 use tracenet_core::merge::SourceId;
 use tracenet_core::time::MonoNs;
@@ -170,13 +171,18 @@ pub struct RingThread {
 
 impl RingThread {
     /// Takes the session over.
-    pub fn start(mut session: Session, source: SourceId, to: Sender<Message>) -> Result<Self, Failure> {
+    pub fn start(
+        mut session: Session,
+        mut firewalls: Watch,
+        source: SourceId,
+        to: Sender<Message>,
+    ) -> Result<Self, Failure> {
         let stop = Stop::new()?;
         let progress = Arc::new(Progress::default());
         let (their_stop, their_progress) = (stop.clone(), Arc::clone(&progress));
         let handle = std::thread::Builder::new()
             .name("tracenet-ring".into())
-            .spawn(move || drain(&mut session, source, &their_progress, &their_stop, &to))
+            .spawn(move || drain(&mut session, &mut firewalls, source, &their_progress, &their_stop, &to))
             .map_err(|e| Failure::Runtime(format!("cannot start the ring thread: {e}")))?;
         Ok(Self { handle, stop, progress })
     }
@@ -199,6 +205,7 @@ impl RingThread {
 
 fn drain(
     session: &mut Session,
+    firewalls: &mut Watch,
     source: SourceId,
     progress: &Progress,
     stop: &Stop,
@@ -206,9 +213,11 @@ fn drain(
 ) -> RingEnd {
     let mut problem = None;
     let ended = match session.fd().try_clone_to_owned() {
-        Ok(fd) => {
-            pump(source, fd.as_fd(), progress, stop, to, |max, out| Ok(session.drain(max, out).emptied))
-        }
+        Ok(fd) => pump(source, fd.as_fd(), progress, stop, to, |max, out| {
+            let emptied = session.drain(max, out).emptied;
+            firewalls.explain(out);
+            Ok(emptied)
+        }),
         Err(e) => Err(format!("cannot watch the ring buffer: {e}")),
     };
     if let Err(e) = ended {
@@ -217,6 +226,7 @@ fn drain(
     loop {
         let mut events = Vec::new();
         let emptied = session.drain(BATCH, &mut events).emptied;
+        firewalls.explain(&mut events);
         if to.send(Message::Events { source, events }).is_err() || emptied {
             break;
         }

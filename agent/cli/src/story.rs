@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use rustc_hash::FxHashMap;
+use tracenet_core::drops::Why;
 use tracenet_core::event::{CounterSample, Segment, tcp_flags};
 use tracenet_core::fact::{DropFact, Fact, FactKind, PacketFact, Turn};
 use tracenet_core::key::{ConnId, Direction, Role, Transport};
@@ -13,6 +14,7 @@ use crate::explain;
 use crate::paint::{Ink, Paint, push_safe};
 use crate::stamp::Stamp;
 use crate::units::{Count, Time};
+use crate::words;
 
 /// What to show.
 #[derive(Debug, Clone)]
@@ -374,12 +376,21 @@ fn dropped(drop: &DropFact, out: &mut String) {
         Direction::In => "in",
         Direction::Out => "out",
     };
-    let _ = write!(out, "{} at {}, {direction}, 1 packet", drop.reason, drop.location);
+    let _ = write!(out, "{} at {}, {direction}", drop.reason, drop.location);
+    if !drop.details.interface.is_empty() {
+        out.push(' ');
+        push_safe(out, &drop.details.interface);
+    }
+    out.push_str(", 1 packet");
     if drop.segments > 1 {
         let _ = write!(out, " of {}", Count(u64::from(drop.segments), "segment"));
     }
     if drop.payload_len > 0 {
         let _ = write!(out, ", {} payload bytes", drop.payload_len);
+    }
+    if drop.why() != Why::Other {
+        out.push_str(": ");
+        words::why(drop.why(), &drop.details, out);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crossbeam_channel::{Sender, bounded};
 use tracenet_collectors::clock::mono_now;
+use tracenet_collectors::firewall::Watch;
 use tracenet_config::Config;
 use tracenet_core::core::{Core, Settings};
 use tracenet_core::merge::SourceId;
@@ -73,11 +74,15 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
     let filter = session.flow_filter().map_err(|e| sinks::warn(&e.to_string())).ok();
     let activity = Activity::default();
     let mut namespaces = Namespaces::new(config, filter, totals.clone(), to.clone(), activity.clone());
+    let mut firewalls = Watch::default();
     for t in &targets {
         namespaces.add(t.pid, t.netns)?;
+        if let Some(netns) = namespaces.cookie(t.netns) {
+            firewalls.add(netns, t.pid);
+        }
     }
     let began = mono_now();
-    let ring = RingThread::start(session, RING, to.clone())?;
+    let ring = RingThread::start(session, firewalls, RING, to.clone())?;
     let mut engine = Engine::new(Core::new(core_settings(config)), recorder, flight, inbox, activity);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
     for n in namespaces.threads() {

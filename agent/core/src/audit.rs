@@ -13,8 +13,17 @@ pub struct Counted {
     pub netns: NetnsCookie,
     /// Its inode number.
     pub netns_inum: u32,
-    /// Counters by the name of the kernel's counterpart, e.g. `TcpRetransSegs`.
-    pub counters: Vec<(&'static str, u64)>,
+    /// Counters by the name of the kernel's counterpart, e.g. `TcpRetransSegs`, each as the terms of a sum.
+    pub counters: Vec<(&'static str, Vec<Term>)>,
+}
+
+/// A part of what tracenet counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// What was counted, e.g. `fast`.
+    pub name: Cow<'static, str>,
+    /// How often.
+    pub count: u64,
 }
 
 /// One counter of one namespace, twice.
@@ -28,6 +37,8 @@ pub struct AuditRow {
     pub kernel: Option<u64>,
     /// What tracenet counted meanwhile.
     pub tracenet: u64,
+    /// What that is the sum of.
+    pub terms: Vec<Term>,
 }
 
 impl AuditRow {
@@ -64,16 +75,18 @@ pub struct FirewallRule {
 pub fn compare(kernel: &dyn Fn(NetnsCookie, &str) -> Option<u64>, tracenet: &[Counted]) -> Vec<AuditRow> {
     let mut rows = Vec::new();
     for ns in tracenet {
-        for (i, (counter, counted)) in ns.counters.iter().enumerate() {
+        for (i, (counter, terms)) in ns.counters.iter().enumerate() {
             let grown = kernel(ns.netns, counter);
-            if i > 0 && *counted == 0 && grown.unwrap_or(0) == 0 {
+            let counted = terms.iter().fold(0, |sum: u64, t| sum.saturating_add(t.count));
+            if i > 0 && counted == 0 && grown.unwrap_or(0) == 0 {
                 continue;
             }
             rows.push(AuditRow {
                 counter: (*counter).into(),
                 netns: ns.netns_inum,
                 kernel: grown,
-                tracenet: *counted,
+                tracenet: counted,
+                terms: terms.iter().filter(|t| t.count > 0).cloned().collect(),
             });
         }
     }
@@ -86,15 +99,17 @@ mod tests {
 
     #[test]
     fn differences_show_and_unread_counters_say_so() {
+        let of =
+            |counts: &[u64]| counts.iter().map(|n| Term { name: "x".into(), count: *n }).collect::<Vec<_>>();
         let counted = Counted {
             netns: NetnsCookie(1),
             netns_inum: 4_026_531_840,
             counters: vec![
-                ("TcpRetransSegs", 7),
-                ("TCPSynRetrans", 2),
-                ("UdpRcvbufErrors", 0),
-                ("TCPTimeouts", 0),
-                ("TCPLossProbes", 3),
+                ("TcpRetransSegs", of(&[4, 0, 3])),
+                ("TCPSynRetrans", of(&[2])),
+                ("UdpRcvbufErrors", of(&[0])),
+                ("TCPTimeouts", of(&[])),
+                ("Unread", of(&[3])),
             ],
         };
         let kernel = |ns: NetnsCookie, name: &str| {
@@ -114,8 +129,9 @@ mod tests {
                 ("TcpRetransSegs", Some(0)),
                 ("TCPSynRetrans", Some(-2)),
                 ("TCPTimeouts", Some(-4)),
-                ("TCPLossProbes", None)
+                ("Unread", None)
             ]
         );
+        assert_eq!(rows[0].terms, of(&[4, 3]), "terms that count nothing say nothing");
     }
 }

@@ -477,6 +477,7 @@ pub(crate) fn add_drop(totals: &mut Vec<DropTotals>, d: &DropEvent, direction: D
             && t.direction == direction
             && t.netns_inum == d.netns_inum
             && t.owner == owner
+            && t.details.same_kind(&d.details)
     };
     let at = match totals.iter().position(same) {
         Some(i) => i,
@@ -484,6 +485,8 @@ pub(crate) fn add_drop(totals: &mut Vec<DropTotals>, d: &DropEvent, direction: D
             totals.push(DropTotals {
                 reason: d.reason.clone(),
                 location: d.location.clone(),
+                details: d.details.clone(),
+                transport: d.tuple.transport,
                 direction,
                 packets: 0,
                 segments: 0,
@@ -497,6 +500,7 @@ pub(crate) fn add_drop(totals: &mut Vec<DropTotals>, d: &DropEvent, direction: D
     if let Some(t) = totals.get_mut(at) {
         t.packets += 1;
         t.segments += u64::from(d.segments.max(1));
+        t.details = d.details.clone();
     }
 }
 

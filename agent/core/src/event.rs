@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drops::Details;
 use crate::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Tuple};
 use crate::time::{MonoNs, WallNs};
 
@@ -456,6 +457,8 @@ pub struct DropEvent {
     pub location: Arc<str>,
     /// Interface index, 0 where none.
     pub ifindex: u32,
+    /// What the place knew of it.
+    pub details: Arc<Details>,
     /// TCP sequence number; 0 for other protocols.
     pub seq: u32,
     /// TCP flags byte; 0 for other protocols.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::conn::wire::WireCounts;
+use crate::drops::{Details, Hurt, Layer, Why};
 use crate::event::{CounterSample, LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, TcpState};
-use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Tuple};
+use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Transport, Tuple};
 use crate::tcp::Analysis;
 use crate::time::{DurationNs, MonoNs};
 use crate::waterfall::Waterfall;
@@ -99,7 +100,7 @@ pub enum FactKind {
         after: Option<DurationNs>,
     },
     /// A packet was thrown away by this host's kernel.
-    Dropped(Box<DropFact>),
+    Dropped(Arc<DropFact>),
     /// A reset.
     Reset {
         /// `Out` sent, `In` received.
@@ -142,8 +143,16 @@ pub struct DropFact {
     pub reason: Arc<str>,
     /// Kernel symbol.
     pub location: Arc<str>,
+    /// What the place knew of it.
+    pub details: Arc<Details>,
+    /// Protocol of the packet.
+    pub transport: Transport,
     /// Seen from the socket it hurt.
     pub direction: Direction,
+    /// Whom of this host it hurt.
+    pub hurt: Hurt,
+    /// That process.
+    pub victim: PeerOwner,
     /// TCP sequence range, absolute; equal for no payload.
     pub seq: u32,
     /// Payload bytes.
@@ -156,6 +165,18 @@ pub struct DropFact {
     pub netns_inum: u32,
     /// Set where it was dropped at the connection's peer, whose socket lives on this host too.
     pub at_peer: Option<PeerOwner>,
+}
+
+impl DropFact {
+    /// Why, in a word.
+    pub fn why(&self) -> Why {
+        Why::of(&self.reason, &self.location, &self.details)
+    }
+
+    /// Part of the stack.
+    pub fn layer(&self) -> Layer {
+        Layer::of(&self.reason, &self.location, self.transport)
+    }
 }
 
 /// The process behind the other end of a connection, on this host.
@@ -249,6 +270,10 @@ pub struct DropTotals {
     pub reason: Arc<str>,
     /// Kernel symbol.
     pub location: Arc<str>,
+    /// What the place knew of the last of them.
+    pub details: Arc<Details>,
+    /// Protocol of the packets.
+    pub transport: Transport,
     /// Seen from the socket it hurt.
     pub direction: Direction,
     /// Packets (socket buffers), as nft counts them.

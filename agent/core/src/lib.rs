@@ -7,6 +7,7 @@
 pub mod audit;
 mod conn;
 pub mod core;
+pub mod drops;
 pub mod event;
 pub mod fact;
 pub mod features;

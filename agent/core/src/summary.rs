@@ -3,6 +3,7 @@
 //! Times are wall-clock nanoseconds since the epoch (`t_ns`), lengths nanoseconds (`_ns`), sizes bytes. Fields may be
 //! added; those that are there keep their meaning.
 
+mod drop_cause;
 mod event_line;
 mod json;
 mod turn_line;
@@ -20,6 +21,7 @@ use crate::key::{Direction, Role, Transport};
 use crate::time::{DurationNs, MonoNs};
 use crate::totals::LostTotals;
 
+pub use drop_cause::{DropCause, DropPlace};
 pub use event_line::{Detail, EVENT_SCHEMA, EventLine, EventLines, PacketDetail, TURN_SCHEMA, TcpDetail};
 pub use turn_line::{EvidenceDetail, TurnDetail};
 
@@ -163,6 +165,8 @@ pub struct Drops {
     /// The process whose socket it hurt.
     pub pid: Option<u32>,
     pub comm: Option<Arc<str>>,
+    #[serde(flatten)]
+    pub place: DropPlace,
 }
 
 /// Trouble of a target outside its connections: a listener's, for example.
@@ -339,6 +343,7 @@ impl From<&DropTotals> for Drops {
             netns: d.netns_inum,
             pid: known.then_some(d.owner.pid),
             comm: known.then(|| Arc::clone(&d.owner.comm)),
+            place: DropPlace::new(&d.reason, &d.location, d.transport, &d.details),
         }
     }
 }

@@ -46,6 +46,22 @@ pub(super) fn lines(text: &str, s: &mut Snapshot) {
     }
 }
 
+/// `stat/nf_conntrack`: a line of names, then one of hexadecimal values for each CPU (`ct_cpu_seq_show`). `entries` is a
+/// level, the same in each line.
+pub(super) fn conntrack(text: &str, s: &mut Snapshot) {
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let mut sums = vec![0_u64; names.len()];
+    for line in lines {
+        for (sum, value) in sums.iter_mut().zip(line.split_whitespace()) {
+            *sum = sum.saturating_add(u64::from_str_radix(value, 16).unwrap_or(0));
+        }
+    }
+    for (name, sum) in names.into_iter().zip(sums).filter(|(name, _)| *name != "entries") {
+        s.put(format!("conntrack.{name}"), Kind::Counter, sum);
+    }
+}
+
 /// Columns of `dev` (net/core/net-procfs.c, `dev_seq_printf_stats`).
 const DEV: [&str; 16] = [
     "rx_bytes",

@@ -61,6 +61,29 @@ enum role {
 	ROLE_SERVER = 2,
 };
 
+/* A queue that had no room for a packet: what struct ev_drop.queue_limit and the numbers after it are about. */
+enum queue {
+	QUEUE_NONE = 0,
+	QUEUE_QDISC = 1, /* packets, and bytes beside */
+	QUEUE_RECEIVE = 2, /* bytes: sk_rcvbuf, sk_rmem_alloc */
+	QUEUE_BACKLOG = 3, /* bytes: what sk_rcvqueues_full() compares */
+	QUEUE_ACCEPT = 4, /* connections: sk_max_ack_backlog, sk_ack_backlog */
+};
+
+/* What the probes must know of a drop reason. */
+enum drop_class {
+	DROP_PLAIN = 0,
+	DROP_QUIET = 1, /* it is no loss */
+	DROP_NETFILTER = 2,
+	DROP_QDISC = 3,
+	DROP_RECEIVE = 4,
+	DROP_BACKLOG = 5,
+	DROP_ACCEPT = 6,
+};
+
+/* Return addresses that are kept of a drop by netfilter: they tell the hook. */
+#define DROP_STACK 14
+
 /* Bits of struct process.flags. */
 #define PROCESS_TARGET 1
 
@@ -271,9 +294,18 @@ struct ev_drop {
 	u32 seq;
 	u32 payload_len;
 	u32 segments;
+	u32 queue_limit; /* 0 where unknown */
+	u32 queue_fill;
+	u32 queue_bytes;
+	u32 qdisc_handle;
+	u8 ifname[16];
+	u8 qdisc[16]; /* its kind */
 	u8 tcp_flags;
 	u8 direction;
-	u8 pad[6];
+	u8 queue;
+	u8 ttl;
+	u8 pad[4];
+	u64 stack[DROP_STACK];
 };
 
 struct ev_reset {
@@ -309,6 +341,21 @@ struct plan_entry {
 	struct capture_spec captures[3];
 };
 
+/* Key of 'drop_totals'. */
+struct drop_key {
+	u64 netns;
+	u32 reason;
+	u8 proto; /* 0: neither TCP nor UDP */
+	u8 ip; /* 4 or 6 */
+	u8 pad[2];
+};
+
+/* Value of 'drop_totals'. */
+struct drop_count {
+	u64 packets;
+	u64 segments; /* gso_segs, at least 1 each */
+};
+
 /* Value of 'netns_totals', key: netns cookie. */
 struct netns_counters {
 	u64 inum;
@@ -320,12 +367,11 @@ struct netns_counters {
 	u64 syn_ack;
 	u64 other;
 	u64 timeouts;
+	u64 timeouts_syn;
+	u64 timeouts_syn_ack;
 	u64 retransmits_unowned;
 	u64 drops_owned;
 	u64 drops_unowned;
-	u64 drops_netfilter;
-	u64 drop_segments;
-	u64 udp_rcvbuf_errors;
 	u64 resets_sent;
 	u64 resets_received;
 	u64 active_opens;

@@ -123,8 +123,18 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+	struct hlist_node **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct net {
 	u64 net_cookie;
+	struct hlist_head *dev_index_head;
 	struct ns_common ns;
 };
 
@@ -162,10 +172,19 @@ struct socket;
 
 struct sock {
 	struct sock_common __sk_common;
+	atomic_t sk_drops;
+	struct {
+		atomic_t rmem_alloc;
+		int len;
+	} sk_backlog;
+	int sk_rcvbuf;
+	int sk_sndbuf;
 	int sk_err;
 	struct socket *sk_socket;
 	u16 sk_protocol;
 	u16 sk_type;
+	u32 sk_ack_backlog;
+	u32 sk_max_ack_backlog;
 };
 
 struct inet_sock {
@@ -216,10 +235,6 @@ struct tcp_sock {
 	u32 rcv_ooopack;
 };
 
-struct hlist_node {
-	struct hlist_node **pprev;
-};
-
 struct timer_list {
 	struct hlist_node entry;
 };
@@ -229,9 +244,41 @@ struct request_sock {
 	struct timer_list rsk_timer;
 };
 
+struct qdisc_skb_head {
+	__u32 qlen;
+};
+
+struct gnet_stats_queue {
+	__u32 backlog;
+};
+
+struct Qdisc_ops {
+	char id[16];
+};
+
+struct Qdisc {
+	u32 limit;
+	struct Qdisc_ops *ops;
+	u32 handle;
+	struct qdisc_skb_head q;
+	struct gnet_stats_queue qstats;
+};
+
+struct netdev_queue {
+	struct Qdisc *qdisc;
+};
+
 struct net_device {
+	struct netdev_queue *_tx;
+	unsigned int num_tx_queues;
 	int ifindex;
 	possible_net_t nd_net;
+	char name[16];
+	struct hlist_node index_hlist;
+};
+
+struct dst_entry {
+	struct net_device *dev;
 };
 
 struct sk_buff {
@@ -242,7 +289,10 @@ struct sk_buff {
 	};
 	struct sock *sk;
 	char cb[48];
+	unsigned long _skb_refdst;
 	unsigned int len;
+	__u16 queue_mapping;
+	int skb_iif;
 	__be16 protocol;
 	__u16 network_header;
 	unsigned int end;

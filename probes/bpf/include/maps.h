@@ -16,12 +16,15 @@ const volatile u32 cfg_string_limit = 32;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
 const volatile u32 cfg_kfree_skb_has_rx_sk = 0;
 const volatile u32 cfg_send_reset_has_reason = 0;
-/* Drop reasons that are no loss, and code ranges in which an unspecified reason is none. */
-const volatile u8 cfg_quiet_reasons[REASONS_MAX] = {};
+/* enum drop_class of each drop reason, and code ranges in which an unspecified reason is no loss. */
+const volatile u8 cfg_reasons[REASONS_MAX] = {};
 const volatile u64 cfg_quiet_ranges[QUIET_MAX * 2] = {};
 const volatile u32 cfg_reason_not_specified = 2;
-const volatile u32 cfg_reason_netfilter = 0xffffffff;
-const volatile u32 cfg_reason_rcvbuff = 0xffffffff;
+const volatile u32 cfg_reason_no_socket = 0xffffffff;
+/* What a SYN that a listener swallows is told as, and the code that takes it: 0 where that is not known. */
+const volatile u32 cfg_reason_listen_overflow = 0xffffffff;
+const volatile u64 cfg_listen_range[2] = {};
+const volatile u64 cfg_conn_request = 0;
 
 /* What comes once per call: syscalls and bytes. The user's option sizes it, and a fast program may fill it. */
 struct {
@@ -165,12 +168,20 @@ struct listener_key {
 	u8 pad[5];
 };
 
+struct listener {
+	struct process owner;
+	u64 cookie;
+	u64 sock; /* struct sock of a TCP listener, as a number: never dereferenced without a fault-safe read */
+	u32 drops; /* its sk_drops as accounted so far */
+	u32 pad;
+};
+
 /* Owners of listening TCP and bound UDP ports, host-wide: for packets that met no socket yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct listener_key);
-	__type(value, struct process);
+	__type(value, struct listener);
 } listeners SEC(".maps");
 
 /* By the listening socket's cookie, which a half-open connection's request_sock leads to. */
@@ -206,5 +217,14 @@ struct {
 	__type(key, u64);
 	__type(value, struct netns_counters);
 } netns_totals SEC(".maps");
+
+/* Drops of every TCP and UDP flow by reason, those of no loss left out: what the kernel's counters are compared with. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct drop_key);
+	__type(value, struct drop_count);
+} drop_totals SEC(".maps");
 
 #endif

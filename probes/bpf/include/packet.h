@@ -8,8 +8,12 @@ struct packet {
 	u32 seq;
 	u32 payload_len;
 	u8 tcp_flags;
+	u8 ttl; /* or hop limit */
+	u8 ip; /* version */
 };
 
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
 #define NEXTHDR_HOP 0
 #define NEXTHDR_ROUTING 43
 #define NEXTHDR_FRAGMENT 44
@@ -50,6 +54,8 @@ static __always_inline bool parse_packet(struct packet *p, struct sk_buff *skb)
 		off = (h.vihl & 15) * 4;
 		ip_len = bpf_ntohs(h.tot_len);
 		proto = h.proto;
+		p->ttl = h.ttl;
+		p->ip = 4;
 		map_v4(p->tuple.local, h.saddr);
 		map_v4(p->tuple.remote, h.daddr);
 	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
@@ -65,6 +71,8 @@ static __always_inline bool parse_packet(struct packet *p, struct sk_buff *skb)
 		__builtin_memcpy(p->tuple.local, h.saddr, 16);
 		__builtin_memcpy(p->tuple.remote, h.daddr, 16);
 		proto = h.next;
+		p->ttl = h.hops;
+		p->ip = 6;
 		ip_len = bpf_ntohs(h.payload_len);
 		if (ip_len)
 			ip_len += sizeof(h);

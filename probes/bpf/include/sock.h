@@ -137,15 +137,20 @@ static __always_inline bool install(struct sock *sk, struct sock_state *st)
 
 /* A listening TCP or bound UDP port and who holds it. */
 static __always_inline void remember_port(u64 netns, u16 port, u8 proto, const struct process *owner, bool target,
-					  u64 cookie)
+					  u64 cookie, struct sock *listening)
 {
 	struct listener_key k = { .netns = netns, .port = port, .proto = proto };
+	struct listener l = { .owner = *owner, .cookie = cookie };
 	struct port_key p = { .port = port, .proto = proto };
 	u32 one = 1;
 
 	if (!port)
 		return;
-	bpf_map_update_elem(&listeners, &k, owner, BPF_ANY);
+	if (listening) {
+		l.sock = (u64)listening;
+		l.drops = BPF_CORE_READ(listening, sk_drops.counter);
+	}
+	bpf_map_update_elem(&listeners, &k, &l, BPF_ANY);
 	if (cookie)
 		bpf_map_update_elem(&listener_owners, &cookie, owner, BPF_ANY);
 	if (target)

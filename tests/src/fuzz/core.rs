@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracenet_core::core::{Core, Settings};
+use tracenet_core::drops::Details;
 use tracenet_core::event::{
     CounterSample, DropEvent, Event, EventKind, IoTotals, LossSource, Packet, ProcessInfo, Retransmit,
     RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState,
@@ -391,6 +392,10 @@ fn retransmit(bytes: &mut Bytes<'_>, name: Arc<str>, now: u64) -> Retransmit {
     }
 }
 
+fn details(bytes: &mut Bytes<'_>) -> Arc<Details> {
+    Arc::new(Details { ttl: bytes.u8(), ..Details::default() })
+}
+
 fn dropped(bytes: &mut Bytes<'_>, name: Arc<str>) -> DropEvent {
     DropEvent {
         netns: netns(bytes),
@@ -403,6 +408,7 @@ fn dropped(bytes: &mut Bytes<'_>, name: Arc<str>) -> DropEvent {
         reason: Arc::clone(&name),
         location: name,
         ifindex: bytes.number(),
+        details: details(bytes),
         seq: bytes.number(),
         tcp_flags: bytes.u8(),
         payload_len: bytes.number(),

@@ -264,6 +264,7 @@ pub(super) fn drop_in(cookie: Option<u64>, local: &str, remote: &str, segments: 
         reason: Arc::from("NETFILTER_DROP"),
         location: Arc::from("nft_do_chain"),
         ifindex: 2,
+        details: Arc::default(),
         seq: 0,
         tcp_flags: ACK,
         payload_len: 100,

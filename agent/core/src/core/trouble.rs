@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::lifecycle::Slot;
 use super::{Core, fact_of};
 use crate::conn::{Conn, add_drop};
+use crate::drops::Hurt;
 use crate::event::{DropEvent, ProcessInfo, Retransmit, RetransmitCause, Task, tcp_flags};
 use crate::fact::{DropFact, Fact, FactKind, PeerOwner, RetransmitTotals, Who};
 use crate::flow::FlowKey;
@@ -30,6 +31,7 @@ impl NoConnection {
                     && t.location == d.location
                     && t.direction == d.direction
                     && t.netns_inum == d.netns_inum
+                    && t.details.same_kind(&d.details)
             };
             match self.drops.iter_mut().find(same) {
                 Some(t) => {
@@ -132,25 +134,45 @@ impl Core {
             if let Some(c) = self.table.get_mut(slot) {
                 c.seen(t);
                 c.turns.dropped();
-                c.notes.dropped(t, &Lost { drop: d, direction: d.direction, at_peer: false });
                 let owner = match (&d.owner, &c.owner) {
                     (None, Some(o)) => PeerOwner { pid: o.key.tgid, comm: o.comm.clone() },
                     _ => owner.clone(),
                 };
+                let fact = Arc::new(drop_fact(d, None, side(d.direction), owner.clone()));
+                c.notes.dropped(t, &Lost { drop: d, direction: d.direction, fact: &fact });
                 add_drop(&mut c.drops, d, d.direction, owner);
-                out.push(fact_of(c, t, drop_fact(d, None)));
+                out.push(fact_of(c, t, FactKind::Dropped(fact)));
             }
         }
-        if let Some(slot) = peer {
-            self.announce_quiet_udp(slot, t, out);
+        // Where nobody has a socket, as on a router, both ends may be here all the same.
+        let nobody = hurt.is_none() && owner.pid == 0;
+        let far = if nobody { self.end_elsewhere(&key).filter(|slot| peer != Some(*slot)) } else { None };
+        let (mut whose, mut victim) = (side(d.direction), owner.clone());
+        if nobody {
+            // Then it hurt the sender, or the receiver if no more than that is known.
+            let (sender, receiver) = if d.direction == Direction::Out { (far, peer) } else { (peer, far) };
+            let known = |slot: Option<Slot>| {
+                let o = self.table.get(slot?)?.owner.as_ref()?;
+                Some(PeerOwner { pid: o.key.tgid, comm: o.comm.clone() })
+            };
+            if let Some((hurt, o)) = known(sender)
+                .map(|o| (Hurt::Sender, o))
+                .or_else(|| known(receiver).map(|o| (Hurt::Receiver, o)))
+            {
+                (whose, victim) = (hurt, o);
+            }
         }
-        if let Some(c) = peer.and_then(|slot| self.table.get_mut(slot)) {
+        for (slot, direction) in [(peer, d.direction.reversed()), (far, d.direction)] {
+            let Some(slot) = slot else { continue };
+            self.announce_quiet_udp(slot, t, out);
+            let Some(c) = self.table.get_mut(slot) else { continue };
             self.totals.peer_drops += 1;
             c.seen(t);
             c.turns.dropped();
-            c.notes.dropped(t, &Lost { drop: d, direction: d.direction.reversed(), at_peer: true });
+            let fact = Arc::new(drop_fact(d, Some(owner.clone()), whose, victim.clone()));
+            c.notes.dropped(t, &Lost { drop: d, direction, fact: &fact });
             add_drop(&mut c.peer_drops, d, d.direction, owner.clone());
-            out.push(fact_of(c, t, drop_fact(d, Some(owner))));
+            out.push(fact_of(c, t, FactKind::Dropped(fact)));
         }
         if hurt.is_some() {
             return;
@@ -160,13 +182,14 @@ impl Core {
         match who.as_ref().and_then(|who| self.no_connection(who)) {
             Some(bucket) => {
                 let owner = PeerOwner { pid: bucket.owner.key.tgid, comm: bucket.owner.comm.clone() };
+                let fact = drop_fact(d, None, side(d.direction), owner.clone());
                 add_drop(&mut bucket.drops, d, d.direction, owner);
                 self.totals.drops += 1;
                 self.totals.dropped_segments += u64::from(d.segments.max(1));
-                out.push(Fact { t, who, conn: None, kind: drop_fact(d, None) });
+                out.push(Fact { t, who, conn: None, kind: FactKind::Dropped(Arc::new(fact)) });
             }
             // It hurt nobody of ours, but the connection of ours at the other end has heard of it.
-            None if peer.is_some() => {}
+            None if peer.is_some() || far.is_some() => {}
             None => self.totals.unattributed_drops += 1,
         }
     }
@@ -210,6 +233,11 @@ impl Core {
         self.half_open(t, &listening, d.tuple.reversed(), out)
     }
 
+    /// The socket that sees the flow so, in a namespace other than that of the drop.
+    fn end_elsewhere(&self, key: &FlowKey) -> Option<Slot> {
+        self.namespaces.iter().find_map(|n| self.table.by_flow(&key.within(*n)))
+    }
+
     fn announce_quiet_udp(&mut self, slot: Slot, t: MonoNs, out: &mut Vec<Fact>) {
         if self.table.get(slot).is_some_and(|c| c.tuple.transport == Transport::Udp) {
             self.announce(slot, t, out);
@@ -248,16 +276,28 @@ impl Core {
     }
 }
 
-fn drop_fact(d: &DropEvent, at_peer: Option<PeerOwner>) -> FactKind {
-    FactKind::Dropped(Box::new(DropFact {
+/// Who is hurt by a drop that goes this way, seen from the socket.
+fn side(direction: Direction) -> Hurt {
+    match direction {
+        Direction::Out => Hurt::Sender,
+        Direction::In => Hurt::Receiver,
+    }
+}
+
+fn drop_fact(d: &DropEvent, at_peer: Option<PeerOwner>, hurt: Hurt, victim: PeerOwner) -> DropFact {
+    DropFact {
         reason: d.reason.clone(),
         location: d.location.clone(),
+        details: d.details.clone(),
+        transport: d.tuple.transport,
         direction: d.direction,
+        hurt: if victim.pid == 0 { Hurt::None } else { hurt },
+        victim,
         seq: d.seq,
         payload_len: d.payload_len,
         segments: d.segments.max(1),
         ifindex: d.ifindex,
         netns_inum: d.netns_inum,
         at_peer,
-    }))
+    }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use super::drop_cause::DropCause;
 use super::turn_line::{self, TurnDetail};
 use super::{Connection, exit_status, json};
 use crate::event::{LossSource, Segment};
@@ -106,6 +107,8 @@ pub enum Detail<'a> {
         at_peer: bool,
         peer_pid: Option<u32>,
         peer_comm: Option<&'a str>,
+        #[serde(flatten)]
+        cause: Box<DropCause>,
     },
     Reset {
         direction: Direction,
@@ -252,6 +255,7 @@ fn detail(fact: &Fact, clock: ClockOffset) -> (&'static str, Detail<'_>) {
                 at_peer: d.at_peer.is_some(),
                 peer_pid: peer.map(|p| p.pid),
                 peer_comm: peer.map(|p| &*p.comm),
+                cause: Box::new(DropCause::from(&**d)),
             };
             ("drop", detail)
         }

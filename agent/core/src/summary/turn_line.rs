@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::drop_cause::DropCause;
 use super::hex;
 use crate::fact::Turn;
 use crate::key::{Direction, Role};
@@ -70,6 +71,8 @@ pub enum EvidenceDetail {
         seq: u32,
         length: u32,
         at_peer: bool,
+        #[serde(flatten)]
+        cause: Box<DropCause>,
     },
     Hole {
         t_ns: WallNs,
@@ -104,14 +107,15 @@ impl EvidenceDetail {
                 waited_ns: *after,
                 by_peer: *by_peer,
             },
-            Evidence::Drop { reason, location, direction, seq, payload_len, at_peer, .. } => Self::Drop {
+            Evidence::Drop { direction, drop, .. } => Self::Drop {
                 t_ns,
-                reason: reason.to_string(),
-                location: location.to_string(),
+                reason: drop.reason.to_string(),
+                location: drop.location.to_string(),
                 direction: *direction,
-                seq: *seq,
-                length: *payload_len,
-                at_peer: *at_peer,
+                seq: drop.seq,
+                length: drop.payload_len,
+                at_peer: drop.at_peer.is_some(),
+                cause: Box::new(DropCause::from(&**drop)),
             },
             Evidence::Hole { stood, .. } => Self::Hole { t_ns, stood_ns: *stood },
             Evidence::ZeroWindow { shut, direction, .. } => {

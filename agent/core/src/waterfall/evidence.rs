@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::RetransmitCause;
+use crate::fact::DropFact;
 use crate::key::Direction;
 use crate::time::{DurationNs, MonoNs};
 
@@ -33,18 +34,10 @@ pub enum Evidence {
     Drop {
         /// When.
         t: MonoNs,
-        /// `enum skb_drop_reason`.
-        reason: Arc<str>,
-        /// Kernel symbol.
-        location: Arc<str>,
         /// Seen from this turn's socket: `Out` was sent by it.
         direction: Direction,
-        /// TCP sequence number, absolute.
-        seq: u32,
-        /// Payload bytes.
-        payload_len: u32,
-        /// It hurt the peer's socket or happened in its namespace.
-        at_peer: bool,
+        /// What is known of it.
+        drop: Arc<DropFact>,
     },
     /// Bytes were missing: later ones had arrived, or the packets' numbers show that some were lost.
     Hole {

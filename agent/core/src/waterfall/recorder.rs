@@ -1,5 +1,7 @@
 //! One connection's notes while a turn is open.
 
+use std::sync::Arc;
+
 use super::evidence::{Evidence, MAX_EVIDENCE};
 use super::incoming::{Arrival, Findings, Incoming};
 use super::numbering::Numbering;
@@ -8,6 +10,7 @@ use super::phases::{self, Bounds, COPY_NS, Mark, MarkKind};
 use super::sweep::{Span, sweep};
 use super::{Cause, Part, Waterfall, trouble, verdict};
 use crate::event::{DropEvent, Retransmit, Segment, SocketIo, tcp_flags};
+use crate::fact::DropFact;
 use crate::key::{Direction, Role};
 use crate::tcp;
 use crate::tcp::seq::SeqNum;
@@ -73,7 +76,8 @@ pub(crate) struct Lost<'a> {
     pub(crate) drop: &'a DropEvent,
     /// Seen from this connection.
     pub(crate) direction: Direction,
-    pub(crate) at_peer: bool,
+    /// As it is told.
+    pub(crate) fact: &'a Arc<DropFact>,
 }
 
 /// Notes of one connection.
@@ -324,15 +328,7 @@ impl Recorder {
             }
             _ => {}
         }
-        self.evidence.push(Evidence::Drop {
-            t,
-            reason: d.reason.clone(),
-            location: d.location.clone(),
-            direction: lost.direction,
-            seq: d.seq,
-            payload_len: d.payload_len,
-            at_peer: lost.at_peer,
-        });
+        self.evidence.push(Evidence::Drop { t, direction: lost.direction, drop: Arc::clone(lost.fact) });
         self.bound();
     }
 

@@ -1,7 +1,11 @@
 //! Each rule as a script, and any script at all.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::drops::Hurt;
 use crate::event::{IoTotals, Retransmit, RetransmitCause, Segment, SocketIo, Task};
+use crate::fact::{DropFact, PeerOwner};
 use crate::key::{Direction, NetnsCookie, Role, SocketCookie, Transport, Tuple};
 use crate::turn::{TurnMachine, TurnSpan};
 use Direction::{In, Out};
@@ -38,7 +42,15 @@ impl Script {
     }
 
     fn sides(&self) -> Sides {
-        Sides { role: self.role, rtt: Some(self.rtt), connect: None, lookup: None, accept: None, early: None }
+        Sides {
+            role: self.role,
+            rtt: Some(self.rtt),
+            connect: None,
+            lookup: None,
+            accept: None,
+            acceptor: None,
+            early: None,
+        }
     }
 
     /// A call from `entered` to `t`.
@@ -144,11 +156,30 @@ fn dropped(direction: Direction, seq: u32, payload_len: u32) -> crate::event::Dr
         reason: "NETFILTER_DROP".into(),
         location: "nft_do_chain".into(),
         ifindex: 0,
+        details: Arc::default(),
         seq,
         tcp_flags: ACK,
         payload_len,
         segments: 1,
     }
+}
+
+fn told(d: &crate::event::DropEvent) -> Arc<DropFact> {
+    Arc::new(DropFact {
+        reason: d.reason.clone(),
+        location: d.location.clone(),
+        details: Arc::default(),
+        transport: Transport::Tcp,
+        direction: d.direction,
+        hurt: Hurt::None,
+        victim: PeerOwner { pid: 0, comm: "".into() },
+        seq: d.seq,
+        payload_len: d.payload_len,
+        segments: 1,
+        ifindex: 0,
+        netns_inum: 1,
+        at_peer: None,
+    })
 }
 
 /// Parts in ms.
@@ -305,7 +336,7 @@ fn what_was_dropped_and_not_sent_again_was_a_copy() {
         let mut s = Script::new(Role::Server);
         s.packet(0, In, 0, 10, 0).call(0, 0, In, 10).call(1, 1, Out, 100).packet(1, Out, 0, 100, 10);
         let drop = dropped(Out, 0, 100);
-        s.notes.dropped(MonoNs(12 * MS), &Lost { drop: &drop, direction: Out, at_peer: true });
+        s.notes.dropped(MonoNs(12 * MS), &Lost { drop: &drop, direction: Out, fact: &told(&drop) });
         if again {
             s.packet(210, Out, 0, 100, 10);
         }
@@ -456,7 +487,7 @@ fn what_was_captured_and_then_dropped_has_not_arrived() {
     let mut s = Script::new(Role::Client);
     s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0).packet(20, In, 0, 100, 10);
     let drop = dropped(In, 0, 100);
-    s.notes.dropped(MonoNs(20 * MS), &Lost { drop: &drop, direction: In, at_peer: false });
+    s.notes.dropped(MonoNs(20 * MS), &Lost { drop: &drop, direction: In, fact: &told(&drop) });
     let w = s.packet(250, In, 0, 100, 10).call(1, 250, In, 100).end();
     assert_eq!(parts(&w), [("loss_rto", 230), ("network", 20)]);
 }

@@ -1,6 +1,7 @@
 //! Retransmissions, drops, and their sums.
 
 use super::*;
+use crate::drops::Hurt;
 use crate::key::Role;
 use RetransmitCause::{Fast, SynAck, TailLossProbe, Timeout};
 
@@ -106,6 +107,35 @@ fn drops_at_either_end_of_a_flow() {
     assert_eq!(s.turns()[0].drops, 3);
     let t = s.core.totals();
     assert_eq!((t.drops, t.peer_drops, t.unattributed_drops), (2, 1, 0));
+}
+
+#[test]
+fn a_drop_on_a_router_hurts_the_sender_and_shows_at_both_ends() {
+    let mut s = Script::new();
+    s.target(20, "server");
+    s.connected(0, 5, CLIENT, SERVER);
+    let mut server = state(6, SERVER, CLIENT, TcpState::SynRecv, TcpState::Established);
+    server.owner = Some(process(20, "server"));
+    server.netns = NetnsCookie(2);
+    s.socket(MS, server);
+    // From the server, told by the probes from the other side.
+    let d = DropEvent {
+        netns: NetnsCookie(3),
+        peer_cookie: Some(SocketCookie(6)),
+        ..drop_in(None, CLIENT, SERVER, 1)
+    };
+    s.dropped(2 * MS, d);
+    let told: Vec<_> = s
+        .facts
+        .iter()
+        .filter_map(|f| match &f.kind {
+            FactKind::Dropped(d) => Some((f.conn.map(|c| c.0), d.hurt, d.victim.pid, d.at_peer.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(Some(2), Hurt::Sender, 20, true), (Some(1), Hurt::Sender, 20, true)]);
+    let t = s.core.totals();
+    assert_eq!((t.drops, t.peer_drops, t.unattributed_drops), (0, 2, 0));
 }
 
 #[test]

@@ -1,0 +1,233 @@
+//! Names the rule behind each drop by the packet filter, without touching the rules: who can have done it by what the
+//! rules say, and whose counter moved. A look at the rules takes some 10 ms, so there are few of them.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns};
+use tracenet_core::drops::{Conntrack, MAX_SUSPECTS, Rule, Sure, Suspects};
+use tracenet_core::event::{DropEvent, Event, EventKind};
+use tracenet_core::key::NetnsCookie;
+
+use super::listing_here;
+use super::suspects::{Met, Ruleset};
+
+/// Namespaces that are watched.
+const MAX_NAMESPACES: usize = 256;
+
+/// Packets of which it is remembered who can have dropped them.
+const MAX_MEMORY: usize = 4_096;
+
+/// While the counters are wanted, so often they are read at most.
+const COUNTERS_EVERY: Duration = Duration::from_millis(100);
+
+/// So old the rules may be.
+const RULES_EVERY: Duration = Duration::from_secs(1);
+
+/// All namespaces whose packet filter has dropped something, or may.
+#[derive(Debug, Default)]
+pub struct Watch {
+    namespaces: HashMap<NetnsCookie, Option<Namespace>>,
+}
+
+#[derive(Debug)]
+struct Namespace {
+    home: File,
+    rules: Ruleset,
+    conntrack: Option<Tracking>,
+    looked: Instant,
+    /// Between the last two looks.
+    moved: Moved,
+    /// When connection tracking was last seen to have dropped something.
+    tracked: Option<Instant>,
+    memory: HashMap<Met, Arc<Vec<Rule>>>,
+}
+
+/// Connection tracking's own count.
+#[derive(Debug, Clone, Copy)]
+struct Tracking {
+    now: Conntrack,
+    drops: u64,
+}
+
+/// Rules whose counters grew.
+type Moved = Vec<(String, String, u64)>;
+
+impl Watch {
+    /// Looks at the rules of a target's namespace before anything is dropped: what counters say later is a difference.
+    pub fn add(&mut self, netns: NetnsCookie, pid: u32) {
+        if self.namespaces.len() < MAX_NAMESPACES {
+            let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+            self.namespaces.entry(netns).or_insert_with(|| Namespace::open(&path, false));
+        }
+    }
+
+    /// Says of each drop by netfilter what can be said.
+    pub fn explain(&mut self, events: &mut [Event]) {
+        let mut of: HashMap<NetnsCookie, Vec<&mut DropEvent>> = HashMap::new();
+        for event in events {
+            if let EventKind::Drop(d) = &mut event.kind
+                && &*d.reason == "NETFILTER_DROP"
+            {
+                of.entry(d.netns).or_default().push(d);
+            }
+        }
+        for (netns, mut drops) in of {
+            let Some(first) = drops.first() else { continue };
+            if !self.namespaces.contains_key(&netns) && self.namespaces.len() >= MAX_NAMESPACES {
+                continue;
+            }
+            let inum = first.netns_inum;
+            let namespace =
+                self.namespaces.entry(netns).or_insert_with(|| Namespace::open(&find(inum)?, true));
+            if let Some(namespace) = namespace {
+                namespace.explain(&mut drops);
+            }
+        }
+    }
+}
+
+/// A file that stands for the namespace with this inode number: of a process that lives there, or where ip-netns(8)
+/// keeps it.
+fn find(inum: u32) -> Option<PathBuf> {
+    let is_it = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.ino() == u64::from(inum));
+    let processes = fs::read_dir("/proc").ok()?.flatten().map(|p| p.path().join("ns/net"));
+    let named = fs::read_dir("/run/netns").into_iter().flatten().flatten().map(|n| n.path());
+    processes.chain(named).find(is_it)
+}
+
+impl Namespace {
+    /// `late`: something was dropped already.
+    fn open(path: &PathBuf, late: bool) -> Option<Self> {
+        let mut namespace = Self {
+            home: File::open(path).ok()?,
+            rules: Ruleset::default(),
+            conntrack: None,
+            looked: Instant::now(),
+            moved: Moved::new(),
+            tracked: None,
+            memory: HashMap::new(),
+        };
+        namespace.look();
+        namespace.track();
+        // What the counters had before is nobody's.
+        namespace.moved.clear();
+        if late && namespace.conntrack.is_some_and(|t| t.drops > 0) {
+            namespace.tracked = Some(Instant::now());
+        }
+        Some(namespace)
+    }
+
+    /// Runs `f` in the namespace.
+    fn within<T: Send>(&self, f: impl FnOnce() -> Option<T> + Send) -> Option<T> {
+        let home = &self.home;
+        std::thread::scope(|scope| {
+            let there = scope.spawn(|| setns(home, CloneFlags::CLONE_NEWNET).ok().and_then(|()| f()));
+            there.join().ok().flatten()
+        })
+    }
+
+    /// Lists the rules and takes the difference of their counters.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        let Some(rules) = self.within(|| Some(Ruleset::parse(&listing_here()?))) else { return };
+        let grew = |(place, n): (&(String, String, u64), &u64)| {
+            self.rules.counters.get(place).is_none_or(|before| n > before).then(|| place.clone())
+        };
+        self.moved = rules.counters.iter().filter_map(grew).collect();
+        self.rules = rules;
+        self.memory.clear();
+    }
+
+    /// Asks connection tracking what it dropped, which is cheap.
+    fn track(&mut self) {
+        let now = self.within(tracking_here);
+        if let (Some(before), Some(now)) = (&self.conntrack, &now)
+            && now.drops > before.drops
+        {
+            self.tracked = Some(Instant::now());
+        }
+        self.conntrack = now;
+    }
+
+    fn explain(&mut self, drops: &mut [&mut DropEvent]) {
+        // Rules of nft say so in nft_do_chain, since Linux 6.8; before they did in nf_hook_slow, as all others.
+        let by_nft = |d: &DropEvent| d.location.starts_with("nft_");
+        if !drops.iter().all(|d| by_nft(d)) {
+            self.track();
+        }
+        let tracked = self.tracked.is_some_and(|at| at.elapsed() < RULES_EVERY)
+            || self.conntrack.is_some_and(|t| t.now.count >= t.now.max);
+        let age = self.looked.elapsed();
+        if age >= RULES_EVERY
+            || age >= COUNTERS_EVERY
+                && drops.iter().any(|d| (by_nft(d) || !tracked) && self.suspects(d).len() != 1)
+        {
+            self.look();
+        }
+        for d in drops {
+            let suspects = self.suspects(d);
+            let conntrack = self.conntrack.filter(|_| tracked && !by_nft(d)).map(|t| t.now);
+            let details = Arc::make_mut(&mut d.details);
+            match conntrack {
+                Some(table) => details.conntrack = Some(table),
+                None => details.rule = self.verdict(&suspects),
+            }
+        }
+    }
+
+    fn suspects(&mut self, d: &DropEvent) -> Arc<Vec<Rule>> {
+        let Some(met) = Met::of(d) else { return Arc::default() };
+        if let Some(known) = self.memory.get(&met) {
+            return Arc::clone(known);
+        }
+        if self.memory.len() >= MAX_MEMORY {
+            self.memory.clear();
+        }
+        let found = Arc::new(self.rules.suspects(&met));
+        self.memory.insert(met, Arc::clone(&found));
+        found
+    }
+
+    fn verdict(&self, suspects: &[Rule]) -> Option<Suspects> {
+        let moved = |r: &&Rule| {
+            let place = (r.family.as_ref(), r.table.as_ref(), r.handle);
+            self.moved.iter().any(|(f, t, h)| (f.as_str(), t.as_str(), Some(*h)) == place)
+        };
+        let all_count = suspects.iter().all(|r| self.rules.count(r).is_some());
+        let mut who = suspects.iter().filter(moved);
+        if let (Some(one), None, true) = (who.next(), who.next(), all_count) {
+            return Some(Suspects { rules: vec![one.clone()], of: 1, sure: Sure::Proven });
+        }
+        let of = u32::try_from(suspects.len()).unwrap_or(u32::MAX);
+        Some(Suspects {
+            rules: suspects.iter().take(MAX_SUSPECTS).cloned().collect(),
+            of,
+            sure: match of {
+                0 => return None,
+                1 => Sure::OnlyCandidate,
+                _ => Sure::OneOf,
+            },
+        })
+    }
+}
+
+/// `None` where connections are not tracked.
+fn tracking_here() -> Option<Tracking> {
+    let number = |name: &str| -> Option<u32> {
+        fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?.trim().parse().ok()
+    };
+    let stat = fs::read_to_string("/proc/thread-self/net/stat/nf_conntrack").ok()?;
+    let mut lines = stat.lines();
+    let column = lines.next()?.split_whitespace().position(|name| name == "drop")?;
+    let drops =
+        lines.filter_map(|cpu| u64::from_str_radix(cpu.split_whitespace().nth(column)?, 16).ok()).sum();
+    Some(Tracking {
+        now: Conntrack { count: number("nf_conntrack_count")?, max: number("nf_conntrack_max")? },
+        drops,
+    })
+}
