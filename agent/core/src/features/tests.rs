@@ -111,8 +111,8 @@ fn windows_are_scaled_once_both_sides_agreed() {
     f.is(B, "window_up", 1_u32);
     f.is(B, "window_turns", 1_u32);
     f.is(A, "window_scale", 7_u8);
-    f.is(A, "ja4t", Value::Text("64240_2-4-8-1-3_1460_7".to_owned()));
-    f.is(B, "ja4t", Value::Text("65160_2-4-8-1-3_1460_7".to_owned()));
+    f.is(A, "ja4t", Value::Text("64240_2-4-8-1-3_1460_7".into()));
+    f.is(B, "ja4t", Value::Text("65160_2-4-8-1-3_1460_7".into()));
 }
 
 #[test]
