@@ -50,9 +50,15 @@ impl BlindSpot {
 
     /// Drops by netfilter so far that happened there.
     pub fn netfilter_drops(&self) -> u64 {
+        self.drops("NETFILTER_DROP")
+    }
+
+    /// Drops for this reason so far that happened there.
+    pub fn drops(&self, reason: &str) -> u64 {
         let Some(instance) = &self.instance else { return 0 };
         let trace = fs::read_to_string(instance.join("trace")).unwrap_or_default();
-        trace.lines().filter(|line| line.contains("NETFILTER_DROP")).count() as u64
+        let of_it = |line: &&str| line.split_whitespace().any(|word| word == reason);
+        trace.lines().filter(of_it).count() as u64
     }
 }
 

@@ -3,6 +3,7 @@
 //! A scenario is a [`Load`], a [`Link`] with its plan, and a [`Judge`]: a few lines (see [`wire`]). Both ends are
 //! explained, by three agents at a time: attached to the client, to the server, and to both at once.
 
+pub mod host;
 pub mod load;
 mod score;
 pub mod truth;
@@ -197,7 +198,7 @@ fn keep(name: &str, seed: u64, truths: &Truths, stories: &[(View, Story)]) {
         std::fs::write(&file, bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     };
     for (view, story) in stories {
-        write(view.name(), &story.text());
+        keep_story(name, seed, *view, story);
     }
     let mut text = String::new();
     for truth in truths.values() {
@@ -217,6 +218,13 @@ fn keep(name: &str, seed: u64, truths: &Truths, stories: &[(View, Story)]) {
         }
     }
     write("truth", text.as_bytes());
+}
+
+fn keep_story(name: &str, seed: u64, view: View, story: &Story) {
+    if let Some(folder) = std::env::var_os("TRACENET_KEEP").map(std::path::PathBuf::from) {
+        let file = folder.join(format!("{name}-{seed}-{}", view.name()));
+        std::fs::write(&file, story.text()).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    }
 }
 
 /// A turn as the story has it.

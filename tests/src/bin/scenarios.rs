@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use tracenet_tests::netns;
-use tracenet_tests::scenario::{Extent, Scenario, header, run, run_all, wire};
+use tracenet_tests::scenario::{Extent, Scenario, header, host, run, run_all, wire};
 
 #[derive(Parser)]
 #[command(about = "How well tracenet explains what is done to turns on purpose")]
@@ -42,11 +42,15 @@ fn main() -> ExitCode {
     netns::sweep();
     let wanted = |s: &&Scenario| names.is_empty() || names.iter().any(|n| s.name.starts_with(n));
     let chosen: Vec<&str> = wire::ALL.iter().filter(wanted).map(|s| s.name).collect();
-    if chosen.is_empty() {
+    let wanted = |s: &&host::Scenario| names.is_empty() || names.iter().any(|n| s.name.starts_with(n));
+    let of_host: Vec<&host::Scenario> = host::ALL.iter().filter(wanted).collect();
+    if chosen.is_empty() && of_host.is_empty() {
         eprintln!("no such scenario");
         return ExitCode::from(2);
     }
-    println!("{}", header());
+    if !chosen.is_empty() {
+        println!("{}", header());
+    }
     let failed = Mutex::new(Vec::new());
     let seeds: Vec<u64> = (1..=seeds).collect();
     run_all(&chosen, &seeds, turns, jobs, |rows| {
@@ -59,9 +63,39 @@ fn main() -> ExitCode {
             }
         }
     });
-    let failed = failed.into_inner().expect("nobody panics with it");
+    let mut failed = failed.into_inner().expect("nobody panics with it");
+    failed.extend(at_the_host(&of_host, turns, seeds.len() as u64));
     for line in &failed {
         println!("missed: {line}");
     }
     ExitCode::from(u8::from(!failed.is_empty()))
+}
+
+/// One at a time: they count what happens to the host. Returns what falls short.
+fn at_the_host(scenarios: &[&host::Scenario], turns: u32, seeds: u64) -> Vec<String> {
+    if !scenarios.is_empty() {
+        println!("{}", host::header());
+    }
+    let mut failed = Vec::new();
+    for scenario in scenarios {
+        let mut rows: Vec<host::Row> = Vec::new();
+        for seed in 1..=seeds {
+            // Some more than as many drops in all, since chance has a say.
+            let drops = (turns * 3 / 2).div_ceil(u32::try_from(seeds).unwrap_or(u32::MAX));
+            for row in host::run(scenario, host::Extent { seed, drops }) {
+                match rows.iter_mut().find(|r| r.name == row.name) {
+                    Some(known) => known.add(row),
+                    None => rows.push(row),
+                }
+            }
+        }
+        for row in &rows {
+            println!("{row}");
+            let failures = row.failures();
+            if !failures.is_empty() {
+                failed.push(format!("{}: {}", row.title(), failures.join("; ")));
+            }
+        }
+    }
+    failed
 }

@@ -118,7 +118,7 @@ pub(super) fn score(
 }
 
 /// Turns of a side by the client's port and their number.
-fn told(story: &Story, side: Side) -> BTreeMap<((u16, u16), u32), Told> {
+pub(super) fn told(story: &Story, side: Side) -> BTreeMap<((u16, u16), u32), Told> {
     let ports: BTreeMap<&str, (u16, u16)> = story
         .summary
         .connections
