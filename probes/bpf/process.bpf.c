@@ -7,9 +7,16 @@ int on_fork(u64 *ctx)
 	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
 	struct ev_process *e;
 
-	/* Threads share their process's tgid and are targets already. */
-	if (parent->tgid == child->tgid || !is_target(parent->tgid))
+	if (!is_target(parent->tgid))
 		return 0;
+	/* Threads share their process's tgid and are targets already. They wait for a CPU from here on. */
+	if (parent->tgid == child->tgid) {
+		struct inflight *in = bpf_task_storage_get(&inflight, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+		if (in)
+			in->slept = in->woken = bpf_ktime_get_ns();
+		return 0;
+	}
 	/* The child has not run yet: none of its syscalls is missed. */
 	if (cfg_follow)
 		add_target(child->tgid, true);

@@ -68,6 +68,8 @@ pub(crate) struct Conn {
     pub(crate) lookup: Option<(MonoNs, MonoNs)>,
     pub(crate) established: Option<MonoNs>,
     pub(crate) accept_wait: Option<DurationNs>,
+    /// When the thread that accepted it was woken last before, and ran.
+    pub(crate) acceptor: Option<(MonoNs, MonoNs)>,
     io: IoTotals,
     bytes_before: (u64, u64),
     /// Turns that the kernel had counted before the first event of this connection's bytes.
@@ -122,6 +124,7 @@ impl Conn {
             lookup: None,
             established: None,
             accept_wait: None,
+            acceptor: None,
             io: IoTotals::default(),
             bytes_before: (0, 0),
             turns_before: 0,
@@ -282,6 +285,7 @@ impl Conn {
             connect: handshake,
             lookup: self.lookup.filter(|_| first),
             accept: queue.filter(|_| first),
+            acceptor: self.acceptor,
             early: None,
         }
     }

@@ -15,7 +15,7 @@
 //!         ‥ last packet in              network; of a gap longer than a window's turn-round only the RTT, the rest peer
 //!         ‥ last read                   receive_path until the socket is readable, run_queue until the thread runs,
 //!                                       receive_buffer
-//! server  first read ‥ last read        as the last two of the client, for the request
+//! server  request in ‥ last read        as the last two of the client, for the request
 //!         ‥ last write                  application; run_queue; send_buffer while a write slept
 //! ```
 //!
@@ -203,8 +203,8 @@ impl Serialize for Parts {
 /// A turn's time, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waterfall {
-    /// Where the parts begin: the turn's start, or that of the handshake or of the wait for accept(2) which a
-    /// connection's first turn followed at once.
+    /// Where the parts begin: the turn's start, of a server the arrival of its request, or that of the handshake or of
+    /// the wait for accept(2) which a connection's first turn followed at once.
     pub start: MonoNs,
     /// Their sum is the time from [`start`](Self::start) to the turn's end.
     pub parts: Parts,

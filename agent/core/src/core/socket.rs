@@ -247,6 +247,7 @@ impl Core {
         let epoch = self.loss_epoch;
         let Some(c) = self.table.get_mut(slot) else { return };
         let completed = c.turns.completed();
+        let newcomer = !c.is_used_by(io.task.tid);
         if c.tuple.transport == Transport::Udp && c.tuple.remote.port() == lookups::PORT {
             self.lookups.io(t, &io);
         } else if io.direction == Direction::Out
@@ -275,6 +276,9 @@ impl Core {
         if let Some(c) = self.table.get_mut(slot) {
             c.notes.io(t, &io, c.turns.is_open());
         }
+        if newcomer {
+            self.first_use(io.task.tid, io.cookie);
+        }
         self.used(io.task.tid, io.cookie);
     }
 
@@ -293,9 +297,11 @@ impl Core {
         };
         let who = self.processes.who(task);
         let is_target = self.processes.is_target(task.tgid);
+        let ran = self.last_run(task.tid);
         let Some(c) = self.table.get_mut(slot) else { return };
         c.seen(t);
         c.set_owner(&who, is_target);
+        c.acceptor = ran.map(|run| (run.woken, run.t));
         if let Some(established) = c.established {
             let wait = t.since(established);
             c.accept_wait = Some(wait);

@@ -24,7 +24,21 @@ pub(super) struct Users {
     sockets: FxHashMap<u32, VecDeque<SocketCookie>>,
     order: VecDeque<u32>,
     readable: VecDeque<SocketCookie>,
+    /// When each thread ran last after it had slept or waited, the latest [`MAX_RUNS`] times. Forgotten all at once when
+    /// there are too many threads.
+    runs: FxHashMap<u32, VecDeque<Run>>,
 }
+
+/// A thread runs again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) t: MonoNs,
+    slept: MonoNs,
+    pub(super) woken: MonoNs,
+}
+
+/// A thread that is pushed aside again and again within a call is remembered so many times.
+const MAX_RUNS: usize = 4;
 
 /// Moves a socket to the end of the list.
 fn remember(list: &mut VecDeque<SocketCookie>, cookie: SocketCookie, max: usize) {
@@ -60,8 +74,29 @@ impl Core {
         remember(&mut self.users.readable, cookie, MAX_READABLE);
     }
 
+    /// A thread has used a socket for the first time, as far as is known: what it waited for before was this one.
+    pub(super) fn first_use(&mut self, tid: u32, cookie: SocketCookie) {
+        let Some(c) = self.table.by_cookie(cookie).and_then(|slot| self.table.get_mut(slot)) else { return };
+        for run in self.users.runs.get(&tid).into_iter().flatten() {
+            c.notes.ran(run.t, run.slept, run.woken);
+        }
+    }
+
+    /// The last time that a thread ran after it had slept or waited.
+    pub(super) fn last_run(&self, tid: u32) -> Option<Run> {
+        self.users.runs.get(&tid)?.back().copied()
+    }
+
     /// A thread runs again: those of its connections hear of it whose turn is open.
     pub(super) fn scheduled(&mut self, t: MonoNs, task: Task, slept: MonoNs, woken: MonoNs) {
+        if self.users.runs.len() >= MAX_THREADS {
+            self.users.runs.clear();
+        }
+        let runs = self.users.runs.entry(task.tid).or_default();
+        if runs.len() >= MAX_RUNS {
+            runs.pop_front();
+        }
+        runs.push_back(Run { t, slept, woken });
         let Users { sockets, readable, .. } = &self.users;
         let own = sockets.get(&task.tid);
         let others = readable.iter().filter(|c| !own.is_some_and(|own| own.contains(c)));

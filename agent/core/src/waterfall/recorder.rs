@@ -57,6 +57,8 @@ pub(crate) struct Sides {
     pub(crate) lookup: Option<(MonoNs, MonoNs)>,
     /// ESTABLISHED and the return of accept(2), of a server.
     pub(crate) accept: Option<(MonoNs, MonoNs)>,
+    /// When the accepting thread was woken last, and ran.
+    pub(crate) acceptor: Option<(MonoNs, MonoNs)>,
     /// Set where the turn did not end by its last byte.
     pub(crate) early: Option<Early>,
 }
@@ -132,7 +134,10 @@ impl Recorder {
 
     /// A thread that uses the socket slept and runs again.
     pub(crate) fn ran(&mut self, t: MonoNs, slept: MonoNs, woken: MonoNs) {
-        if self.in_turn {
+        // What came for a server woke it before it could read.
+        let came =
+            self.marks.last().is_some_and(|m| matches!(m.kind, MarkKind::Arrived | MarkKind::Readable));
+        if self.in_turn || came {
             let woken = woken.min(t);
             self.mark(t, MarkKind::Ran { slept: slept.min(woken), woken });
         }
@@ -346,14 +351,15 @@ impl Recorder {
         let answered = turn.response_start.is_some();
         let last = sides.early.map_or(end, |early| early.last.clamp(turn.start, end));
         let end_of_phases = if answered { last } else { end };
-        let bounds =
-            Bounds { role: sides.role, rtt: sides.rtt, start: turn.start, request_end, end: end_of_phases };
         self.marks.sort_by_key(|m| m.t);
+        let asked = self.asked(turn, sides);
+        let bounds =
+            Bounds { role: sides.role, rtt: sides.rtt, start: asked, request_end, end: end_of_phases };
         let mut spans = Vec::new();
         let seen = phases::lay(&bounds, &self.marks, &mut spans);
         // More of the answer was waited for, until it could not come any more.
         spans.push(Span::new(Part::Peer, end_of_phases, end));
-        let start = before(turn, sides, &mut spans);
+        let start = before(turn, sides, &mut spans).min(asked);
 
         let server = sides.role == Role::Server;
         let mut troubles = self.troubles(cut, sides.rtt);
@@ -391,6 +397,14 @@ impl Recorder {
         self.spans.retain(|s| s.to > cut);
         self.in_turn = false;
         waterfall
+    }
+
+    /// When the request came: a server is waited for from there on, whenever it reads. The marks are those since the turn
+    /// before.
+    fn asked(&self, turn: &TurnSpan, sides: &Sides) -> MonoNs {
+        let came = |m: &&Mark| matches!(m.kind, MarkKind::Arrived | MarkKind::Readable);
+        let first = self.marks.iter().find(came).filter(|_| sides.role == Role::Server);
+        first.map_or(turn.start, |m| m.t.min(turn.start))
     }
 
     /// What is over and what still goes on at `cut`.
@@ -440,7 +454,14 @@ fn before(turn: &TurnSpan, sides: &Sides, spans: &mut Vec<Span>) -> MonoNs {
         Role::Server => (Part::AcceptQueue, Part::ReceiveBuffer, sides.accept),
     };
     let Some((from, to)) = wait.filter(precedes) else { return turn.start };
-    spans.push(Span::new(part, from, to));
+    // In the accept queue it may be that the thread who is to take it out has been called and gets no CPU.
+    let waited = sides
+        .acceptor
+        .filter(|(woken, ran)| part == Part::AcceptQueue && from < *ran && woken < ran && *ran <= to);
+    let (woken, ran) = waited.map_or((to, to), |(woken, ran)| (woken.max(from), ran));
+    spans.push(Span::new(part, from, woken));
+    spans.push(Span::new(Part::RunQueue, woken, ran));
+    spans.push(Span::new(part, ran, to));
     spans.push(Span::new(then, to, turn.start));
     let Some((asked, told)) = sides.lookup.filter(|(_, told)| *told <= from) else { return from };
     spans.push(Span::new(Part::Dns, asked, told));
