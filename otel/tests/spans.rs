@@ -13,7 +13,7 @@ use tracenet_core::event::{RetransmitCause, TcpState};
 use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner, TraceIdSource};
 use tracenet_core::key::{Direction, Role, Transport};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
-use tracenet_core::waterfall::{Part, Parts, Waterfall};
+use tracenet_core::waterfall::{Cause, Part, Parts, Waterfall};
 use tracenet_otel::{MOST_EVENTS, MOST_TURNS, ProcessIdentity, Resources, SpanBuilder, SpanItem, Worth};
 
 /// Runs facts through a builder, as a running tracenet does.
@@ -375,7 +375,7 @@ fn a_turns_parts_and_verdict_are_attributes_that_sum_to_its_span() {
         start: MonoNs(70 * MS),
         parts: of(&[(Part::Connect, 30), (Part::Network, 4), (Part::Peer, 6)]),
         before: of(&[(Part::Connect, 30)]),
-        cause: Part::Connect,
+        cause: Cause::Part(Part::Connect),
         evidence: Vec::new(),
         incomplete: false,
     }));
