@@ -20,13 +20,20 @@ int iter_targets(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct iter_scratch *s;
 	struct target *target;
+	struct inflight *in;
 	u32 zero = 0, tgid;
 
-	if (!task || task->pid != task->tgid)
+	if (!task)
 		return 0;
 	tgid = task->tgid;
 	target = bpf_map_lookup_elem(&targets, &tgid);
-	if (!target || target->announced)
+	if (!target)
+		return 0;
+	/* One that sleeps already wakes up as one whose sleep was seen; of one that runs this is overwritten when it stops. */
+	in = bpf_task_storage_get(&inflight, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (in && !in->slept)
+		in->slept = bpf_ktime_get_ns();
+	if (task->pid != task->tgid || target->announced)
 		return 0;
 	s = bpf_map_lookup_elem(&iter_scratch, &zero);
 	if (!s)
