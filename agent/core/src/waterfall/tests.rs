@@ -1,14 +1,14 @@
 //! Each rule as a script, and any script at all.
 
-use std::sync::Arc;
+mod cpu;
+mod drops;
 
 use super::*;
-use crate::drops::Hurt;
 use crate::event::{IoTotals, Retransmit, RetransmitCause, Segment, SocketIo, Task};
-use crate::fact::{DropFact, PeerOwner};
 use crate::key::{Direction, NetnsCookie, Role, SocketCookie, Transport, Tuple};
 use crate::turn::{TurnMachine, TurnSpan};
 use Direction::{In, Out};
+use drops::{dropped, told};
 
 const MS: u64 = 1_000_000;
 const RTT: DurationNs = DurationNs(20 * MS);
@@ -142,45 +142,6 @@ const OPENS: Segment = Segment {
         mptcp: false,
     },
 };
-
-fn dropped(direction: Direction, seq: u32, payload_len: u32) -> crate::event::DropEvent {
-    let end = "10.0.0.1:1".parse().expect("an address");
-    crate::event::DropEvent {
-        netns: NetnsCookie(1),
-        netns_inum: 1,
-        tuple: Tuple { transport: Transport::Tcp, local: end, remote: end },
-        direction,
-        cookie: None,
-        owner: None,
-        peer_cookie: None,
-        reason: "NETFILTER_DROP".into(),
-        location: "nft_do_chain".into(),
-        ifindex: 0,
-        details: Arc::default(),
-        seq,
-        tcp_flags: ACK,
-        payload_len,
-        segments: 1,
-    }
-}
-
-fn told(d: &crate::event::DropEvent) -> Arc<DropFact> {
-    Arc::new(DropFact {
-        reason: d.reason.clone(),
-        location: d.location.clone(),
-        details: Arc::default(),
-        transport: Transport::Tcp,
-        direction: d.direction,
-        hurt: Hurt::None,
-        victim: PeerOwner { pid: 0, comm: "".into() },
-        seq: d.seq,
-        payload_len: d.payload_len,
-        segments: 1,
-        ifindex: 0,
-        netns_inum: 1,
-        at_peer: None,
-    })
-}
 
 /// Parts in ms.
 fn parts(w: &Waterfall) -> Vec<(&'static str, u64)> {
@@ -621,27 +582,4 @@ fn any_script_adds_up() {
             assert_eq!(w.parts.sum(), span.end.max(span.start).since(w.start));
         }
     }
-}
-
-#[test]
-fn a_server_that_gets_no_cpu_is_late_before_it_reads() {
-    let mut s = Script::new(Role::Server);
-    s.packet(0, In, 0, 10, 0);
-    s.notes.readable(MonoNs(MS / 10));
-    s.notes.ran(MonoNs(30 * MS), MonoNs(0), MonoNs(MS / 5));
-    let w = s.call(0, 30, In, 10).call(30, 31, Out, 100).end();
-    assert_eq!((w.start, w.parts.sum()), (MonoNs(0), DurationNs(31 * MS)));
-    assert_eq!((w.parts.get(Part::RunQueue).0 / MS, w.cause), (29, Cause::Part(Part::RunQueue)), "{w:?}");
-}
-
-#[test]
-fn an_acceptor_that_gets_no_cpu_leaves_the_connection_in_its_queue() {
-    let mut s = Script::new(Role::Server);
-    s.packet(31, In, 0, 10, 0).call(31, 31, In, 10).call(31, 32, Out, 100);
-    let span = s.turns.end().expect("a turn");
-    let at = |ms: u64| MonoNs(ms * MS);
-    let sides = Sides { accept: Some((at(0), at(30))), acceptor: Some((at(5), at(29))), ..s.sides() };
-    let w = s.notes.finish(&span, &sides, at(32));
-    assert_eq!((w.parts.get(Part::RunQueue).0 / MS, w.parts.get(Part::AcceptQueue).0 / MS), (24, 6), "{w:?}");
-    assert_eq!((w.cause, w.parts.sum()), (Cause::Part(Part::RunQueue), DurationNs(32 * MS)));
 }
