@@ -108,8 +108,11 @@ impl Seen<'_> {
         let mut counters: Vec<(&'static str, Vec<Term>)> =
             COUNTERS.iter().map(|(name, parts)| (*name, grown(parts))).collect();
         counters.extend(DROPS.iter().map(|d| (d.counter, vec![term("drops", by_reason(&d.counts))])));
-        let by_netfilter = by_reason(&|d| &*d.reason == "NETFILTER_DROP");
-        counters.push((FIREWALL, vec![term("drops", by_netfilter)]));
+        // Where a rule doesn't count there is nothing to compare with.
+        if self.firewall().is_some() {
+            let by_netfilter = by_reason(&|d| &*d.reason == "NETFILTER_DROP");
+            counters.push((FIREWALL, vec![term("drops", by_netfilter)]));
+        }
         let kernel = |_: NetnsCookie, name: &str| {
             if name == FIREWALL {
                 return self.firewall();
