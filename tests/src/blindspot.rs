@@ -32,12 +32,12 @@ impl BlindSpot {
                 folder.flatten().map(|t| format!("common_pid == {}", t.file_name().display())).collect()
             })
             .unwrap_or_default();
-        let enable = |event: &&str| {
+        let enable = |event: &&str| -> std::io::Result<()> {
             let folder = instance.join("events").join(event);
             fs::write(folder.join("filter"), threads.join(" || "))?;
             fs::write(folder.join("enable"), "1")
         };
-        let begun = fs::create_dir(&instance).and_then(|()| events.iter().try_for_each(|e| enable(&e)));
+        let begun = fs::create_dir(&instance).and_then(|()| events.iter().try_for_each(enable));
         Self { instance: begun.is_ok().then_some(instance), events }
     }
 

@@ -94,7 +94,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -103,13 +103,13 @@ impl Random {
 
     /// True in so many of a thousand cases.
     pub fn permille(&mut self, n: u64) -> bool {
-        self.next() % 1_000 < n
+        self.number() % 1_000 < n
     }
 
     /// Whether a turn is one of the so many in a hundred that something happens to: always the same for a turn.
     pub fn hits(seed: u64, connection: u32, turn: u32, percent: u64) -> bool {
         let mut of_turn = Self::new(seed ^ u64::from(connection) << 40 ^ u64::from(turn) << 8);
-        of_turn.next();
-        of_turn.next() % 100 < percent
+        of_turn.number();
+        of_turn.number() % 100 < percent
     }
 }

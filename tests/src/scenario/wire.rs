@@ -247,11 +247,11 @@ fn ordinary(t: &Truth, side: Side) -> Judgement {
     }
 }
 
-/// The machine was busy with something else, so that an end took longer than it meant to (`meant`).
-fn is_noisy(t: &Truth, meant: Duration) -> bool {
-    let (meant, share) = (meant.as_nanos() as u64, t.took_ns * 2 / 5);
-    let more = |took: u64| took.saturating_sub(meant) > share;
-    more(t.server_took()) || more(t.client_took())
+/// The machine was busy with something else: an end took so much longer than it meant to (the server: `thinks`) that
+/// this is as good a reason as what was done on purpose.
+fn is_noisy(t: &Truth, thinks: Duration) -> bool {
+    let most = (t.took_ns * 2 / 5).min(25_000_000);
+    t.server_took().saturating_sub(thinks.as_nanos() as u64) > most || t.client_took() > most
 }
 
 /// Innocent, unless somebody sent something again for nothing: how much that delayed nobody can say.
@@ -354,7 +354,7 @@ fn thinking(t: &Truth, side: Side) -> Judgement {
 
 fn pausing(t: &Truth, side: Side) -> Judgement {
     match side {
-        _ if t.sent_in_vain() || is_noisy(t, Duration::from_millis(50)) => Unclear,
+        _ if t.sent_in_vain() || is_noisy(t, Duration::ZERO) => Unclear,
         // It may be that the connection was accepted when all had come.
         Side::Server if t.turn == 0 => Unclear,
         _ if !t.habit => Innocent,
