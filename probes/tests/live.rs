@@ -298,9 +298,11 @@ fn a_client_is_told_with_its_owner_bytes_and_turns() {
     assert_eq!(counted, [(2, 200, 500), (3, 300, 750)], "{v4:#?}");
     let before = v4.iter().find(|s| s.io.turns == 2).unwrap();
     assert!(sockets(&events).any(|s| s.cookie == before.cookie && s.reason == SocketReason::Existing));
-    // What came before the attach is in the kernel's counters: one response more, and the FIN, which they count.
+    // What came before the attach is in the kernel's counters: one response more. They count the FIN, too, where that came
+    // before tcp_close() left the rest to a time-wait socket.
     let tcp = before.tcp.unwrap();
-    assert_eq!((tcp.bytes_received, tcp.total_retrans), (3 * RESPONSE as u64 + 1, 0));
+    let fin = tcp.bytes_received - 3 * RESPONSE as u64;
+    assert!(fin <= 1 && tcp.total_retrans == 0, "{tcp:?}");
     for s in &v4 {
         assert_eq!((s.role, s.reason), (Some(Role::Client), SocketReason::Destroy));
         assert_ne!(s.tuple.local.port(), 0, "a closed socket keeps the port it had");
