@@ -207,7 +207,7 @@ fn twice(seq: u32, left: u32, right: u32) -> Segment {
     let mut sack = [(0, 0); 4];
     sack[0] = (left, right);
     let options = crate::event::TcpOptions { sack, sack_count: 1, ..Default::default() };
-    Segment { seq, ack: right, flags: ACK, window: 100, options, ..Segment::default() }
+    Segment { seq, ack: right, flags: ACK, window: 100, options }
 }
 
 #[test]
