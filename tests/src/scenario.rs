@@ -227,6 +227,14 @@ fn keep_story(name: &str, seed: u64, view: View, story: &Story) {
     }
 }
 
+/// A share as the tables print it, in percent.
+fn share(n: u64, of: u64) -> String {
+    match of {
+        0 => "-".to_owned(),
+        _ => format!("{:.1}", n as f64 * 100.0 / of as f64),
+    }
+}
+
 /// A turn as the story has it.
 struct Told {
     cause: String,

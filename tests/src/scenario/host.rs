@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use all::ALL;
 pub use route::Route;
 
-use super::{Side, View};
+use super::{Side, View, share};
 use crate::agent::{Agent, Story};
 use crate::blindspot::BlindSpot;
 use crate::program::Program;
@@ -328,10 +328,6 @@ pub fn header() -> String {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let share = |n: u64, of: u64| match of {
-            0 => "-".to_owned(),
-            _ => format!("{:.1}", n as f64 * 100.0 / of as f64),
-        };
         let (name, view, side) = &self.name;
         write!(
             f,

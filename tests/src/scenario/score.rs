@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judgement, Scenario, Side, Told, Truths, View};
+use super::{Judgement, Scenario, Side, Told, Truths, View, share};
 use crate::agent::Story;
 use crate::report::Lost;
 
@@ -229,10 +229,6 @@ pub fn header() -> String {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let share = |n: u64, of: u64| match of {
-            0 => "-".to_owned(),
-            _ => format!("{:.1}", n as f64 * 100.0 / of as f64),
-        };
         let (name, view, side) = &self.name;
         write!(
             f,
