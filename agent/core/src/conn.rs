@@ -339,7 +339,8 @@ impl Conn {
         let Some(mut span) = self.turns.end() else {
             let (closed, _) = self.closed.zip(self.connect_start)?;
             // A program that gives up before the kernel does leaves no error behind.
-            let failed = self.established.is_none() && (self.err != 0 || self.retransmits.syn > 0);
+            let tried = self.role == Role::Client && self.established.is_none();
+            let failed = tried && (self.err != 0 || self.retransmits.syn > 0);
             let cause = (self.err == errno::ECONNREFUSED).then_some(Cause::Refused);
             let span = TurnSpan::empty(closed, self.loss_epoch);
             return failed.then_some((span, Some(Early { last: closed, cause })));

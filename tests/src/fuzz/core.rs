@@ -159,7 +159,9 @@ impl Run {
                 }
                 FactKind::Turn(t) => {
                     self.turns += 1;
-                    assert!(t.request_bytes > 0 || t.response_bytes > 0, "{t:?}");
+                    // A connect(2) that failed is a turn, too.
+                    let failed = t.role == Role::Client && t.tuple.transport == Transport::Tcp;
+                    assert!(t.request_bytes > 0 || t.response_bytes > 0 || failed, "{t:?}");
                     let w = t.waterfall.as_ref().expect("a turn of sockets has one");
                     assert_eq!(w.parts.sum(), t.end.since(w.start), "{t:?}");
                     assert!(w.evidence.len() <= tracenet_core::waterfall::MAX_EVIDENCE);
