@@ -345,6 +345,9 @@ impl Meter {
             | FactKind::Reset { .. } => self.process(who.key, resource, fact.t),
             FactKind::Forked { .. }
             | FactKind::Executed { .. }
+            | FactKind::ThreadExited { .. }
+            | FactKind::Signal { .. }
+            | FactKind::Sleeps(_)
             | FactKind::Syscall(_)
             | FactKind::State { .. }
             | FactKind::Counters(_)

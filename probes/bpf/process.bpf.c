@@ -34,11 +34,17 @@ int on_exec(u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
+	struct target *target;
 	struct inflight *in;
 	struct ev_exec *e;
+	u32 tgid;
 
 	if (!is_target(task->tgid))
 		return 0;
+	tgid = task->tgid;
+	target = bpf_map_lookup_elem(&targets, &tgid);
+	if (target)
+		target->held = 0;
 	/* By the time execve returns, the caller's memory is gone. */
 	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
 	if (in) {

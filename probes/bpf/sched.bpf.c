@@ -53,13 +53,28 @@ static __always_inline void ran(struct task_struct *task)
 	bpf_ringbuf_submit(e, 0);
 }
 
+/* The current task goes to sleep: the call that it does so in is told of, once. */
+static __always_inline void sleeps(struct inflight *in)
+{
+	struct plan_entry *plan;
+
+	if (!in->entered || in->sleeps)
+		return;
+	plan = bpf_map_lookup_elem(&syscall_plan, &in->nr);
+	if (!plan || plan->flags & CALL_NORETURN ||
+	    !(plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket)))
+		return;
+	in->sleeps = 1;
+	emit_syscall(in, plan, -1, PHASE_SLEEPS);
+}
+
 SEC("tp_btf/sched_switch")
 int on_switch(u64 *ctx)
 {
 	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
 	struct inflight *in;
 
-	if (hinted(next->tgid))
+	if (!cfg_lines && hinted(next->tgid))
 		ran(next);
 	if (!hinted(prev->tgid))
 		return 0;
@@ -69,5 +84,7 @@ int on_switch(u64 *ctx)
 	in->slept = bpf_ktime_get_ns();
 	/* Still able to run, or pushed aside on its way to sleep: it waits for the CPU from here on. */
 	in->woken = ctx[0] || !(u32)ctx[3] ? in->slept : 0;
+	if (cfg_lines && !in->woken)
+		sleeps(in);
 	return 0;
 }

@@ -280,7 +280,7 @@ static __always_inline u32 spec_word(const struct capture_spec *spec)
 	return spec->arg | (u32)spec->kind << 8 | (u32)spec->len << 16;
 }
 
-static __always_inline void emit_syscall(struct inflight *in, const struct plan_entry *plan, s64 ret, bool returned)
+static __always_inline void emit_syscall(struct inflight *in, const struct plan_entry *plan, s64 ret, u32 phase)
 {
 	u32 off = 0, len, kind = KIND_SYSCALL;
 	struct scratch *s = scratch();
@@ -288,7 +288,7 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 	if (!s)
 		return;
 	__builtin_memcpy(s->e.args, in->args, sizeof(s->e.args));
-	if ((plan->flags & CALL_EXEC) && returned && ret >= 0) {
+	if ((plan->flags & CALL_EXEC) && phase == PHASE_RETURNED && ret >= 0) {
 		u32 n = in->exec_len < EXEC_NAME_MAX ? in->exec_len : 0;
 
 		/* The name that the exec tracepoint kept; it comes before the other captures. */
@@ -296,14 +296,13 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 		put_header(s->data, plan->captures[0].arg, CAPTURE_CSTRING, n, n);
 		off = sizeof(struct capture_header) + n;
 	}
-	if (returned) {
-		off = capture(off, spec_word(&plan->captures[0]), ret, plan->flags);
-		off = capture(off, spec_word(&plan->captures[1]), ret, plan->flags);
-		off = capture(off, spec_word(&plan->captures[2]), ret, plan->flags);
-	}
+	off = capture(off, spec_word(&plan->captures[0]), ret, plan->flags);
+	off = capture(off, spec_word(&plan->captures[1]), ret, plan->flags);
+	off = capture(off, spec_word(&plan->captures[2]), ret, plan->flags);
 	if (off > SCRATCH_DATA + 2 * STRING_MAX)
 		return;
-	s->e.h.t = bpf_ktime_get_ns();
+	/* What sleeps stands where it began, before what its thread says next. */
+	s->e.h.t = phase == PHASE_SLEEPS ? in->entered : bpf_ktime_get_ns();
 	s->e.h.kind = KIND_SYSCALL;
 	set_task(&s->e.h);
 	s->e.ret = ret;
@@ -311,7 +310,7 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 	s->e.cookie = in->cookie;
 	s->e.nr = in->nr;
 	s->e.captures_len = off;
-	s->e.returned = returned;
+	s->e.phase = phase;
 	len = sizeof(s->e) + off;
 	if (bpf_ringbuf_output(&bulk, s, len, 0))
 		count_lost(kind);
@@ -350,6 +349,7 @@ int on_sys_enter(u64 *ctx)
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	u32 nr = (u32)ctx[1], tgid;
 	struct plan_entry *plan;
+	struct target *target;
 	struct inflight *in;
 
 	if (!maybe_target())
@@ -358,7 +358,8 @@ int on_sys_enter(u64 *ctx)
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
 		return 0;
 	tgid = bpf_get_current_pid_tgid() >> 32;
-	if (!bpf_map_lookup_elem(&targets, &tgid) || is_compat())
+	target = bpf_map_lookup_elem(&targets, &tgid);
+	if (!target || (target->held && !(plan->flags & CALL_EXEC)) || is_compat())
 		return 0;
 	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!in)
@@ -371,10 +372,11 @@ int on_sys_enter(u64 *ctx)
 	if (plan->fd_arg >= 0)
 		look_up_fd(in, (int)arg_of(in->args, plan->fd_arg));
 	in->exec_len = 0;
+	in->sleeps = 0;
 	in->nr = nr;
 	in->entered = bpf_ktime_get_ns();
 	if ((plan->flags & CALL_NORETURN) && plan->mode != MODE_OFF)
-		emit_syscall(in, plan, 0, false);
+		emit_syscall(in, plan, -1, PHASE_NEVER_RETURNS);
 	return 0;
 }
 
@@ -428,6 +430,19 @@ static __always_inline void closed(struct inflight *in)
 	bpf_ringbuf_submit(e, 0);
 }
 
+/* The thread was woken to end, by exit_group or SIGKILL: its program sees no result. */
+static __always_inline bool cut_short(s64 ret)
+{
+	struct signal_struct *signal;
+	u32 by;
+
+	if (!cfg_lines || ret > -ERESTARTSYS || ret < -ERESTART_RESTARTBLOCK)
+		return false;
+	signal = bpf_get_current_task_btf()->signal;
+	by = signal->group_exit_code & 0x7f;
+	return signal->flags & SIGNAL_GROUP_EXIT && (by == 0 || by == SIGKILL);
+}
+
 SEC("tp_btf/sys_exit")
 int on_sys_exit(u64 *ctx)
 {
@@ -447,7 +462,7 @@ int on_sys_exit(u64 *ctx)
 		return 0;
 	nr = SYSCALL_NR(regs);
 	plan = plan_of(nr);
-	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
+	if (!plan || (plan->mode == MODE_OFF && !plan->flags) || (target->held && !(plan->flags & CALL_EXEC)))
 		return 0;
 	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!in)
@@ -474,7 +489,7 @@ int on_sys_exit(u64 *ctx)
 	if (plan->flags & CALL_CLOSE)
 		closed(in);
 	if (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))
-		emit_syscall(in, plan, ret, true);
+		emit_syscall(in, plan, ret, cut_short(ret) ? PHASE_NEVER_RETURNS : PHASE_RETURNED);
 	in->nr = NO_SYSCALL;
 	in->entered = 0;
 	in->sock = 0;

@@ -15,7 +15,9 @@
 
 #include "process.bpf.c"
 #include "syscall.bpf.c"
+#include "count.bpf.c"
 #include "sched.bpf.c"
+#include "signal.bpf.c"
 #include "socket.bpf.c"
 #include "retransmit.bpf.c"
 #include "drop.bpf.c"

@@ -17,6 +17,8 @@ pub(crate) fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
 
 /// Return addresses kept of a drop by netfilter.
 const DROP_STACK: usize = 14;
+/// Buckets of a call's histogram.
+pub(crate) const COUNT_BUCKETS: usize = 160;
 
 macro_rules! wire {
     ($($(#[$doc:meta])* struct $name:ident = $c_name:literal { $($field:ident: $ty:ty,)* })*) => {
@@ -52,8 +54,10 @@ wire! {
     struct EvProcess = "ev_process" { h: Header, process: Process, }
     struct EvExec = "ev_exec" { h: Header, comm: [u8; 16], filename: [u8; 512], }
     struct EvExit = "ev_exit" { h: Header, code: u32, pad: u32, }
+    struct WireSignal = "signal_info" { number: u32, error: u32, code: u32, pad: u32, fields: [u32; 8], }
+    struct EvSignal = "ev_signal" { h: Header, info: WireSignal, ignored: u32, pad: u32, }
     struct EvSyscall = "ev_syscall" {
-        h: Header, args: [u64; 6], ret: i64, entered: u64, cookie: u64, nr: u32, captures_len: u16, returned: u8,
+        h: Header, args: [u64; 6], ret: i64, entered: u64, cookie: u64, nr: u32, captures_len: u16, phase: u8,
         pad: u8,
     }
     struct TcpCounters = "tcp_counters" {
@@ -89,10 +93,16 @@ wire! {
         pad: [u8; 2],
     }
     /// Value of `targets`.
-    struct Target = "target" { since_ns: u64, announced: u32, pad: u32, }
+    struct Target = "target" { since_ns: u64, announced: u32, held: u32, }
     struct WireSpec = "capture_spec" { arg: u8, kind: u8, len: u16, }
     /// Value of `syscall_plan`.
-    struct PlanEntry = "plan_entry" { mode: u8, flags: u8, fd_arg: i8, pad: u8, captures: [WireSpec; 3], }
+    struct PlanEntry = "plan_entry" { mode: u8, flags: u8, fd_arg: i8, counted: u8, captures: [WireSpec; 3], }
+    /// Value of `call_counts`.
+    struct CallCount = "call_count" { calls: u64, errors: u64, ns: u64, buckets: [u32; COUNT_BUCKETS], }
+    /// Key of `connection_counts`.
+    struct ConnectionCall = "connection_call" { cookie: u64, nr: u32, pad: u32, }
+    /// Value of `connection_counts`.
+    struct ConnectionCount = "connection_count" { calls: u64, errors: u64, ns: u64, }
     /// Key of `drop_totals`.
     struct DropKey = "drop_key" { netns: u64, reason: u32, proto: u8, ip: u8, pad: [u8; 2], }
     /// Value of `drop_totals`.
@@ -122,9 +132,11 @@ pub(crate) mod kind {
     pub(crate) const CLOSED: u16 = 12;
     pub(crate) const SCHEDULED: u16 = 13;
     pub(crate) const READABLE: u16 = 14;
+    pub(crate) const SIGNAL: u16 = 15;
+    pub(crate) const THREAD_EXIT: u16 = 16;
 
     /// Indexed by kind.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 18] = [
         "unknown",
         "target",
         "fork",
@@ -140,7 +152,16 @@ pub(crate) mod kind {
         "closed",
         "scheduled",
         "readable",
+        "signal",
+        "thread exit",
+        "calls by connection",
     ];
+}
+
+/// `struct ev_syscall.phase`.
+pub(crate) mod phase {
+    pub(crate) const RETURNED: u8 = 1;
+    pub(crate) const SLEEPS: u8 = 2;
 }
 
 /// `enum queue`.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use tracenet_core::drops::{Details, Hook, Queue, QueueKind};
 use tracenet_core::event::{
-    Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SocketEvent,
-    SocketIo, SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
+    Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SignalInfo,
+    SocketEvent, SocketIo, SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
 };
 use tracenet_core::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap};
 use tracenet_core::time::MonoNs;
 
-use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind, queue};
+use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind, phase, queue};
 use crate::symbols::{KernelTypes, Symbols};
 
 /// Names that are remembered before the memory of them starts over.
@@ -81,7 +81,28 @@ impl Decoder {
                 let e: abi::EvExit = abi::read(record)?;
                 push(EventKind::Exit { task, code: e.code });
             }
-            kind::SYSCALL => push(EventKind::Syscall(Box::new(syscall(task, record)?))),
+            kind::THREAD_EXIT => {
+                let e: abi::EvExit = abi::read(record)?;
+                push(EventKind::ThreadExit { task, code: e.code });
+            }
+            kind::SIGNAL => {
+                let e: abi::EvSignal = abi::read(record)?;
+                let i = e.info;
+                let info = SignalInfo {
+                    number: i.number,
+                    error: i.error as i32,
+                    code: i.code as i32,
+                    fields: i.fields,
+                };
+                push(EventKind::Signal { task, info, ignored: e.ignored != 0 });
+            }
+            kind::SYSCALL => {
+                let call = Box::new(syscall(task, record)?);
+                push(match abi::read::<EvSyscall>(record)?.phase {
+                    phase::SLEEPS => EventKind::Sleeps(call),
+                    _ => EventKind::Syscall(call),
+                });
+            }
             kind::SOCKET => {
                 let e: abi::EvSocket = abi::read(record)?;
                 let socket = self.socket(&e)?;
@@ -278,7 +299,7 @@ fn syscall(task: Task, record: &[u8]) -> Option<SyscallEvent> {
         task,
         nr: e.nr,
         args: e.args,
-        ret: (e.returned != 0).then_some(e.ret),
+        ret: (e.phase == phase::RETURNED).then_some(e.ret),
         entered: MonoNs(e.entered),
         cookie: cookie(e.cookie),
         captures: captures(rest)?,
@@ -424,7 +445,7 @@ mod tests {
         let mut e: EvSyscall = zeroed();
         e.h.kind = kind::SYSCALL;
         e.nr = 1;
-        e.returned = 1;
+        e.phase = phase::RETURNED;
         e.captures_len = captures.len() as u16;
         let mut record = bytes_of(&e);
         record.extend_from_slice(captures);

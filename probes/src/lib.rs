@@ -11,6 +11,7 @@
 //! the attach as its entry, and the calls of 32-bit programs are not told at all (their sockets are).
 
 mod abi;
+mod counts;
 mod decode;
 mod load;
 mod session;
@@ -18,6 +19,7 @@ mod spec;
 mod symbols;
 mod totals;
 
+pub use counts::{Counted, Counts};
 pub use decode::Decoder;
 pub use load::doctor;
 pub use session::{Error, FlowFilter, Result, Session, mono_now};

@@ -108,6 +108,8 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         types.drop_reasons.iter().find(|(_, n)| &***n == name).map_or(u32::MAX, |(number, _)| *number)
     };
     let follow = u32::from(opts.follow);
+    let lines = u32::from(opts.lines);
+    let by_connection = u32::from(opts.by_connection);
     let string_limit = opts.string_limit.min(4096);
     let has_rx_sk = u32::from(types.kfree_skb_params >= 5);
     let has_reset_reason = u32::from(types.send_reset_params >= 4);
@@ -125,6 +127,8 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .verifier_log_level(VerifierLogLevel::DISABLE)
         .map_max_entries("bulk", ring_bytes(opts.ring_bytes))
         .override_global("cfg_follow", &follow, true)
+        .override_global("cfg_lines", &lines, true)
+        .override_global("cfg_by_connection", &by_connection, true)
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_kfree_skb_has_rx_sk", &has_rx_sk, true)
         .override_global("cfg_send_reset_has_reason", &has_reset_reason, true)
@@ -169,10 +173,10 @@ fn load_one(ebpf: &mut Ebpf, spec: &Spec, btf: &Btf) -> std::result::Result<(), 
     }
 }
 
-/// Attaches every loaded tracepoint program; what fails is noted in its row.
-pub(crate) fn attach(loaded: &mut Loaded) {
+/// Attaches every loaded tracepoint program that is wanted; what fails is noted in its row.
+pub(crate) fn attach(loaded: &mut Loaded, wanted: impl Fn(&str) -> bool) {
     for (spec, status) in SPECS.iter().zip(&mut loaded.status) {
-        if status.error.is_some() || !matches!(spec.hook, Hook::TpBtf(_)) {
+        if status.error.is_some() || !matches!(spec.hook, Hook::TpBtf(_)) || !wanted(spec.name) {
             continue;
         }
         let attached = loaded
@@ -211,7 +215,7 @@ fn row(spec: &Spec, error: Option<&ProgramError>) -> HookStatus {
 pub fn doctor() -> Vec<HookStatus> {
     match load(&Options { ring_bytes: 1 << 16, ..Options::default() }) {
         Ok(mut loaded) => {
-            attach(&mut loaded);
+            attach(&mut loaded, |_| true);
             loaded.status
         }
         Err(e) => SPECS

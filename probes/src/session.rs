@@ -18,9 +18,10 @@ use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
 use crate::abi::{PlanEntry, Target, WireSpec, call, kind, mode};
+use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
 use crate::load::{self, map, one_line};
-use crate::spec::{Drained, HookStatus, MAX_NR, Options, SPECS, SyscallFilter};
+use crate::spec::{Drained, HookStatus, MAX_NR, Options, SPECS};
 use crate::totals::Totals;
 
 /// What can go wrong. Every message is one line with its remedy.
@@ -125,6 +126,7 @@ pub struct Session {
     targets: HashMap<MapData, u32, Target>,
     hints: Array<MapData, u32>,
     totals: Totals,
+    counts: Counts,
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     losses_read: Instant,
@@ -164,11 +166,12 @@ impl Session {
             loaded.types.drop_reasons.clone(),
         );
         let losses = map(ebpf, "lost")?;
-        fill_plan(&mut plans, &opts.syscalls)?;
+        fill_plan(&mut plans, opts)?;
+        let counts = Counts::new(map(ebpf, "call_counts")?, map(ebpf, "connection_counts")?);
         for tgid in &opts.targets {
-            insert_target(&mut targets, &mut hints, *tgid)?;
+            insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
         }
-        load::attach(&mut loaded);
+        load::attach(&mut loaded, |probe| opts.want(probe));
         let mut session = Session {
             ebpf: loaded.ebpf,
             status: loaded.status,
@@ -178,6 +181,7 @@ impl Session {
             targets,
             hints,
             totals,
+            counts,
             losses,
             lost_seen: [0; kind::NAMES.len()],
             losses_read: Instant::now(),
@@ -197,7 +201,7 @@ impl Session {
     /// Makes `tgid` a target and finds the sockets that it has.
     pub fn add_target(&mut self, tgid: u32) -> Result<()> {
         check_alive(tgid)?;
-        insert_target(&mut self.targets, &mut self.hints, tgid)?;
+        insert_target(&mut self.targets, &mut self.hints, tgid, false)?;
         self.bootstrap()
     }
 
@@ -374,6 +378,11 @@ impl Session {
         self.totals.clone()
     }
 
+    /// A handle on what was counted of each syscall, for any thread, also after the session's end.
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
     /// A handle on the flow filter that can be sent to the threads that capture.
     pub fn flow_filter(&self) -> Result<FlowFilter> {
         const WHAT: &str = "the flow filter";
@@ -442,22 +451,24 @@ fn insert_target(
     targets: &mut HashMap<MapData, u32, Target>,
     hints: &mut Array<MapData, u32>,
     tgid: u32,
+    held: bool,
 ) -> Result<()> {
     let fail = |map, e: aya::maps::MapError| Error::Map { map, detail: one_line(&e) };
-    let target = Target { since_ns: mono_now().0, announced: 0, pad: 0 };
+    let target = Target { since_ns: mono_now().0, announced: 0, held: u32::from(held) };
     targets.insert(tgid, target, 0).map_err(|e| fail("targets", e))?;
     hints.set(tgid % HINT_SLOTS, 1, 0).map_err(|e| fail("target_hints", e))
 }
 
-fn fill_plan(plans: &mut Array<MapData, PlanEntry>, filter: &SyscallFilter) -> Result<()> {
+fn fill_plan(plans: &mut Array<MapData, PlanEntry>, opts: &Options) -> Result<()> {
     for nr in 0..MAX_NR as u32 {
-        let entry = plan_entry(plan(nr), filter, nr);
+        let entry = plan_entry(plan(nr), opts, nr);
         plans.set(nr, entry, 0).map_err(|e| Error::Map { map: "syscall_plan", detail: one_line(&e) })?;
     }
     Ok(())
 }
 
-fn plan_entry(plan: Plan, filter: &SyscallFilter, nr: u32) -> PlanEntry {
+fn plan_entry(plan: Plan, opts: &Options, nr: u32) -> PlanEntry {
+    let filter = &opts.syscalls;
     let flags = call_flags(libc::c_long::from(nr));
     PlanEntry {
         mode: if filter.contains(nr) {
@@ -474,7 +485,7 @@ fn plan_entry(plan: Plan, filter: &SyscallFilter, nr: u32) -> PlanEntry {
         } else {
             plan.fd_arg
         },
-        pad: 0,
+        counted: u8::from(opts.counted.contains(nr)),
         captures: plan.captures.map(|c| WireSpec { arg: c.arg, kind: c.kind as u8, len: c.len }),
     }
 }

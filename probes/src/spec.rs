@@ -11,12 +11,21 @@ pub const DEFAULT_RING_BYTES: u32 = 32 << 20;
 pub struct Options {
     /// Thread-group ids to trace from the start. More can be added with [`Session::add_target`](crate::Session::add_target).
     pub targets: Vec<u32>,
+    /// Of [`targets`](Self::targets), one that waits to run a command: what it does before its exec is not told.
+    pub held: Option<u32>,
     /// Follow children of targets, from their first instruction.
     pub follow: bool,
     /// Bytes of user memory recorded of a string or a buffer, at most 4096 (strace's `-s`).
     pub string_limit: u32,
     /// Which syscalls to record.
     pub syscalls: SyscallFilter,
+    /// Which syscalls to count in the kernel, recorded or not (`strace -c`).
+    pub counted: SyscallFilter,
+    /// Count them by the connection of their descriptor too.
+    pub by_connection: bool,
+    /// Tell also of calls that sleep, of ignored signals and of the ends of threads: what whole lines of strace's need
+    /// beside the syscalls.
+    pub lines: bool,
     /// Size of the ring buffer in bytes; rounded up to a power of two, at least 64 KiB, at most 1 GiB.
     pub ring_bytes: u32,
 }
@@ -25,9 +34,13 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             targets: Vec::new(),
+            held: None,
             follow: false,
             string_limit: 32,
             syscalls: SyscallFilter::default(),
+            counted: SyscallFilter::default(),
+            by_connection: false,
+            lines: false,
             ring_bytes: DEFAULT_RING_BYTES,
         }
     }
@@ -146,6 +159,25 @@ pub struct NetnsTotals {
     pub passive_opens: u64,
 }
 
+impl Options {
+    /// Whether these options have a use for the probe. What tells strace's lines or counts calls needs few of them,
+    /// and each that is attached costs the traced something.
+    pub(crate) fn want(&self, probe: &str) -> bool {
+        match probe {
+            "on_count_enter" | "on_count_exit" => !self.counted.is_empty(),
+            "on_sys_enter" | "on_sys_exit" | "on_switch" => self.story() || self.lines,
+            "on_thread_exit" => self.lines,
+            "on_fork" | "on_exec" | "on_exit" | "on_signal" | "on_signal_sent" => true,
+            _ => self.story() || self.by_connection,
+        }
+    }
+
+    /// More is asked for than strace tells.
+    fn story(&self) -> bool {
+        !self.lines && self.counted.is_empty()
+    }
+}
+
 /// Result of one [`Session::drain`](crate::Session::drain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drained {
@@ -191,7 +223,7 @@ const fn iter(name: &'static str, over: &'static str, label: &'static str, featu
 }
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
-pub(crate) const SPECS: [Spec; 27] = [
+pub(crate) const SPECS: [Spec; 32] = [
     tp(
         "on_set_state",
         "inet_sock_set_state",
@@ -222,9 +254,24 @@ pub(crate) const SPECS: [Spec; 27] = [
     tp("on_receive_reset", "tcp_receive_reset", "tp_btf/tcp_receive_reset", "resets received"),
     tp("on_fork", "sched_process_fork", "tp_btf/sched_process_fork", "following children (-f)"),
     tp("on_exec", "sched_process_exec", "tp_btf/sched_process_exec", "exec"),
+    tp(
+        "on_thread_exit",
+        "sched_process_exit",
+        "tp_btf/sched_process_exit",
+        "the end of a thread, and the call that it was in",
+    ),
     tp("on_exit", "sched_process_exit", "tp_btf/sched_process_exit", "the end of a process"),
     tp("on_sys_exit", "sys_exit", "tp_btf/sys_exit", "syscalls, accept"),
     tp("on_sys_enter", "sys_enter", "tp_btf/sys_enter", "syscalls: durations and descriptors"),
+    tp("on_signal", "signal_deliver", "tp_btf/signal_deliver", "signals"),
+    tp(
+        "on_signal_sent",
+        "signal_generate",
+        "tp_btf/signal_generate",
+        "signals that end their receiver or are ignored by it",
+    ),
+    tp("on_count_exit", "sys_exit", "tp_btf/sys_exit", "counts of syscalls (-c)"),
+    tp("on_count_enter", "sys_enter", "tp_btf/sys_enter", "counts of syscalls (-c)"),
     tp("on_wakeup", "sched_wakeup", "tp_btf/sched_wakeup", "how long a thread waited for a CPU"),
     tp("on_switch", "sched_switch", "tp_btf/sched_switch", "how long a thread slept and waited for a CPU"),
     iter("iter_targets", "task", "iter/task", "identity of the processes at attach"),

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracenet_core::key::ConnId;
+
+use crate::strace::Sort;
 
 /// Joins a process's syscalls, sockets, packets, drops and counters into one story.
 #[derive(Debug, Parser)]
@@ -142,6 +144,8 @@ pub struct ReplayArgs {
     /// Show the time spent in each syscall.
     #[arg(short = 'T')]
     pub durations: bool,
+    #[command(flatten)]
+    pub lines: LineArgs,
     /// Leave the packet lines out of the story.
     #[arg(long)]
     pub no_packets: bool,
@@ -329,12 +333,37 @@ pub enum Format {
 /// What `attach` and `run` share.
 #[derive(Debug, Default, Args)]
 pub struct TraceArgs {
-    /// Follow child processes, those that exist and those to come (threads are always followed).
-    #[arg(short = 'f', long = "follow-forks")]
-    pub follow: bool,
-    /// Which syscalls to show, in strace's words: trace=connect,%network,!close ... or trace=none.
+    /// Follow child processes, those that exist and those to come (threads are always followed); -ff with -o FILE: each
+    /// thread's calls go to FILE.TID, as strace's lines.
+    #[arg(short = 'f', long = "follow-forks", action = ArgAction::Count)]
+    pub follow: u8,
+    /// Which syscalls to show, in strace's words: trace=connect,%network,!close ... or trace=none; which signals:
+    /// signal=SET; calls that ended how: status=failed ...
     #[arg(short = 'e', value_name = "EXPR")]
     pub expressions: Vec<String>,
+    #[command(flatten)]
+    pub lines: LineArgs,
+    /// Nothing but a table of calls, errors and times, added up in the kernel.
+    #[arg(short = 'c', long = "summary-only", help_heading = "As in strace", conflicts_with = "json")]
+    pub count: bool,
+    /// That table beside the lines of the calls.
+    #[arg(short = 'C', long = "summary", help_heading = "As in strace", conflicts_with_all = ["json", "count"])]
+    pub count_too: bool,
+    /// Order of the table's rows [default: time].
+    #[arg(
+        short = 'S',
+        long = "summary-sort-by",
+        value_enum,
+        value_name = "BY",
+        help_heading = "As in strace"
+    )]
+    pub sort: Option<Sort>,
+    /// A table for each connection too.
+    #[arg(long, help_heading = "As in strace")]
+    pub by_connection: bool,
+    /// Add to the file of -o instead of replacing it.
+    #[arg(short = 'A', long = "output-append-mode", requires = "output")]
+    pub append: bool,
     /// Longest string to print, in bytes [default: 32].
     #[arg(short = 's', long = "string-limit", value_name = "N")]
     pub string_limit: Option<u32>,
@@ -375,15 +404,40 @@ pub struct TraceArgs {
     /// Only turns that take this long, e.g. 200ms, each explained: what it waited for, and what proves it.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub slow: Option<std::time::Duration>,
-    /// Only the summary.
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
+    /// Only the summary. With --strace: no word on attaching; -qq: nor on the ends of processes.
+    #[arg(short = 'q', long, action = ArgAction::Count)]
+    pub quiet: u8,
     /// When to use colour.
     #[arg(long, value_enum, value_name = "WHEN")]
     pub color: Option<Color>,
     /// Configuration file; flags win over it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// strace's flags that shape lines.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "As in strace")]
+pub struct LineArgs {
+    /// Nothing but what strace prints, as it prints it, on standard error or in the file of -o: all calls (unless -e
+    /// narrows them), signals and ends; no packets, no summary.
+    #[arg(long)]
+    pub strace: bool,
+    /// Begin lines with the time; -tt: with microseconds; -ttt: seconds since the epoch.
+    #[arg(short = 't', action = ArgAction::Count)]
+    pub stamps: u8,
+    /// Begin lines with the time since the one before.
+    #[arg(short = 'r', long = "relative-timestamps")]
+    pub relative: bool,
+    /// Only calls that succeeded.
+    #[arg(short = 'z', long = "successful-only", conflicts_with = "failed")]
+    pub successful: bool,
+    /// Only calls that failed.
+    #[arg(short = 'Z', long = "failed-only")]
+    pub failed: bool,
+    /// Column in which results begin [default: 40].
+    #[arg(short = 'a', long = "columns", value_name = "COLUMN")]
+    pub column: Option<u16>,
 }
 
 /// `--color`

@@ -3,10 +3,11 @@
 use std::ffi::{CString, OsString};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, execvp, fork};
+use nix::unistd::{AccessFlags, ForkResult, Pid, access, execvp, fork};
 
 use crate::failure::Failure;
 
@@ -28,6 +29,7 @@ impl Held {
             .map(|a| CString::new(a.into_vec()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| Failure::Usage("the command contains a NUL byte".into()))?;
+        let program = command_path(&name).and_then(|p| CString::new(p.into_os_string().into_vec()).ok());
         let (mut wait, go) = std::io::pipe().map_err(|e| fail(&e))?;
         let (exec_error, mut tell) = std::io::pipe().map_err(|e| fail(&e))?;
         // SAFETY: no other thread exists yet (this function's contract), so the child may run any code.
@@ -45,7 +47,8 @@ impl Held {
                 let _ = unsafe {
                     nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl)
                 };
-                let Some(program) = argv.first() else { std::process::exit(1) };
+                // One path, so that a failed attempt at each folder of PATH is not the command's.
+                let Some(program) = program.as_ref().or(argv.first()) else { std::process::exit(1) };
                 let error = execvp(program, &argv).err().unwrap_or(nix::errno::Errno::EINVAL);
                 let _ = tell.write_all(&(error as i32).to_ne_bytes());
                 std::process::exit(127);
@@ -81,6 +84,16 @@ impl Held {
         }
         Ok(Running { pid: self.pid })
     }
+}
+
+/// The file that execvp(3) would run: the first of that name in PATH that may be executed; `None` where the name says
+/// the path itself, or nothing is found.
+fn command_path(name: &str) -> Option<PathBuf> {
+    if name.is_empty() || name.contains('/') {
+        return None;
+    }
+    let runs = |p: &PathBuf| p.is_file() && access(p, AccessFlags::X_OK).is_ok();
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(runs)
 }
 
 /// A child that runs.

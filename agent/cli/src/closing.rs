@@ -16,7 +16,7 @@ use tracenet_core::record::{CounterChanges, Ending, Entry};
 use tracenet_core::summary::{self, Summary, Unattributed};
 use tracenet_core::time::MonoNs;
 use tracenet_core::totals::LostTotals;
-use tracenet_probes::{NetnsTotals, Totals};
+use tracenet_probes::{Counts, NetnsTotals, Totals};
 
 use crate::engine::Engine;
 use crate::namespace::NamespaceEnd;
@@ -26,22 +26,30 @@ use crate::reconcile;
 use crate::report;
 use crate::sinks::{self, Sinks};
 use crate::sources::RingEnd;
+use crate::strace::{self, Counting};
 use crate::targets::Target;
 use crate::units::{Count, Time};
 
-/// Says who is attached to: on standard error for people, as events in JSON.
+/// Says who is attached to: on standard error for people, as events in JSON. `run`: it is a command of ours.
 pub fn greet(
     targets: &[Target],
     namespaces: &Namespaces<'_>,
     engine: &mut Engine,
     sinks: &mut Sinks,
     now: MonoNs,
+    run: bool,
 ) {
     for t in targets {
-        let mut line = "attached to ".to_owned();
-        t.describe(&mut line);
-        line.push_str(". Ctrl-C for the summary.");
-        eprintln!("{line}");
+        if sinks.is_strace() {
+            if !sinks.is_quiet() && !run {
+                sinks.warn(&format!("Process {} attached", t.pid));
+            }
+        } else {
+            let mut line = "attached to ".to_owned();
+            t.describe(&mut line);
+            line.push_str(". Ctrl-C for the summary.");
+            eprintln!("{line}");
+        }
         let cookie = namespaces.cookie(t.netns).map(|n| n.0);
         let event = serde_json::json!({
             "schema": summary::EVENT_SCHEMA,
@@ -86,6 +94,8 @@ pub struct Closing<'a> {
     pub ring: RingEnd,
     /// What the namespaces' threads found.
     pub namespaces: Vec<Namespace>,
+    /// What was counted of each syscall, and how to tell it.
+    pub counts: Option<(Counting, Counts)>,
 }
 
 impl Closing<'_> {
@@ -109,8 +119,21 @@ impl Closing<'_> {
         };
         engine.record(&sinks, || Entry::End(ending.clone()));
         let recorded = engine.finish_recording(sinks.clock());
-        let code = end(&ending, engine.core(), sinks, self.config.export.otlp.shutdown_timeout.0);
+        let table = self.table(engine.core());
+        let code = end(&ending, engine.core(), sinks, self.config.export.otlp.shutdown_timeout.0, &table);
         if recorded { code } else { code.max(1) }
+    }
+
+    /// The table of `-c`.
+    fn table(&self, core: &Core) -> String {
+        let mut out = String::new();
+        if let Some((counting, counts)) = &self.counts {
+            strace::table(&counts.calls(), counting.sort, &mut out);
+            if counting.by_connection {
+                strace::by_connection(&counts.by_connection(), &core.summaries(), counting.sort, &mut out);
+            }
+        }
+        out
     }
 
     fn file_totals(&self, stats: CaptureStats, sinks: &Sinks, now: MonoNs) -> pcapng::Totals {
@@ -169,8 +192,8 @@ pub fn changes(title: String, delta: &Delta) -> CounterChanges {
     CounterChanges { title, changes: delta.changed().map(|(name, c)| (name.to_owned(), c.change)).collect() }
 }
 
-/// Closes every sink and prints the summary. Returns the exit code.
-pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Duration) -> u8 {
+/// Closes every sink and prints the summary, or `table` behind strace's lines. Returns the exit code.
+pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Duration, table: &str) -> u8 {
     let export = sinks.finish_export(export_deadline);
     let mut lost = core.totals().lost;
     lost.queue += sinks.lost_lines() + sinks.unwritten_packets();
@@ -186,7 +209,9 @@ pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Dura
         },
     );
     let last = explained(&sinks, &lost).unwrap_or_else(|| {
-        if sinks.is_json() {
+        if sinks.is_strace() {
+            only_losses(table, &lost)
+        } else if sinks.is_json() {
             let mut last = Vec::new();
             summary.write_json(&mut last);
             last.push(b'\n');
@@ -216,6 +241,21 @@ pub fn explained(sinks: &Sinks, lost: &LostTotals) -> Option<Vec<u8>> {
         return Some(Vec::new());
     }
     Some(format!("{line}\n").into_bytes())
+}
+
+/// Last words after strace's lines: the table, and what is missing.
+fn only_losses(table: &str, lost: &LostTotals) -> Vec<u8> {
+    let n = lost.ringbuf + lost.queue;
+    if n == 0 {
+        return table.as_bytes().to_vec();
+    }
+    format!(
+        "{table}tracenet: {} lost: ring buffer {}, queues {}\n",
+        Count(n, "event"),
+        lost.ringbuf,
+        lost.queue
+    )
+    .into_bytes()
 }
 
 fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Paint, out: &mut String) {

@@ -201,7 +201,7 @@ impl Writer {
 /// The socket that an event names.
 pub fn cookie_of(kind: &EventKind) -> Option<SocketCookie> {
     match kind {
-        EventKind::Syscall(s) => s.cookie,
+        EventKind::Syscall(s) | EventKind::Sleeps(s) => s.cookie,
         EventKind::Socket(s) => Some(s.cookie),
         EventKind::SocketIo(io) => Some(io.cookie),
         EventKind::Accept { cookie, .. } | EventKind::Readable { cookie } => Some(*cookie),
@@ -212,6 +212,8 @@ pub fn cookie_of(kind: &EventKind) -> Option<SocketCookie> {
         | EventKind::Fork { .. }
         | EventKind::Exec { .. }
         | EventKind::Exit { .. }
+        | EventKind::ThreadExit { .. }
+        | EventKind::Signal { .. }
         | EventKind::Scheduled { .. }
         | EventKind::Packet(_)
         | EventKind::Lost { .. }

@@ -26,6 +26,7 @@ mod sinks;
 mod sources;
 mod stamp;
 mod story;
+mod strace;
 mod targets;
 mod trace;
 mod units;

@@ -12,6 +12,18 @@ use std::thread::JoinHandle;
 /// Bytes that may wait for the writer.
 const QUEUE_BYTES: usize = 64 << 20;
 
+/// Where it goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Destination<'a> {
+    Stdout,
+    Stderr,
+    File {
+        path: &'a Path,
+        /// What is there stays.
+        append: bool,
+    },
+}
+
 /// How the output ended, other than well.
 #[derive(Debug)]
 pub enum OutputError {
@@ -50,13 +62,20 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output, or `path`, which is created 0600.
-    pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
-        let (name, terminal, sink): (String, bool, Box<dyn Write + Send>) = match path {
-            None => ("standard output".into(), io::stdout().is_terminal(), Box::new(io::stdout())),
-            Some(p) => {
-                let name = p.display().to_string();
-                match OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(p) {
+    /// Opens it; a file is created 0600.
+    pub fn open(to: Destination<'_>) -> Result<Self, OutputError> {
+        let (name, terminal, sink): (String, bool, Box<dyn Write + Send>) = match to {
+            Destination::Stdout => {
+                ("standard output".into(), io::stdout().is_terminal(), Box::new(io::stdout()))
+            }
+            Destination::Stderr => {
+                ("standard error".into(), io::stderr().is_terminal(), Box::new(io::stderr()))
+            }
+            Destination::File { path, append } => {
+                let name = path.display().to_string();
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).append(append).truncate(!append).mode(0o600);
+                match options.open(path) {
                     Ok(f) => (name, false, Box::new(f)),
                     Err(error) => return Err(OutputError::Failed { path: name, error }),
                 }
@@ -164,7 +183,9 @@ mod tests {
     #[test]
     fn lines_arrive_in_order_and_the_file_is_private() {
         let dir = std::env::temp_dir().join(format!("tracenet-output-{}", std::process::id()));
-        let mut out = Output::open(Some(&dir)).map_err(|_| ()).expect("a writable temporary folder");
+        let mut out = Output::open(Destination::File { path: &dir, append: false })
+            .map_err(|_| ())
+            .expect("a writable temporary folder");
         out.push(&mut b"one\n".to_vec(), 1);
         out.push(&mut b"two\n".to_vec(), 1);
         assert!(out.finish(b"three\n".to_vec()).is_ok());
@@ -176,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_full_device_is_an_error_and_its_lines_are_counted() {
-        let mut out =
-            Output::open(Some(Path::new("/dev/full"))).map_err(|_| ()).expect("/dev/full exists on Linux");
+        let to = Destination::File { path: Path::new("/dev/full"), append: false };
+        let mut out = Output::open(to).map_err(|_| ()).expect("/dev/full exists on Linux");
         out.push(&mut b"lost\n".to_vec(), 1);
         let error = loop {
             if let Some(e) = out.take_error() {

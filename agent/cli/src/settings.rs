@@ -17,9 +17,10 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         Some(path) => Config::load(path).map_err(|e| Failure::Usage(e.to_string()))?,
         None => Config::default(),
     };
-    c.targets.follow |= args.follow;
-    if !args.expressions.is_empty() {
-        c.syscalls.trace = trace_expressions(&args.expressions)?;
+    c.targets.follow |= args.follow > 0;
+    let sets = trace_expressions(&args.expressions);
+    if !sets.is_empty() {
+        c.syscalls.trace = sets;
     }
     if let Some(n) = args.string_limit {
         if n > 4096 {
@@ -30,6 +31,13 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         c.syscalls.string_limit = n;
     }
     c.syscalls.durations |= args.durations;
+    let strace = args.lines.strace || args.follow >= 2 || args.count || args.count_too;
+    if strace {
+        c.capture.enabled = args.write.is_some() || args.interface.is_some();
+        if c.syscalls.trace.is_empty() {
+            c.syscalls.trace.push("all".to_owned());
+        }
+    }
     match args.interface.as_deref() {
         Some("none") => c.capture.enabled = false,
         Some(name) => {
@@ -69,7 +77,7 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         c.output.slow = Some(Time(t));
     }
     c.output.packets &= !args.no_packets;
-    c.output.quiet |= args.quiet;
+    c.output.quiet |= args.quiet > 0 && !strace;
     if let Some(color) = args.color {
         c.output.color = color.into();
     }
@@ -87,16 +95,15 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     Ok(c)
 }
 
-/// The trace sets among strace's `-e` expressions: `trace=SET`, or a bare `SET`.
-fn trace_expressions(expressions: &[String]) -> Result<Vec<String>, Failure> {
+/// The trace sets among strace's `-e` expressions: `trace=SET`, or a bare `SET`. The others are
+/// [`Habits`](crate::strace::Habits).
+fn trace_expressions(expressions: &[String]) -> Vec<String> {
     expressions
         .iter()
-        .map(|e| match e.split_once('=') {
-            None => Ok(e.clone()),
-            Some(("trace" | "t", set)) => Ok(set.to_owned()),
-            Some((other, _)) => Err(Failure::Usage(format!(
-                "-e {other}= is not supported: -e takes trace=SET, e.g. -e trace=%network,!close"
-            ))),
+        .filter_map(|e| match e.split_once('=') {
+            None => Some(e.clone()),
+            Some(("trace" | "t", set)) => Some(set.to_owned()),
+            Some(_) => None,
         })
         .collect()
 }
@@ -114,9 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e_takes_trace_sets_only() {
+    fn trace_sets_are_taken_from_among_the_expressions() {
         let sets = |e: &[&str]| trace_expressions(&e.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
-        assert_eq!(sets(&["trace=connect,%net", "read"]).unwrap(), ["connect,%net", "read"]);
-        assert_eq!(sets(&["signal=none"]).unwrap_err().code(), 2);
+        assert_eq!(sets(&["trace=connect,%net", "signal=none", "read"]), ["connect,%net", "read"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that facts go to: the story, the capture file, OpenTelemetry.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracenet_collectors::pcapng::{self, Record};
 use tracenet_collectors::{capture::Link, clock};
@@ -15,9 +15,10 @@ use tracenet_otel::{ExportOptions, ExportReport, Exporter, Telemetry};
 use crate::failure::Failure;
 use crate::focus::{Explain, Focus};
 use crate::identity::Identities;
-use crate::output::{Output, OutputError};
+use crate::output::{Destination, Output, OutputError};
 use crate::paint::Paint;
 use crate::story::{Story, StoryOptions};
+use crate::strace::{Files, Habits, Lines};
 
 /// Text handed to the writer at a time.
 const CHUNK: usize = 64 << 10;
@@ -38,6 +39,11 @@ pub struct Sinks {
     quiet: bool,
     focus: Focus,
     story: Story,
+    habits: Habits,
+    /// Instead of the story.
+    lines_of_calls: Option<Lines>,
+    /// Those of each thread apart.
+    files: Option<Files>,
     clock: ClockOffset,
     clock_at: MonoNs,
     file: Option<pcapng::Writer>,
@@ -51,25 +57,41 @@ pub struct Sinks {
 impl Sinks {
     /// Opens what the settings ask for. Everything that can't be written is an error here, before anything is
     /// attached.
-    pub fn open(c: &Config, explain: Option<Explain>) -> Result<Self, Failure> {
+    pub fn open(c: &Config, explain: Option<Explain>, habits: Habits) -> Result<Self, Failure> {
         let file = c.capture.write.as_deref().map(open_capture_file).transpose()?;
         let export = open_export(c)?;
-        let output = Output::open(c.output.file.as_deref()).map_err(|e| failure_of(&e))?;
+        let style = habits.style.as_ref();
+        let split = style.and_then(|s| s.split.as_deref());
+        let append = style.is_some_and(|s| s.append);
+        let to = match c.output.file.as_deref() {
+            Some(path) if split.is_none() => Destination::File { path, append },
+            None if style.is_none() => Destination::Stdout,
+            // As strace: the command's output is its own.
+            _ => Destination::Stderr,
+        };
+        let output = Output::open(to).map_err(|e| failure_of(&e))?;
         let paint = Paint::choose(c.output.color, output.is_terminal());
         let clock = clock::sample_offset().offset;
         let slow = c.output.slow.map(|t| DurationNs(u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)));
         let focus = Focus::new(slow, explain);
+        let syscalls = RenderOptions {
+            string_limit: c.syscalls.string_limit,
+            durations: c.syscalls.durations,
+            ..RenderOptions::default()
+        };
         let mut story = Story::new(StoryOptions {
             packets: c.output.packets,
-            syscalls: RenderOptions {
-                string_limit: c.syscalls.string_limit,
-                durations: c.syscalls.durations,
-                ..RenderOptions::default()
-            },
+            syscalls,
             explain: focus.explains(),
             paint,
         });
         story.set_clock(clock);
+        let files = split.map(|stem| Files::new(stem, append));
+        let lines_of_calls = style.map(|style| {
+            let mut lines = Lines::new(style.clone(), syscalls);
+            lines.set_clock(clock);
+            lines
+        });
         Ok(Self {
             output,
             paint,
@@ -82,6 +104,9 @@ impl Sinks {
             quiet: c.output.quiet,
             focus,
             story,
+            habits,
+            lines_of_calls,
+            files,
             clock,
             clock_at: clock::mono_now(),
             file,
@@ -112,6 +137,19 @@ impl Sinks {
     pub fn set_clock(&mut self, clock: ClockOffset) {
         self.clock = clock;
         self.story.set_clock(clock);
+        if let Some(lines) = &mut self.lines_of_calls {
+            lines.set_clock(clock);
+        }
+    }
+
+    /// True where strace's lines stand instead of the story.
+    pub fn is_strace(&self) -> bool {
+        self.lines_of_calls.is_some()
+    }
+
+    /// `-q` was given: no word on attaching.
+    pub fn is_quiet(&self) -> bool {
+        self.habits.style.as_ref().is_some_and(|s| s.quiet > 0)
     }
 
     /// Describes a capture in the file.
@@ -163,6 +201,13 @@ impl Sinks {
         if let Some((_, telemetry)) = &mut self.export {
             telemetry.on(fact, self.clock, &|key| self.identities.of(key));
         }
+        if !self.habits.take(&fact.kind) {
+            return;
+        }
+        if self.lines_of_calls.is_some() {
+            self.tell_line(fact);
+            return;
+        }
         let shown = !self.quiet && (self.packets || !matches!(fact.kind, FactKind::Packet(_)));
         if shown && self.focus.takes(fact, self.json) {
             self.write(fact);
@@ -172,6 +217,33 @@ impl Sinks {
         }
         if let (FactKind::Closed(_), Some(conn)) = (&fact.kind, fact.conn) {
             self.story.forget(conn);
+        }
+    }
+
+    /// As strace does.
+    fn tell_line(&mut self, fact: &Fact) {
+        let Some(lines) = &mut self.lines_of_calls else { return };
+        self.line.clear();
+        lines.tell(fact, &mut self.line);
+        self.lines += lines.take_count();
+        let Some(files) = &mut self.files else {
+            self.text.extend_from_slice(self.line.as_bytes());
+            return;
+        };
+        let tid = fact.who.as_ref().map_or(0, |w| w.tid);
+        let mut result = if self.line.is_empty() { Ok(()) } else { files.push(tid, self.line.as_bytes()) };
+        if matches!(fact.kind, FactKind::ThreadExited { .. }) {
+            result = result.and(files.close(tid));
+        }
+        self.split_error(result);
+    }
+
+    /// The first file that can't be written ends the run.
+    fn split_error(&mut self, result: Result<(), (PathBuf, std::io::Error)>) {
+        if let Err((path, error)) = result
+            && !self.closed
+        {
+            self.output_error(&OutputError::Failed { path: path.display().to_string(), error });
         }
     }
 
@@ -227,7 +299,7 @@ impl Sinks {
         if now.since(self.clock_at).0 >= RESAMPLE_NS {
             self.clock = clock::sample_offset().offset;
             self.clock_at = now;
-            self.story.set_clock(self.clock);
+            self.set_clock(self.clock);
             if let Some(file) = &mut self.file
                 && let Err(e) = file.flush()
             {
@@ -236,6 +308,10 @@ impl Sinks {
         }
         if let Some((_, telemetry)) = &mut self.export {
             telemetry.tick(now, self.clock);
+        }
+        if let Some(files) = &mut self.files {
+            let result = files.flush();
+            self.split_error(result);
         }
         self.push();
         if let Some(error) = self.output.take_error() {
@@ -311,6 +387,15 @@ impl Sinks {
 
     /// Writes the last words. False where any sink failed; what failed was said when it did.
     pub fn finish(mut self, last: &[u8]) -> bool {
+        if let Some(lines) = self.lines_of_calls.as_mut().filter(|_| self.files.is_none()) {
+            self.line.clear();
+            lines.finish(&mut self.line);
+            self.text.extend_from_slice(self.line.as_bytes());
+        }
+        if let Some(files) = &mut self.files {
+            let result = files.flush();
+            self.split_error(result);
+        }
         self.text.extend_from_slice(last);
         let text = std::mem::take(&mut self.text);
         if self.closed {

@@ -59,6 +59,8 @@ impl Story {
             FactKind::Packet(_) if !self.options.packets => return false,
             // The summary at the end says it; a turn and a state change would repeat the lines above them.
             FactKind::Closed(_) | FactKind::State { .. } => return false,
+            // Told where nobody reads a story.
+            FactKind::Sleeps(_) | FactKind::ThreadExited { .. } => return false,
             _ => {}
         }
         let shown = match &fact.kind {
@@ -106,6 +108,12 @@ impl Story {
                 self.who(fact, out);
                 out.push_str(" executes ");
                 push_safe(out, filename);
+            }
+            FactKind::Signal { info, .. } => {
+                self.who(fact, out);
+                out.push_str(" --- ");
+                syscall::render_signal(info, out);
+                out.push_str(" ---");
             }
             FactKind::Exited { code } => {
                 self.who(fact, out);
@@ -192,7 +200,12 @@ impl Story {
                 );
                 paint.end(out);
             }
-            FactKind::Syscall(_) | FactKind::Packet(_) | FactKind::Closed(_) | FactKind::State { .. } => {}
+            FactKind::Syscall(_)
+            | FactKind::Sleeps(_)
+            | FactKind::ThreadExited { .. }
+            | FactKind::Packet(_)
+            | FactKind::Closed(_)
+            | FactKind::State { .. } => {}
         }
     }
 

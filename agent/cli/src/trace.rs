@@ -5,6 +5,7 @@ use tracenet_collectors::clock::mono_now;
 use tracenet_collectors::firewall::Watch;
 use tracenet_config::Config;
 use tracenet_core::core::{Core, Settings};
+use tracenet_core::event::{Event, EventKind};
 use tracenet_core::merge::SourceId;
 use tracenet_core::syscall::Selection;
 use tracenet_probes::{Options, Session, SyscallFilter};
@@ -24,6 +25,7 @@ use crate::settings;
 use crate::signals;
 use crate::sinks::{self, Sinks};
 use crate::sources::{RingEnd, RingThread};
+use crate::strace::{self, Counting, Habits};
 use crate::targets::{self, Target};
 
 /// What is traced.
@@ -42,7 +44,7 @@ const INBOX_BATCHES: usize = 256;
 const RING: SourceId = SourceId(0);
 
 /// Traces until something ends it. Returns the exit code.
-pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8, Failure> {
+pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habits) -> Result<u8, Failure> {
     let selection = settings::selection(config)?;
     if let Some(name) = Effective::read().missing_for_bpf() {
         let remedy = privilege::remedy(name);
@@ -56,14 +58,20 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
         // It is a copy of tracenet still; people know it by its command.
         What::Command(held) => vec![Target { comm: held.name().to_owned(), ..targets::of(held.pid())? }],
     };
-    let mut sinks = Sinks::open(config, explain)?;
+    let counting = habits.counting;
+    let lines = habits.style.is_some() && counting.is_none_or(|c| c.lines);
+    let mut sinks = Sinks::open(config, explain, habits)?;
     let recorder =
         config.output.record.as_deref().map(|p| Recorder::create(p, &core_settings(config))).transpose()?;
     let flight = Flight::start(config, core_settings(config), &targets)?;
     let (to, inbox) = bounded(INBOX_BATCHES);
     signals::forward(signals, to.clone())?;
 
-    let session = open_session(config, &selection, &targets)?;
+    let held = match &what {
+        What::Command(held) => Some(held.pid()),
+        What::Live => None,
+    };
+    let session = open_session(config, &selection, &targets, lines, counting, held)?;
     for hook in session.status().iter().filter(|h| !h.attached) {
         sinks::warn(&format!(
             "{} is not attached, so there is no {} (tracenet doctor tells more)",
@@ -71,6 +79,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
         ));
     }
     let totals = session.totals();
+    let counts = counting.map(|counting| (counting, session.counts()));
     let filter = session.flow_filter().map_err(|e| sinks::warn(&e.to_string())).ok();
     let activity = Activity::default();
     let mut namespaces = Namespaces::new(config, filter, totals.clone(), to.clone(), activity.clone());
@@ -88,7 +97,13 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
     for n in namespaces.threads() {
         engine.welcome(n, &mut sinks);
     }
-    closing::greet(&targets, &namespaces, &mut engine, &mut sinks, began);
+    closing::greet(&targets, &namespaces, &mut engine, &mut sinks, began, matches!(what, What::Command(_)));
+    if lines && matches!(what, What::Live) {
+        let wanted = |e: &Event| matches!(&e.kind, EventKind::Sleeps(c) if selection.contains(c.nr));
+        let events = targets.iter().flat_map(|t| strace::asleep(t.pid, began)).filter(wanted).collect();
+        // The engine reads it as soon as it runs: there is room for the first batch.
+        let _ = to.send(Message::Events { source: RING, events });
+    }
     if let What::Command(held) = what {
         release(held, &mut engine, to.clone())?;
     }
@@ -97,9 +112,16 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>) -> Result<u8
     let until = config.duration.map(|t| began.after(u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)));
     let ended = engine.run(&mut sinks, &mut namespaces, until);
     let (ring_end, ends) = stop(ring, namespaces.into_threads(), &mut engine, &mut sinks);
-    let code =
-        Closing { config, targets: &targets, began, totals: &totals, ring: ring_end, namespaces: ends }
-            .finish(&mut engine, sinks);
+    let code = Closing {
+        config,
+        targets: &targets,
+        began,
+        totals: &totals,
+        ring: ring_end,
+        namespaces: ends,
+        counts,
+    }
+    .finish(&mut engine, sinks);
     // A command that outlives the trace is waited for: its status is what the caller wants.
     let status = if ended == Ended::Targets { engine.status() } else { engine.wait_for_command() };
     Ok(match (code, status) {
@@ -115,7 +137,14 @@ fn core_settings(config: &Config) -> Settings {
     }
 }
 
-fn open_session(config: &Config, selection: &Selection, targets: &[Target]) -> Result<Session, Failure> {
+fn open_session(
+    config: &Config,
+    selection: &Selection,
+    targets: &[Target],
+    lines: bool,
+    counting: Option<Counting>,
+    held: Option<u32>,
+) -> Result<Session, Failure> {
     let mut syscalls = SyscallFilter::none();
     for nr in 0..tracenet_core::syscall::MAX_NR {
         let bit = |set: &[u64]| set.get(nr as usize / 64).is_some_and(|w| w >> (nr % 64) & 1 == 1);
@@ -127,9 +156,13 @@ fn open_session(config: &Config, selection: &Selection, targets: &[Target]) -> R
     }
     let options = Options {
         targets: targets.iter().map(|t| t.pid).collect(),
+        held,
         follow: config.targets.follow,
         string_limit: config.syscalls.string_limit,
-        syscalls,
+        counted: if counting.is_some() { syscalls } else { SyscallFilter::none() },
+        by_connection: counting.is_some_and(|c| c.by_connection),
+        syscalls: if counting.is_some_and(|c| !c.lines) { SyscallFilter::none() } else { syscalls },
+        lines,
         ring_bytes: u32::try_from(config.limits.ring_bytes.0).unwrap_or(u32::MAX),
     };
     Session::open(&options).map_err(|e| match e {

@@ -220,6 +220,17 @@ impl Core {
                 self.processes.exit(task.tgid, code);
                 out.push(Fact { t, who: Some(who), conn: None, kind: FactKind::Exited { code } });
             }
+            EventKind::ThreadExit { task, code } => {
+                self.act(t, task, FactKind::ThreadExited { code }, out);
+            }
+            EventKind::Signal { task, info, ignored } => {
+                self.act(t, task, FactKind::Signal { info, ignored }, out);
+            }
+            EventKind::Sleeps(s) => {
+                let conn = s.cookie.and_then(|cookie| self.conn_of(cookie));
+                let who = self.processes.who(s.task);
+                out.push(Fact { t, who: Some(who), conn, kind: FactKind::Sleeps(s) });
+            }
             EventKind::Syscall(s) => self.syscall(t, s, out),
             EventKind::Socket(s) => self.socket(t, &s, out),
             EventKind::SocketIo(io) => self.socket_io(t, io, out),
@@ -322,6 +333,11 @@ impl Core {
     pub fn conn_of(&self, cookie: SocketCookie) -> Option<ConnId> {
         let slot = self.table.by_cookie(cookie)?;
         self.table.get(slot).filter(|c| c.id.0 != 0).map(|c| c.id)
+    }
+
+    /// What a thread did that belongs to no connection.
+    fn act(&mut self, t: MonoNs, task: Task, kind: FactKind, out: &mut Vec<Fact>) {
+        out.push(Fact { t, who: Some(self.processes.who(task)), conn: None, kind });
     }
 
     fn syscall(&mut self, t: MonoNs, s: Box<SyscallEvent>, out: &mut Vec<Fact>) {

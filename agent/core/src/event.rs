@@ -56,6 +56,26 @@ pub enum EventKind {
         /// `task_struct.exit_code` of the group: status in bits 8..15, signal in bits 0..6 (wait(2)).
         code: u32,
     },
+    /// A thread of a target is gone. Told where whole lines of strace's are asked for.
+    ThreadExit {
+        /// The thread.
+        task: Task,
+        /// As wait(2) encodes it.
+        code: u32,
+    },
+    /// A signal came to a target's thread, or was thrown away on its way (`signal:signal_deliver`,
+    /// `signal:signal_generate`).
+    Signal {
+        /// The receiver.
+        task: Task,
+        /// What it brings.
+        info: SignalInfo,
+        /// The receiver ignores it: it never came.
+        ignored: bool,
+    },
+    /// A thread of a target went to sleep in this call: [`Event::t`] is when it was entered. Told where whole lines of
+    /// strace's are asked for; the call itself is told when it returns.
+    Sleeps(Box<SyscallEvent>),
     /// A syscall of a target returned (or, where `ret` is `None`, never will: exit).
     Syscall(Box<SyscallEvent>),
     /// A socket of a target, or one that the kernel knows from before: state, owner and counters.
@@ -151,6 +171,19 @@ impl CounterSample {
             }
         }
     }
+}
+
+/// The front of `siginfo_t` (sigaction(2)): what a signal brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SignalInfo {
+    /// `si_signo`.
+    pub number: u32,
+    /// `si_errno`.
+    pub error: i32,
+    /// `si_code`: what the rest is.
+    pub code: i32,
+    /// The union behind it, bytes 16..48.
+    pub fields: [u32; 8],
 }
 
 /// A process, as far as it is known.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::conn::wire::WireCounts;
 use crate::drops::{Details, Hurt, Layer, Why};
-use crate::event::{CounterSample, LossSource, Packet, RetransmitCause, SyscallEvent, TcpInfo, TcpState};
+use crate::event::{
+    CounterSample, LossSource, Packet, RetransmitCause, SignalInfo, SyscallEvent, TcpInfo, TcpState,
+};
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Transport, Tuple};
 use crate::tcp::Analysis;
 use crate::time::{DurationNs, MonoNs};
@@ -56,6 +58,21 @@ pub enum FactKind {
         /// As wait(2) encodes it.
         code: u32,
     },
+    /// A target's thread ended. Not told where nobody asked for strace's lines.
+    ThreadExited {
+        /// As wait(2) encodes it.
+        code: u32,
+    },
+    /// A signal.
+    Signal {
+        /// What it brings.
+        info: SignalInfo,
+        /// Its receiver ignores it, and never saw it.
+        ignored: bool,
+    },
+    /// A thread went to sleep in this call, which will be told when it returns. Not told where nobody asked for
+    /// strace's lines.
+    Sleeps(Box<SyscallEvent>),
     /// A syscall line.
     Syscall(Box<SyscallEvent>),
     /// A connection (or UDP flow) came into view.

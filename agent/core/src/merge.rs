@@ -201,6 +201,7 @@ struct Waiting {
 fn rank(kind: &EventKind) -> u8 {
     match kind {
         EventKind::Target(_) | EventKind::Fork { .. } | EventKind::Exec { .. } => 0,
+        EventKind::Sleeps(_) => 0,
         EventKind::Syscall(_) => 1,
         EventKind::Socket(_) => 2,
         EventKind::Packet(_) => 3,
@@ -208,7 +209,9 @@ fn rank(kind: &EventKind) -> u8 {
         EventKind::Readable { .. } | EventKind::Scheduled { .. } => 5,
         EventKind::SocketIo(_) | EventKind::Accept { .. } => 6,
         EventKind::Lost { .. } | EventKind::Counters(_) => 7,
-        EventKind::Exit { .. } => 8,
+        EventKind::Signal { .. } => 8,
+        EventKind::ThreadExit { .. } => 9,
+        EventKind::Exit { .. } => 10,
     }
 }
 

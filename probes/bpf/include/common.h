@@ -23,7 +23,7 @@ static __always_inline void count_lost(u32 kind)
 #define RESERVE(type, event_kind)                                             \
 	({                                                                    \
 		type *e_ = (event_kind == KIND_IO || event_kind == KIND_SCHEDULED || \
-			    event_kind == KIND_READABLE) ?                    \
+			    event_kind == KIND_READABLE || event_kind == KIND_SIGNAL) ? \
 			bpf_ringbuf_reserve(&bulk, sizeof(type), 0) :         \
 			bpf_ringbuf_reserve(&news, sizeof(type), 0);          \
 		if (e_) {                                                     \

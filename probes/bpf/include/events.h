@@ -22,13 +22,18 @@
 	X(11, RESET, ev_reset) \
 	X(12, CLOSED, ev_closed) \
 	X(13, SCHEDULED, ev_scheduled) \
-	X(14, READABLE, ev_readable)
+	X(14, READABLE, ev_readable) \
+	X(15, SIGNAL, ev_signal) \
+	X(16, THREAD_EXIT, ev_exit)
+
+/* No records, but losses that are counted beside theirs: connections of which there are too many to count by. */
+#define KIND_COUNTED 17
 
 enum event_kind {
 #define X(id, name, type) KIND_##name = id,
 	TRACENET_KINDS(X)
 #undef X
-	KIND_MAX = 16,
+	KIND_MAX = 32,
 };
 
 enum socket_reason {
@@ -164,6 +169,27 @@ struct ev_exit {
 	u32 pad;
 };
 
+/* What a syscall record tells of: struct ev_syscall.phase. */
+#define PHASE_NEVER_RETURNS 0
+#define PHASE_RETURNED 1
+#define PHASE_SLEEPS 2 /* it is in the call still, and off the CPU */
+
+/* The front of struct kernel_siginfo, which is that of siginfo_t (sigaction(2)). */
+struct signal_info {
+	u32 number;
+	u32 error;
+	u32 code;
+	u32 pad;
+	u32 fields[8];
+};
+
+struct ev_signal {
+	struct ev_header h;
+	struct signal_info info;
+	u32 ignored; /* thrown away where it was sent: its receiver ignores it */
+	u32 pad;
+};
+
 /* Followed by 'captures_len' bytes of captures: { u8 arg; u8 kind; u16 len; u32 full_len; u8 data[len]; }, packed. */
 struct ev_syscall {
 	struct ev_header h;
@@ -173,7 +199,7 @@ struct ev_syscall {
 	u64 cookie;
 	u32 nr;
 	u16 captures_len;
-	u8 returned;
+	u8 phase;
 	u8 pad;
 };
 
@@ -323,7 +349,7 @@ struct ev_reset {
 struct target {
 	u64 since_ns; /* when it became one */
 	u32 announced; /* the TARGET record was written */
-	u32 pad;
+	u32 held; /* it is about to run the command that is traced: what it does before its exec is not told */
 };
 
 /* Value of 'syscall_plan', indexed by syscall number. */
@@ -337,8 +363,32 @@ struct plan_entry {
 	u8 mode;
 	u8 flags;
 	s8 fd_arg;
-	u8 pad;
+	u8 counted;
 	struct capture_spec captures[3];
+};
+
+#define COUNT_BUCKETS 160
+
+/* Value of 'call_counts', indexed by syscall number. */
+struct call_count {
+	u64 calls;
+	u64 errors;
+	u64 ns;
+	u32 buckets[COUNT_BUCKETS];
+};
+
+/* Key of 'connection_counts'. */
+struct connection_call {
+	u64 cookie;
+	u32 nr;
+	u32 pad;
+};
+
+/* Value of 'connection_counts'. */
+struct connection_count {
+	u64 calls;
+	u64 errors;
+	u64 ns;
 };
 
 /* Key of 'drop_totals'. */

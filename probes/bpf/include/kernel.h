@@ -66,6 +66,13 @@ enum {
 #define MSG_ERRQUEUE 0x2000
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define E2BIG 7
+#define SIGKILL 9
+/* include/linux/sched/signal.h */
+#define SIGNAL_GROUP_EXIT 4
+/* include/linux/errno.h: codes by which a call asks to be started again, -516..-512 */
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
 
 enum tcp_state {
 	TCP_ESTABLISHED = 1,
@@ -344,6 +351,7 @@ struct mm_struct {
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
+	unsigned int flags;
 };
 
 struct thread_info {

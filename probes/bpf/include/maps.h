@@ -13,6 +13,10 @@
 const volatile u32 cfg_follow = 0;
 /* Bytes of a buffer argument that are recorded. */
 const volatile u32 cfg_string_limit = 32;
+/* Calls that sleep, threads that end and signals that are ignored are told too. */
+const volatile u32 cfg_lines = 0;
+/* Calls are counted by the connection too. */
+const volatile u32 cfg_by_connection = 0;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
 const volatile u32 cfg_kfree_skb_has_rx_sk = 0;
 const volatile u32 cfg_send_reset_has_reason = 0;
@@ -78,7 +82,7 @@ struct inflight {
 	u64 cookie;
 	u32 nr;
 	u8 is_socket; /* the descriptor is a socket of any family */
-	u8 pad;
+	u8 sleeps; /* that it sleeps in this call was told */
 	u16 exec_len; /* of exec_name, without its NUL */
 	char exec_name[EXEC_NAME_MAX];
 	u64 slept; /* when the thread last left the CPU, 0 while it has it */
@@ -86,6 +90,9 @@ struct inflight {
 	u64 connecting; /* struct sock that it connects, as 'sock', until its SYN was sent or waits for a neighbour */
 	u64 connecting_cookie;
 	u64 connecting_netns;
+	u64 counted_from; /* when the call that is counted was entered */
+	u32 counting; /* its number and one, 0 for none */
+	u32 target; /* known to be one, by the counting probes */
 };
 
 struct {
@@ -94,6 +101,22 @@ struct {
 	__type(key, int);
 	__type(value, struct inflight);
 } inflight SEC(".maps");
+
+/* Of all targets together, by syscall. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SYSCALLS_MAX);
+	__type(key, u32);
+	__type(value, struct call_count);
+} call_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct connection_call);
+	__type(value, struct connection_count);
+} connection_counts SEC(".maps");
 
 #define SOCK_TARGET 1 /* a target was seen with it, ever */
 #define SOCK_TUPLE 2 /* its tuple is in 'tuples' */

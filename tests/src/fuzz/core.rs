@@ -7,7 +7,7 @@ use tracenet_core::core::{Core, Settings};
 use tracenet_core::drops::Details;
 use tracenet_core::event::{
     CounterSample, DropEvent, Event, EventKind, IoTotals, LossSource, Packet, ProcessInfo, Retransmit,
-    RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState,
+    RetransmitCause, SignalInfo, SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState,
 };
 use tracenet_core::fact::{Fact, FactKind};
 use tracenet_core::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple};
@@ -277,6 +277,13 @@ impl Story {
                 what: name,
                 count: u64::from(bytes.number()),
             },
+            28 => EventKind::ThreadExit { task, code: bytes.number() },
+            29 => {
+                let mut info = SignalInfo { number: bytes.number(), ..SignalInfo::default() };
+                (info.code, info.fields[0]) = (bytes.number() as i32, bytes.number());
+                EventKind::Signal { task, info, ignored: bytes.flag() }
+            }
+            30 => EventKind::Sleeps(Box::new(syscalls::call(bytes, task))),
             _ => EventKind::Packet(Box::new(self.packet(bytes, now))),
         }
     }

@@ -3,10 +3,12 @@
 use crate::args::AttachArgs;
 use crate::failure::Failure;
 use crate::settings;
+use crate::strace::Habits;
 use crate::trace::{self, What};
 
 /// Traces live processes.
 pub fn main(args: AttachArgs) -> Result<u8, Failure> {
+    let habits = Habits::of(&args.trace)?;
     let mut config = settings::resolve(args.trace, &args.filter)?;
     if !args.pids.is_empty() {
         config.targets.pids = args.pids;
@@ -16,5 +18,5 @@ pub fn main(args: AttachArgs) -> Result<u8, Failure> {
             "no process given: tracenet attach --pid PID (pgrep NAME finds one)".into(),
         ));
     }
-    trace::trace(&config, What::Live, None)
+    trace::trace(&config, What::Live, None, habits)
 }

@@ -7,6 +7,7 @@ use crate::cmd::replay;
 use crate::failure::Failure;
 use crate::focus::Explain;
 use crate::settings;
+use crate::strace::Habits;
 use crate::trace::{self, What};
 
 /// Tells nothing but turns, each with what it waited for and what proves it.
@@ -18,10 +19,10 @@ pub fn main(args: ExplainArgs) -> Result<u8, Failure> {
         config.output.file = args.output;
         config.output.slow = args.slow.map(Time);
         config.output.color = args.color.map_or(config.output.color, Into::into);
-        return replay::tell(file, &config, Some(explain));
+        return replay::tell(file, &config, Some(explain), Habits::default());
     }
     let trace = TraceArgs {
-        follow: args.follow,
+        follow: u8::from(args.follow),
         interface: args.interface,
         json: args.json,
         output: args.output,
@@ -43,5 +44,5 @@ pub fn main(args: ExplainArgs) -> Result<u8, Failure> {
                 .into(),
         ));
     }
-    trace::trace(&config, What::Live, Some(explain))
+    trace::trace(&config, What::Live, Some(explain), Habits::default())
 }

@@ -15,6 +15,7 @@ use crate::closing;
 use crate::failure::Failure;
 use crate::focus::Explain;
 use crate::sinks::{self, Sinks};
+use crate::strace::Habits;
 
 /// Tells the story of a recording, as the run that was recorded would have told it with these options.
 pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
@@ -30,16 +31,16 @@ pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
     if let Some(n) = args.string_limit {
         config.syscalls.string_limit = n;
     }
-    tell(&args.file, &config, None)
+    tell(&args.file, &config, None, Habits::of_lines(&args.lines)?)
 }
 
 /// Tells the recording at `path` with these settings.
-pub fn tell(path: &Path, config: &Config, explain: Option<Explain>) -> Result<u8, Failure> {
+pub fn tell(path: &Path, config: &Config, explain: Option<Explain>, habits: Habits) -> Result<u8, Failure> {
     let mut recording = Recording::open(path)?;
     let Ok(Some(Entry::Begin(settings))) = recording.next() else {
         return Err(recording.refused("it has no beginning"));
     };
-    let sinks = Sinks::open(config, explain)?;
+    let sinks = Sinks::open(config, explain, habits)?;
     replay(recording, config, Telling::new(settings, sinks))
 }
 
@@ -50,7 +51,7 @@ fn replay(mut recording: Recording, config: &Config, mut telling: Telling) -> Re
         match next {
             Ok(Entry::End(ending)) => {
                 let deadline = config.export.otlp.shutdown_timeout.0;
-                return Ok(closing::end(&ending, &telling.core, telling.sinks, deadline));
+                return Ok(closing::end(&ending, &telling.core, telling.sinks, deadline, ""));
             }
             Ok(entry) => telling.take(entry),
             Err(why) => {

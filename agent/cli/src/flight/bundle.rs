@@ -22,6 +22,7 @@ use crate::focus::Explain;
 use crate::recorder::Recorder;
 use crate::sinks::Sinks;
 use crate::stamp::Stamp;
+use crate::strace::Habits;
 
 /// How long the spans may take to reach their file.
 const EXPORT: Duration = Duration::from_secs(5);
@@ -88,7 +89,8 @@ fn fill(job: &Job, folder: &Path) -> io::Result<bool> {
     let failed = |e: crate::failure::Failure| io::Error::other(e.to_string());
     let mut recorder = Recorder::create(&folder.join("events.tnrec"), &job.settings).map_err(failed)?;
     let mut calls = Calls::create(&folder.join("syscalls.txt"), job)?;
-    let sinks = Sinks::open(&config(job, folder), Some(Explain::default())).map_err(failed)?;
+    let sinks =
+        Sinks::open(&config(job, folder), Some(Explain::default()), Habits::default()).map_err(failed)?;
     let mut telling = Telling::new(job.settings.clone(), sinks);
     for link in &job.links {
         telling.sinks.add_link(link);

@@ -25,7 +25,7 @@ pub const TURN_SCHEMA: &str = "tracenet.turn/1";
 pub struct EventLine<'a> {
     /// [`EVENT_SCHEMA`]; of a turn [`TURN_SCHEMA`].
     pub schema: &'static str,
-    /// `fork`, `exec`, `exit`, `syscall`, `opened`, `established`, `accepted`, `state`, `packet`, `retransmit`,
+    /// `fork`, `exec`, `exit`, `thread_exit`, `signal`, `syscall`, `sleeps` (it is in the call still), `opened`, `established`, `accepted`, `state`, `packet`, `retransmit`,
     /// `drop`, `reset`, `turn`, `closed`, `counters`, `lost`.
     pub kind: &'static str,
     /// Place in the stream, in nanoseconds since the epoch: when it happened, for a syscall when it was entered. It
@@ -60,6 +60,16 @@ pub enum Detail<'a> {
     },
     Exit {
         exit: u32,
+    },
+    Signal {
+        signal: Option<&'static str>,
+        ignored: bool,
+        /// As strace prints it.
+        text: String,
+    },
+    Sleeps {
+        nr: u32,
+        name: Option<&'static str>,
     },
     Syscall {
         nr: u32,
@@ -202,6 +212,14 @@ fn detail(fact: &Fact, clock: ClockOffset) -> (&'static str, Detail<'_>) {
         }
         FactKind::Executed { filename } => ("exec", Detail::Exec { filename }),
         FactKind::Exited { code } => ("exit", Detail::Exit { exit: exit_status(*code) }),
+        FactKind::ThreadExited { code } => ("thread_exit", Detail::Exit { exit: exit_status(*code) }),
+        FactKind::Signal { info, ignored } => {
+            let mut text = String::new();
+            syscall::render_signal(info, &mut text);
+            let signal = syscall::signal_name(info.number);
+            ("signal", Detail::Signal { signal, ignored: *ignored, text })
+        }
+        FactKind::Sleeps(s) => ("sleeps", Detail::Sleeps { nr: s.nr, name: syscall::name(s.nr) }),
         FactKind::Syscall(s) => {
             let mut text = String::new();
             // What was not to be told was not recorded.

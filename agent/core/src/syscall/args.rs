@@ -21,6 +21,22 @@ const AT_FDCWD: i32 = -100;
 const O_CREAT: u64 = 0x40;
 const O_TMPFILE: u64 = 0x40_0000;
 
+/// How many of a call's arguments are known before it returns: the first of those after them is what it writes. Of
+/// calls that can sleep only, since nobody sees the others in between.
+fn known_at_entry(name: &str) -> usize {
+    match name {
+        "pipe" | "pipe2" => 0,
+        "read" | "pread64" | "readv" | "preadv" | "preadv2" | "recvfrom" | "recvmsg" | "recvmmsg"
+        | "accept" | "accept4" | "getsockname" | "getpeername" | "wait4" | "epoll_wait" | "epoll_pwait"
+        | "epoll_pwait2" | "nanosleep" | "rt_sigtimedwait" | "getdents64" | "stat" | "lstat" | "fstat"
+        | "getrandom" | "msgrcv" => 1,
+        "waitid" | "newfstatat" | "readlinkat" => 2,
+        "getsockopt" | "clock_nanosleep" | "ioctl" => 3,
+        "statx" => 4,
+        _ => usize::MAX,
+    }
+}
+
 /// A call that is being printed.
 pub(super) struct Call<'a> {
     ev: &'a SyscallEvent,
@@ -66,11 +82,14 @@ impl<'a> Call<'a> {
         self.capture(i, CaptureKind::Fixed).map(|c| c.data.as_slice())
     }
 
-    /// All arguments, with commas between them.
-    pub(super) fn args(&self, out: &mut String) {
+    /// All arguments, with commas between them. Returns where those begin that are known at the exit only.
+    pub(super) fn args(&self, out: &mut String) -> usize {
         if self.name == "clone" {
-            return self.clone_args(out);
+            self.clone_args(out);
+            return out.len();
         }
+        let known = known_at_entry(self.name);
+        let mut at_exit = None;
         let mut separator = "";
         for (i, letter) in self.signature.bytes().enumerate().take(self.count()) {
             if i == 4 && matches!(self.name, "preadv2" | "pwritev2") {
@@ -79,10 +98,14 @@ impl<'a> Call<'a> {
             }
             out.push_str(separator);
             separator = ", ";
+            if i == known {
+                at_exit = Some(out.len());
+            }
             if !self.decoded(i, out) {
                 self.plain(i, letter, out);
             }
         }
+        at_exit.unwrap_or(out.len())
     }
 
     /// How many arguments the call has: the last may depend on the others.

@@ -9,6 +9,7 @@ mod flags;
 mod plan;
 mod render;
 mod select;
+mod siginfo;
 mod sockaddr;
 mod sockopt;
 mod table;
@@ -23,6 +24,7 @@ mod values;
 
 pub use errno::{errno_name, errno_text};
 pub use plan::{CaptureKind, CaptureSpec, MAX_NR, Plan, plan};
-pub use render::{RenderOptions, render, render_timed};
+pub use render::{Layout, RenderOptions, render, render_timed};
 pub use select::{Selection, SelectionError};
+pub use siginfo::{render_signal, signal_name};
 pub use table::{name, number};

@@ -24,39 +24,54 @@ impl Default for RenderOptions {
     }
 }
 
+/// Places in a line, in bytes from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// What stands before it strace prints at the entry of the call.
+    pub at_exit: usize,
+    /// The space before the equals sign.
+    pub result: usize,
+}
+
 /// Appends `ev` to `out` as strace 6.1 prints it, without column padding and newline.
 ///
 /// What the event didn't capture is printed as its address; what strace reads at the entry of a call (the length before
 /// `=>`, the time to wait that the kernel overwrites) is left out, because captures are of the exit. Whatever the bytes
 /// are, nothing but printable ASCII is written, and nothing is allocated beyond `out`.
-pub fn render(ev: &SyscallEvent, opts: &RenderOptions, out: &mut String) {
+pub fn render(ev: &SyscallEvent, opts: &RenderOptions, out: &mut String) -> Layout {
+    let start = out.len();
     let Some((_, name, signature)) = table::row(ev.nr) else {
         let _ = write!(out, "syscall_{:#x}(", ev.nr);
         for (i, arg) in ev.args.iter().enumerate() {
             out.push_str(if i == 0 { "" } else { ", " });
             text::hex(out, *arg);
         }
+        let at_exit = out.len() - start;
         out.push(')');
+        let result_at = out.len() - start;
         result(ev, "", out);
-        return;
+        return Layout { at_exit, result: result_at };
     };
     let call = Call::new(ev, name, signature, opts);
     out.push_str(name);
     out.push('(');
-    call.args(out);
+    let at_exit = call.args(out) - start;
     out.push(')');
+    let result_at = out.len() - start;
     result(ev, name, out);
     call.tail(out);
+    Layout { at_exit, result: result_at }
 }
 
 /// As [`render`], and where the options ask for durations, the time from the entry to `returned` behind it:
 /// ` <0.000037>`, in seconds.
-pub fn render_timed(ev: &SyscallEvent, returned: MonoNs, opts: &RenderOptions, out: &mut String) {
-    render(ev, opts, out);
+pub fn render_timed(ev: &SyscallEvent, returned: MonoNs, opts: &RenderOptions, out: &mut String) -> Layout {
+    let layout = render(ev, opts, out);
     if opts.durations && ev.ret.is_some() {
         let took = returned.since(ev.entered).0;
         let _ = write!(out, " <{}.{:06}>", took / 1_000_000_000, took % 1_000_000_000 / 1000);
     }
+    layout
 }
 
 /// ` = 3`, ` = -1 EAGAIN (Resource temporarily unavailable)`, ` = ?`.
