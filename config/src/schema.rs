@@ -57,11 +57,28 @@ pub struct Syscalls {
     pub string_limit: u32,
     /// The time spent in each syscall is shown (`-T`).
     pub durations: bool,
+    /// Structures and environments are shown in full (`-v`).
+    pub verbose: bool,
+    /// What descriptors are: 1 their paths (`-y`), 2 also protocols, addresses and devices (`-yy`).
+    #[serde(deserialize_with = "ranged::<_, 0, 2>")]
+    #[schemars(range(min = 0, max = 2))]
+    pub fd_paths: u32,
+    /// Strings in hexadecimal: 1 those with bytes outside ASCII (`-x`), 2 all (`-xx`).
+    #[serde(deserialize_with = "ranged::<_, 0, 2>")]
+    #[schemars(range(min = 0, max = 2))]
+    pub hex_strings: u32,
 }
 
 impl Default for Syscalls {
     fn default() -> Self {
-        Self { trace: Vec::new(), string_limit: 32, durations: false }
+        Self {
+            trace: Vec::new(),
+            string_limit: 32,
+            durations: false,
+            verbose: false,
+            fd_paths: 0,
+            hex_strings: 0,
+        }
     }
 }
 

@@ -2,243 +2,10 @@
 /* Syscalls of targets: remembered at the entry, told at the exit, when the memory that they name is resident. */
 
 #define NO_SYSCALL 0xffffffff
-#define STRING_MAX 4096
-#define SCRATCH_DATA 16384
-#define IOVECS_MAX 8
-#define ARGV_MAX 16
-#define ARGV_BYTES 128
 
-struct scratch {
-	struct ev_syscall e;
-	/* The slack lets a capture that starts at the last allowed offset end inside, as the verifier sees it. */
-	u8 data[SCRATCH_DATA + 2 * STRING_MAX + 64];
-};
-
-/* Syscall tracepoints run with preemption off and are never nested: one buffer a CPU is enough. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct scratch);
-} syscall_scratch SEC(".maps");
-
-struct capture_header {
-	u8 arg;
-	u8 kind;
-	u16 len;
-	u32 full_len;
-} __attribute__((packed));
-
-static __always_inline struct scratch *scratch(void)
-{
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&syscall_scratch, &zero);
-}
-
-static __always_inline void put_header(u8 *p, u8 arg, u8 kind, u16 len, u32 full_len)
-{
-	struct capture_header *h = (void *)p;
-
-	h->arg = arg;
-	h->kind = kind;
-	h->len = len;
-	h->full_len = full_len;
-}
-
-/* Appends min(full, limit) bytes at addr; returns the new end. tag: arg | kind << 8. Unreadable: no bytes. */
-__noinline u32 capture_bytes(u32 off, u32 tag, u64 addr, u32 full, u32 limit)
-{
-	struct scratch *s = scratch();
-	u32 len = full < limit ? full : limit;
-
-	if (!s || off > SCRATCH_DATA)
-		return off;
-	if (len > STRING_MAX)
-		len = STRING_MAX;
-	if (!addr || bpf_probe_read_user(s->data + off + sizeof(struct capture_header), len, (void *)addr))
-		len = 0;
-	put_header(s->data + off, tag, tag >> 8, len, full);
-	return off + sizeof(struct capture_header) + len;
-}
-
-/* full_len is the length without its NUL, or one more than what was read where the end is not in sight. */
-__noinline u32 capture_string(u32 off, u32 tag, u64 addr)
-{
-	struct scratch *s = scratch();
-	u32 len = 0, full = 0;
-	long n;
-
-	if (!s || off > SCRATCH_DATA)
-		return off;
-	n = bpf_probe_read_user_str(s->data + off + sizeof(struct capture_header), STRING_MAX, (void *)addr);
-	if (n > 0 && n <= STRING_MAX) {
-		len = n - 1;
-		full = len == STRING_MAX - 1 ? STRING_MAX : len;
-	}
-	put_header(s->data + off, tag, tag >> 8, len, full);
-	return off + sizeof(struct capture_header) + len;
-}
-
-struct user_iovec {
-	u64 base;
-	u64 len;
-};
-
-struct user_msghdr {
-	u64 name;
-	u32 namelen, pad;
-	u64 iov, iovlen;
-	u64 control, controllen;
-	u32 flags, pad2;
-};
-
-/* The first bytes behind an array of iovecs, as one capture. wanted: bytes that the call moved. */
-__noinline u32 capture_iov_data(u32 off, u32 arg, u64 iov, u32 count, u64 wanted)
-{
-	u32 limit = cfg_string_limit, got = 0;
-	struct scratch *s = scratch();
-	struct user_iovec v;
-
-	if (!s || off > SCRATCH_DATA)
-		return off;
-	if (limit > STRING_MAX)
-		limit = STRING_MAX;
-	if (limit > wanted)
-		limit = wanted;
-	for (u32 i = 0; i < IOVECS_MAX; i++) {
-		u32 n, room;
-
-		if (i >= count || got >= limit || got >= STRING_MAX)
-			break;
-		if (bpf_probe_read_user(&v, sizeof(v), (void *)(iov + i * sizeof(v))))
-			break;
-		room = limit - got;
-		n = v.len < room ? (u32)v.len : room;
-		if (n > STRING_MAX)
-			break;
-		if (bpf_probe_read_user(s->data + off + got + sizeof(struct capture_header), n, (void *)v.base))
-			break;
-		got += n;
-	}
-	put_header(s->data + off, arg, CAPTURE_IOV_DATA, got, wanted > 0xffffffff ? 0xffffffff : (u32)wanted);
-	return off + sizeof(struct capture_header) + got;
-}
-
-static __always_inline u32 capture_iovecs(u32 off, u32 arg, u64 iov, u64 count, u64 wanted)
-{
-	u32 n = count < IOVECS_MAX ? (u32)count : IOVECS_MAX;
-	u32 full = count < 1024 ? (u32)count * sizeof(struct user_iovec) : 1024 * sizeof(struct user_iovec);
-
-	off = capture_bytes(off, arg | CAPTURE_IOVEC << 8, iov, full, n * sizeof(struct user_iovec));
-	return capture_iov_data(off, arg, iov, n, wanted);
-}
-
-/* char *argv[] of a call that failed: the caller's memory is still there. */
-__noinline u32 capture_argv(u32 off, u32 arg, u64 argv)
-{
-	struct scratch *s = scratch();
-	u32 got = 0;
-
-	if (!s || off > SCRATCH_DATA)
-		return off;
-	for (u32 i = 0; i < ARGV_MAX; i++) {
-		u64 p = 0;
-		long n;
-
-		if (bpf_probe_read_user(&p, sizeof(p), (void *)(argv + i * 8)) || !p)
-			break;
-		if (got > STRING_MAX)
-			break;
-		n = bpf_probe_read_user_str(s->data + off + got + sizeof(struct capture_header), ARGV_BYTES,
-					    (void *)p);
-		if (n <= 0 || n > ARGV_BYTES)
-			break;
-		got += n;
-	}
-	put_header(s->data + off, arg, CAPTURE_STRING_ARRAY, got, got);
-	return off + sizeof(struct capture_header) + got;
-}
-
-static __always_inline u32 user_u32(u64 addr)
-{
-	u32 v = 0;
-
-	bpf_probe_read_user(&v, sizeof(v), (void *)addr);
-	return v;
-}
-
-static __always_inline u64 arg_of(const u64 *args, u32 i)
-{
-	/* Keeps the bound on the register that indexes, where the verifier looks for it. */
-	barrier_var(i);
-	return i < 6 ? args[i] : 0;
-}
-
-#define CLAMP32(n) ((n) > 0x7fffffff ? 0x7fffffff : (u32)(n))
-
-/* One capture of the plan, for the call whose arguments are in the scratch record. spec: struct capture_spec. */
-__noinline u32 capture(u32 off, u32 spec, s64 ret, u32 call)
-{
-	u32 arg = spec & 0xff, kind = spec >> 8 & 0xff, operand = spec >> 16, tag = spec & 0xffff, n;
-	struct scratch *s = scratch();
-	u64 moved = ret > 0 ? ret : 0, addr, len;
-	struct user_msghdr m;
-
-	if (!s || kind == CAPTURE_NONE)
-		return off;
-	addr = arg_of(s->e.args, arg);
-	len = arg_of(s->e.args, operand);
-	switch (kind) {
-	case CAPTURE_CSTRING:
-		if ((call & CALL_EXEC) && ret >= 0)
-			return off;
-		return capture_string(off, tag, addr);
-	case CAPTURE_BUFFER_BY_ARG:
-		return capture_bytes(off, tag, addr, CLAMP32(len), cfg_string_limit);
-	case CAPTURE_BUFFER_BY_RET:
-		return moved ? capture_bytes(off, tag, addr, CLAMP32(moved), cfg_string_limit) : off;
-	case CAPTURE_SOCKADDR:
-		return addr ? capture_bytes(off, tag, addr, CLAMP32(len), 128) : off;
-	case CAPTURE_SOCKADDR_BY_PTR:
-		return addr && len && ret >= 0 ? capture_bytes(off, tag, addr, user_u32(len), 128) : off;
-	case CAPTURE_IOVEC:
-		/* A writing call that failed names its data all the same; a reading one has none. */
-		return capture_iovecs(off, arg, addr, len, moved);
-	case CAPTURE_MSGHDR:
-		off = capture_bytes(off, tag, addr, sizeof(m), sizeof(m));
-		if (!addr || bpf_probe_read_user(&m, sizeof(m), (void *)addr))
-			return off;
-		if (m.name && m.namelen)
-			off = capture_bytes(off, arg | CAPTURE_MSG_NAME << 8, m.name, m.namelen, 128);
-		return capture_iovecs(off, arg, m.iov, m.iovlen, moved);
-	case CAPTURE_POLLFDS:
-		n = len < 4096 ? (u32)len * 8 : 4096 * 8;
-		return capture_bytes(off, tag, addr, n, 32 * 8);
-	case CAPTURE_EPOLL_EVENTS:
-		n = moved < 4096 ? (u32)moved : 4096;
-#if defined(__TARGET_ARCH_x86)
-		n *= 12; /* packed there */
-#else
-		n *= 16;
-#endif
-		return n ? capture_bytes(off, tag, addr, n, 32 * 16) : off;
-	case CAPTURE_FIXED:
-		return addr ? capture_bytes(off, tag, addr, operand, operand) : off;
-	case CAPTURE_FIXED_BY_PTR_LEN:
-		return addr && len && ret >= 0 ? capture_bytes(off, tag, addr, user_u32(len), cfg_string_limit) : off;
-	case CAPTURE_STRING_ARRAY:
-		if (ret < 0)
-			return capture_argv(off, arg, addr);
-		struct mm_struct *mm = bpf_get_current_task_btf()->mm;
-
-		if (!mm)
-			return off;
-		addr = mm->arg_start;
-		return capture_bytes(off, tag, addr, CLAMP32(mm->arg_end - addr), STRING_MAX / 2);
-	}
-	return off;
-}
+#include "scratch.h"
+#include "descriptor.h"
+#include "capture.h"
 
 /* The socket behind a descriptor of the current task, by fault-safe reads. Cookie 0: nobody asked for it yet. */
 static __always_inline bool look_up_fd(struct inflight *in, int fd)
@@ -280,10 +47,52 @@ static __always_inline u32 spec_word(const struct capture_spec *spec)
 	return spec->arg | (u32)spec->kind << 8 | (u32)spec->len << 16;
 }
 
+static __always_inline void output(struct scratch *s, struct inflight *in, s64 ret, u32 captured, u32 phase)
+{
+	u32 kind = KIND_SYSCALL, len = sizeof(s->e) + captured;
+
+	if (captured > sizeof(s->data))
+		return;
+	/* What sleeps stands where it began, before what its thread says next. */
+	s->e.h.t = phase == PHASE_SLEEPS ? in->entered : bpf_ktime_get_ns();
+	s->e.h.kind = KIND_SYSCALL;
+	set_task(&s->e.h);
+	s->e.ret = ret;
+	s->e.entered = in->entered;
+	s->e.cookie = in->cookie;
+	s->e.nr = in->nr;
+	s->e.captures_len = captured;
+	s->e.phase = phase;
+	if (bpf_ringbuf_output(&bulk, s, len, 0))
+		count_lost(kind);
+}
+
+/* What the call overwrites, or takes away with it: a record of its own, before that of the call. */
+static __always_inline void emit_entry(struct inflight *in, const struct plan_entry *plan)
+{
+	struct scratch *s = scratch();
+	u32 off = 0;
+
+	if (!s)
+		return;
+	__builtin_memcpy(s->e.args, in->args, sizeof(s->e.args));
+	s->unreadable = 0;
+	for (u32 i = 0; i < CAPTURES_MAX; i++) {
+		const struct capture_spec *spec = &plan->captures[i];
+
+		if (!(spec->kind & CAPTURE_AT_ENTRY))
+			break;
+		off = capture(off, spec_word(spec), 0, plan->flags);
+	}
+	in->unreadable = s->unreadable;
+	if (off)
+		output(s, in, 0, off, PHASE_ENTERED);
+}
+
 static __always_inline void emit_syscall(struct inflight *in, const struct plan_entry *plan, s64 ret, u32 phase)
 {
-	u32 off = 0, len, kind = KIND_SYSCALL;
 	struct scratch *s = scratch();
+	u32 off = 0;
 
 	if (!s)
 		return;
@@ -296,24 +105,18 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 		put_header(s->data, plan->captures[0].arg, CAPTURE_CSTRING, n, n);
 		off = sizeof(struct capture_header) + n;
 	}
-	off = capture(off, spec_word(&plan->captures[0]), ret, plan->flags);
-	off = capture(off, spec_word(&plan->captures[1]), ret, plan->flags);
-	off = capture(off, spec_word(&plan->captures[2]), ret, plan->flags);
-	if (off > SCRATCH_DATA + 2 * STRING_MAX)
-		return;
-	/* What sleeps stands where it began, before what its thread says next. */
-	s->e.h.t = phase == PHASE_SLEEPS ? in->entered : bpf_ktime_get_ns();
-	s->e.h.kind = KIND_SYSCALL;
-	set_task(&s->e.h);
-	s->e.ret = ret;
-	s->e.entered = in->entered;
-	s->e.cookie = in->cookie;
-	s->e.nr = in->nr;
-	s->e.captures_len = off;
-	s->e.phase = phase;
-	len = sizeof(s->e) + off;
-	if (bpf_ringbuf_output(&bulk, s, len, 0))
-		count_lost(kind);
+	/* The new image says again what could be read of the old one. */
+	if (phase != PHASE_NEVER_RETURNS && !((plan->flags & CALL_EXEC) && ret >= 0 && !in->unreadable)) {
+		for (u32 i = 0; i < CAPTURES_MAX; i++) {
+			const struct capture_spec *spec = &plan->captures[i];
+
+			if (!spec->kind)
+				break;
+			if (!(spec->kind & CAPTURE_AT_ENTRY))
+				off = capture(off, spec_word(spec), ret, plan->flags);
+		}
+	}
+	output(s, in, ret, off, phase);
 }
 
 static __always_inline struct plan_entry *plan_of(u32 nr)
@@ -375,6 +178,13 @@ int on_sys_enter(u64 *ctx)
 	in->sleeps = 0;
 	in->nr = nr;
 	in->entered = bpf_ktime_get_ns();
+	in->unreadable = 1;
+	if (plan->entries && (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))) {
+		/* It has no argument but its stack. */
+		if (plan->captures[0].kind == (CAPTURE_SIGFRAME | CAPTURE_AT_ENTRY))
+			in->args[0] = regs->sp;
+		emit_entry(in, plan);
+	}
 	if ((plan->flags & CALL_NORETURN) && plan->mode != MODE_OFF)
 		emit_syscall(in, plan, -1, PHASE_NEVER_RETURNS);
 	return 0;

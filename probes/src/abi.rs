@@ -15,10 +15,15 @@ pub(crate) fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
+/// `CAPTURE_AT_ENTRY`
+pub(crate) const CAPTURE_AT_ENTRY: u8 = 0x80;
+
 /// Return addresses kept of a drop by netfilter.
 const DROP_STACK: usize = 14;
 /// Buckets of a call's histogram.
 pub(crate) const COUNT_BUCKETS: usize = 160;
+
+use tracenet_core::syscall::CAPTURES_MAX;
 
 macro_rules! wire {
     ($($(#[$doc:meta])* struct $name:ident = $c_name:literal { $($field:ident: $ty:ty,)* })*) => {
@@ -96,7 +101,9 @@ wire! {
     struct Target = "target" { since_ns: u64, announced: u32, held: u32, }
     struct WireSpec = "capture_spec" { arg: u8, kind: u8, len: u16, }
     /// Value of `syscall_plan`.
-    struct PlanEntry = "plan_entry" { mode: u8, flags: u8, fd_arg: i8, counted: u8, captures: [WireSpec; 3], }
+    struct PlanEntry = "plan_entry" {
+        mode: u8, flags: u8, fd_arg: i8, counted: u8, entries: u8, pad: [u8; 3], captures: [WireSpec; CAPTURES_MAX],
+    }
     /// Value of `call_counts`.
     struct CallCount = "call_count" { calls: u64, errors: u64, ns: u64, buckets: [u32; COUNT_BUCKETS], }
     /// Key of `connection_counts`.
@@ -161,7 +168,8 @@ pub(crate) mod kind {
 /// `struct ev_syscall.phase`.
 pub(crate) mod phase {
     pub(crate) const RETURNED: u8 = 1;
-    pub(crate) const SLEEPS: u8 = 2;
+    pub(crate) const ENTERED: u8 = 2;
+    pub(crate) const SLEEPS: u8 = 3;
 }
 
 /// `enum queue`.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use tracenet_core::drops::{Details, Hook, Queue, QueueKind};
 use tracenet_core::event::{
-    Capture, DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SignalInfo,
-    SocketEvent, SocketIo, SocketReason, SyscallEvent, Task, TcpInfo, TcpState,
+    DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SignalInfo, SocketEvent,
+    SocketIo, SocketReason, Task, TcpInfo, TcpState,
 };
 use tracenet_core::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap};
 use tracenet_core::time::MonoNs;
 
-use crate::abi::{self, EvSyscall, Process, Wire, WireTotals, WireTuple, kind, phase, queue};
+use crate::abi::{self, Process, Wire, WireTotals, WireTuple, kind, queue};
+use crate::entries::Entries;
 use crate::symbols::{KernelTypes, Symbols};
 
 /// Names that are remembered before the memory of them starts over.
@@ -30,6 +31,8 @@ pub struct Decoder {
     locations: FxHashMap<u64, Arc<str>>,
     /// The kernel's state of a UDP socket is gone by the time its end is seen.
     udp: FxHashMap<SocketCookie, SocketEvent>,
+    /// What calls read when they were entered.
+    entries: Entries,
     /// Records that made no sense: cut short, or of an unknown kind.
     pub(crate) malformed: u64,
 }
@@ -42,6 +45,7 @@ impl Decoder {
             comms: FxHashMap::default(),
             locations: FxHashMap::default(),
             udp: FxHashMap::default(),
+            entries: Entries::default(),
             malformed: 0,
         }
     }
@@ -97,11 +101,9 @@ impl Decoder {
                 push(EventKind::Signal { task, info, ignored: e.ignored != 0 });
             }
             kind::SYSCALL => {
-                let call = Box::new(syscall(task, record)?);
-                push(match abi::read::<EvSyscall>(record)?.phase {
-                    phase::SLEEPS => EventKind::Sleeps(call),
-                    _ => EventKind::Syscall(call),
-                });
+                if let Some(kind) = self.entries.complete(task, record)? {
+                    push(kind);
+                }
             }
             kind::SOCKET => {
                 let e: abi::EvSocket = abi::read(record)?;
@@ -290,41 +292,6 @@ impl Decoder {
     }
 }
 
-fn syscall(task: Task, record: &[u8]) -> Option<SyscallEvent> {
-    let e: EvSyscall = abi::read(record)?;
-    let start = size_of::<EvSyscall>();
-    // The ring buffer pads records; what counts is the length said.
-    let rest = record.get(start..start.checked_add(usize::from(e.captures_len))?)?;
-    Some(SyscallEvent {
-        task,
-        nr: e.nr,
-        args: e.args,
-        ret: (e.phase == phase::RETURNED).then_some(e.ret),
-        entered: MonoNs(e.entered),
-        cookie: cookie(e.cookie),
-        captures: captures(rest)?,
-    })
-}
-
-/// `{ u8 arg; u8 kind; u16 len; u32 full_len; u8 data[len]; }`, one behind the other. `None` where one is cut short.
-fn captures(mut rest: &[u8]) -> Option<Vec<Capture>> {
-    const HEAD: usize = 8;
-    let mut out = Vec::new();
-    while !rest.is_empty() {
-        let head: [u8; HEAD] = rest.get(..HEAD)?.try_into().ok()?;
-        let len = usize::from(u16::from_ne_bytes([head[2], head[3]]));
-        let data = rest.get(HEAD..HEAD + len)?;
-        out.push(Capture {
-            arg: head[0],
-            kind: head[1],
-            full_len: u32::from_ne_bytes([head[4], head[5], head[6], head[7]]),
-            data: data.to_vec(),
-        });
-        rest = rest.get(HEAD + len..)?;
-    }
-    Some(out)
-}
-
 /// Up to the NUL; the kernel promises no encoding.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
@@ -439,45 +406,6 @@ mod tests {
 
     fn zeroed<T: Wire>() -> T {
         abi::read(&vec![0; size_of::<T>()]).unwrap()
-    }
-
-    fn syscall_record(captures: &[u8]) -> Vec<u8> {
-        let mut e: EvSyscall = zeroed();
-        e.h.kind = kind::SYSCALL;
-        e.nr = 1;
-        e.phase = phase::RETURNED;
-        e.captures_len = captures.len() as u16;
-        let mut record = bytes_of(&e);
-        record.extend_from_slice(captures);
-        record
-    }
-
-    #[test]
-    fn captures_come_out_as_they_were_packed() {
-        let record = syscall_record(&[1, 2, 3, 0, 9, 0, 0, 0, b'a', b'b', b'c', 4, 4, 0, 0, 0, 0, 0, 0]);
-        let mut out = Vec::new();
-        decoder().decode(&record, &mut out);
-        let EventKind::Syscall(s) = &out[0].kind else { panic!("{out:?}") };
-        assert_eq!(s.ret, Some(0));
-        assert_eq!(s.captures.len(), 2);
-        assert_eq!((s.captures[0].full_len, s.captures[0].data.as_slice()), (9, b"abc".as_slice()));
-        assert_eq!((s.captures[1].arg, s.captures[1].data.len()), (4, 0));
-    }
-
-    #[test]
-    fn records_cut_short_are_counted_and_say_nothing() {
-        let whole = syscall_record(&[1, 2, 3, 0, 9, 0, 0, 0, b'a', b'b', b'c']);
-        let mut decoder = decoder();
-        for len in 0..whole.len() {
-            let mut out = Vec::new();
-            decoder.decode(&whole[..len], &mut out);
-            assert!(out.is_empty(), "{len}: {out:?}");
-        }
-        assert_eq!(decoder.malformed, whole.len() as u64);
-        // A capture that claims more than the record has.
-        let mut out = Vec::new();
-        decoder.decode(&syscall_record(&[1, 2, 200, 0, 9, 0, 0, 0, b'a']), &mut out);
-        assert!(out.is_empty());
     }
 
     #[test]

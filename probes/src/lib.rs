@@ -13,6 +13,7 @@
 mod abi;
 mod counts;
 mod decode;
+mod entries;
 mod load;
 mod session;
 mod spec;

@@ -78,6 +78,12 @@ pub(crate) struct Loaded {
     pub(crate) symbols: Symbols,
 }
 
+/// One more than the highest number of a CPU that may come up.
+fn cpus() -> u32 {
+    let possible = aya::util::nr_cpus().unwrap_or(1024);
+    u32::try_from(possible).unwrap_or(u32::MAX)
+}
+
 /// Loads the object and every program in it; nothing is attached yet.
 pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     let raw = std::fs::read(VMLINUX_BTF).map_err(|source| Error::NoBtf { path: VMLINUX_BTF, source })?;
@@ -126,6 +132,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .allow_unsupported_maps()
         .verifier_log_level(VerifierLogLevel::DISABLE)
         .map_max_entries("bulk", ring_bytes(opts.ring_bytes))
+        .map_max_entries("syscall_scratch", cpus())
         .override_global("cfg_follow", &follow, true)
         .override_global("cfg_lines", &lines, true)
         .override_global("cfg_by_connection", &by_connection, true)

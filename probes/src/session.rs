@@ -17,7 +17,7 @@ use tracenet_core::event::{Event, EventKind, LossSource};
 use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
-use crate::abi::{PlanEntry, Target, WireSpec, call, kind, mode};
+use crate::abi::{CAPTURE_AT_ENTRY, PlanEntry, Target, WireSpec, call, kind, mode};
 use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
 use crate::load::{self, map, one_line};
@@ -461,7 +461,7 @@ fn insert_target(
 
 fn fill_plan(plans: &mut Array<MapData, PlanEntry>, opts: &Options) -> Result<()> {
     for nr in 0..MAX_NR as u32 {
-        let entry = plan_entry(plan(nr), opts, nr);
+        let entry = plan_entry(plan(nr, opts.captures), opts, nr);
         plans.set(nr, entry, 0).map_err(|e| Error::Map { map: "syscall_plan", detail: one_line(&e) })?;
     }
     Ok(())
@@ -486,7 +486,13 @@ fn plan_entry(plan: Plan, opts: &Options, nr: u32) -> PlanEntry {
             plan.fd_arg
         },
         counted: u8::from(opts.counted.contains(nr)),
-        captures: plan.captures.map(|c| WireSpec { arg: c.arg, kind: c.kind as u8, len: c.len }),
+        entries: plan.captures.iter().filter(|c| c.at_entry).count() as u8,
+        pad: [0; 3],
+        captures: plan.captures.map(|c| WireSpec {
+            arg: c.arg,
+            kind: c.kind as u8 | if c.at_entry { CAPTURE_AT_ENTRY } else { 0 },
+            len: c.len,
+        }),
     }
 }
 

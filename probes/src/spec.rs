@@ -1,5 +1,7 @@
 //! What a session is asked to do, and what each probe needs.
 
+use tracenet_core::syscall::PlanOptions;
+
 /// Highest syscall number that a filter can name, exclusive.
 pub const MAX_NR: usize = 512;
 
@@ -19,6 +21,8 @@ pub struct Options {
     pub string_limit: u32,
     /// Which syscalls to record.
     pub syscalls: SyscallFilter,
+    /// What will be printed of them beyond the usual, so that it is read.
+    pub captures: PlanOptions,
     /// Which syscalls to count in the kernel, recorded or not (`strace -c`).
     pub counted: SyscallFilter,
     /// Count them by the connection of their descriptor too.
@@ -38,6 +42,7 @@ impl Default for Options {
             follow: false,
             string_limit: 32,
             syscalls: SyscallFilter::default(),
+            captures: PlanOptions::default(),
             counted: SyscallFilter::default(),
             by_connection: false,
             lines: false,

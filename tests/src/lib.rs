@@ -15,6 +15,7 @@ pub mod netns;
 pub mod program;
 pub mod report;
 pub mod scenario;
+pub mod strace;
 
 use std::time::{Duration, Instant};
 

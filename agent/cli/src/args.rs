@@ -370,6 +370,15 @@ pub struct TraceArgs {
     /// Show the time spent in each syscall.
     #[arg(short = 'T')]
     pub durations: bool,
+    /// Say of descriptors what they are: their paths; twice: protocols, addresses and device numbers too.
+    #[arg(short = 'y', long = "decode-fds", action = clap::ArgAction::Count)]
+    pub fd_paths: u8,
+    /// Print structures, and the environment of execve, in full.
+    #[arg(short = 'v', long = "no-abbrev")]
+    pub verbose: bool,
+    /// Print strings with bytes outside ASCII in hexadecimal; twice: all strings.
+    #[arg(short = 'x', long = "strings-in-hex", action = clap::ArgAction::Count)]
+    pub hex_strings: u8,
     /// Interface to capture on, `any` for all, `none` for no packets [default: any].
     #[arg(short = 'i', long = "interface", value_name = "IFACE")]
     pub interface: Option<String>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tracenet_config::{Bytes, Config, Format, Time};
-use tracenet_core::syscall::Selection;
+use tracenet_core::syscall::{FdPaths, HexStrings, RenderOptions, Selection};
 
 use crate::args::TraceArgs;
 use crate::failure::Failure;
@@ -31,6 +31,9 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         c.syscalls.string_limit = n;
     }
     c.syscalls.durations |= args.durations;
+    c.syscalls.verbose |= args.verbose;
+    c.syscalls.fd_paths = c.syscalls.fd_paths.max(args.fd_paths.min(2).into());
+    c.syscalls.hex_strings = c.syscalls.hex_strings.max(args.hex_strings.min(2).into());
     let strace = args.lines.strace || args.follow >= 2 || args.count || args.count_too;
     if strace {
         c.capture.enabled = args.write.is_some() || args.interface.is_some();
@@ -93,6 +96,25 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         return Err(Failure::Usage("--duration must be longer than 0".into()));
     }
     Ok(c)
+}
+
+/// How syscalls are printed.
+pub fn rendering(c: &Config) -> RenderOptions {
+    RenderOptions {
+        string_limit: c.syscalls.string_limit,
+        durations: c.syscalls.durations,
+        hex_strings: match c.syscalls.hex_strings {
+            0 => HexStrings::Never,
+            1 => HexStrings::NonAscii,
+            _ => HexStrings::Always,
+        },
+        verbose: c.syscalls.verbose,
+        fd_paths: match c.syscalls.fd_paths {
+            0 => FdPaths::None,
+            1 => FdPaths::Path,
+            _ => FdPaths::Details,
+        },
+    }
 }
 
 /// The trace sets among strace's `-e` expressions: `trace=SET`, or a bare `SET`. The others are

@@ -7,7 +7,6 @@ use tracenet_collectors::{capture::Link, clock};
 use tracenet_config::{Config, Format};
 use tracenet_core::fact::{Fact, FactKind, PacketFact};
 use tracenet_core::summary::EventLines;
-use tracenet_core::syscall::RenderOptions;
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 use tracenet_core::totals::LostTotals;
 use tracenet_otel::{ExportOptions, ExportReport, Exporter, Telemetry};
@@ -17,6 +16,7 @@ use crate::focus::{Explain, Focus};
 use crate::identity::Identities;
 use crate::output::{Destination, Output, OutputError};
 use crate::paint::Paint;
+use crate::settings;
 use crate::story::{Story, StoryOptions};
 use crate::strace::{Files, Habits, Lines};
 
@@ -74,11 +74,7 @@ impl Sinks {
         let clock = clock::sample_offset().offset;
         let slow = c.output.slow.map(|t| DurationNs(u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)));
         let focus = Focus::new(slow, explain);
-        let syscalls = RenderOptions {
-            string_limit: c.syscalls.string_limit,
-            durations: c.syscalls.durations,
-            ..RenderOptions::default()
-        };
+        let syscalls = settings::rendering(c);
         let mut story = Story::new(StoryOptions {
             packets: c.output.packets,
             syscalls,

@@ -7,7 +7,7 @@ use tracenet_config::Config;
 use tracenet_core::core::{Core, Settings};
 use tracenet_core::event::{Event, EventKind};
 use tracenet_core::merge::SourceId;
-use tracenet_core::syscall::Selection;
+use tracenet_core::syscall::{PlanOptions, Selection};
 use tracenet_probes::{Options, Session, SyscallFilter};
 
 use crate::child::Held;
@@ -162,6 +162,7 @@ fn open_session(
         counted: if counting.is_some() { syscalls } else { SyscallFilter::none() },
         by_connection: counting.is_some_and(|c| c.by_connection),
         syscalls: if counting.is_some_and(|c| !c.lines) { SyscallFilter::none() } else { syscalls },
+        captures: PlanOptions { verbose: config.syscalls.verbose, fd_paths: config.syscalls.fd_paths > 0 },
         lines,
         ring_bytes: u32::try_from(config.limits.ring_bytes.0).unwrap_or(u32::MAX),
     };

@@ -186,6 +186,18 @@ pub struct SignalInfo {
     pub fields: [u32; 8],
 }
 
+impl SignalInfo {
+    /// From the structure's bytes; `None` where they are fewer than 48.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let word = |i: usize| Some(u32::from_ne_bytes(bytes.get(i..i + 4)?.try_into().ok()?));
+        let mut fields = [0; 8];
+        for (i, field) in fields.iter_mut().enumerate() {
+            *field = word(16 + 4 * i)?;
+        }
+        Some(Self { number: word(0)?, error: word(4)? as i32, code: word(8)? as i32, fields })
+    }
+}
+
 /// A process, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessInfo {

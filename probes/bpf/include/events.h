@@ -107,7 +107,7 @@ enum drop_class {
 #define CALL_CLOSE 64
 #define CALL_RECVS 128
 
-/* core::syscall::CaptureKind */
+/* core::syscall::CaptureKind, where each is explained */
 enum capture_kind {
 	CAPTURE_NONE = 0,
 	CAPTURE_CSTRING = 1,
@@ -120,11 +120,52 @@ enum capture_kind {
 	CAPTURE_POLLFDS = 8,
 	CAPTURE_EPOLL_EVENTS = 9,
 	CAPTURE_FIXED = 10,
-	CAPTURE_STRING_ARRAY = 11,
-	CAPTURE_FIXED_BY_PTR_LEN = 12,
+	CAPTURE_STRINGS = 11,
+	CAPTURE_STRUCT_BY_PTR = 12,
 	CAPTURE_MSG_NAME = 13,
 	CAPTURE_IOV_DATA = 14,
+	CAPTURE_FD = 15,
+	CAPTURE_FD_RET = 16,
+	CAPTURE_FD_PAIR = 17,
+	CAPTURE_FD_POLL = 18,
+	CAPTURE_FD_SET = 19,
+	CAPTURE_COUNT = 20,
+	CAPTURE_STRUCT_BY_ARG = 21,
+	CAPTURE_STRUCT_BY_RET = 22,
+	CAPTURE_MMSGHDRS = 23,
+	CAPTURE_CONTROL = 24,
+	CAPTURE_DIRENTS = 25,
+	CAPTURE_PAIR = 26,
+	CAPTURE_IOCTL = 27,
+	CAPTURE_EXEC_ARGV = 28,
+	CAPTURE_EXEC_ENVIRON = 29,
+	CAPTURE_SIGFRAME = 30,
 };
+
+/* Set in a capture's kind where it was read when the call was entered. */
+#define CAPTURE_AT_ENTRY 0x80
+
+/*
+ * What a descriptor is, in captures of the kinds FD*. Behind it the names of its path, the last one first, each with a
+ * NUL; of a socket its protocol's name, and then the sun_path of AF_UNIX. core::syscall::fd reads it.
+ */
+struct fd_info {
+	s32 fd;
+	u32 magic; /* of the file system (linux/magic.h) */
+	u64 ino;
+	u64 peer; /* AF_UNIX: inode of the other end; AF_NETLINK: port id; pidfd: process id */
+	u32 rdev;
+	u16 mode; /* inode's, with the type */
+	u16 family; /* of a socket */
+	u16 protocol;
+	u8 state; /* sk_state */
+	u8 flags; /* FD_* */
+	u16 lport, rport; /* host order */
+	u8 local[16], remote[16]; /* IPv4: the first four bytes */
+} __attribute__((packed));
+
+#define FD_DELETED 1 /* its name is gone */
+#define FD_CUT 2 /* the path is longer */
 
 struct process {
 	u64 start_ns; /* start_boottime of the group leader */
@@ -172,7 +213,8 @@ struct ev_exit {
 /* What a syscall record tells of: struct ev_syscall.phase. */
 #define PHASE_NEVER_RETURNS 0
 #define PHASE_RETURNED 1
-#define PHASE_SLEEPS 2 /* it is in the call still, and off the CPU */
+#define PHASE_ENTERED 2 /* only what was read at its entry */
+#define PHASE_SLEEPS 3 /* it is in the call still, and off the CPU */
 
 /* The front of struct kernel_siginfo, which is that of siginfo_t (sigaction(2)). */
 struct signal_info {
@@ -190,7 +232,10 @@ struct ev_signal {
 	u32 pad;
 };
 
-/* Followed by 'captures_len' bytes of captures: { u8 arg; u8 kind; u16 len; u32 full_len; u8 data[len]; }, packed. */
+/*
+ * Followed by 'captures_len' bytes of captures: { u8 arg; u8 kind; u16 len; u32 full_len; u8 data[len]; }, packed. The
+ * upper five bits of 'arg' count the messages of CAPTURE_MMSGHDRS.
+ */
 struct ev_syscall {
 	struct ev_header h;
 	u64 args[6];
@@ -352,7 +397,9 @@ struct target {
 	u32 held; /* it is about to run the command that is traced: what it does before its exec is not told */
 };
 
-/* Value of 'syscall_plan', indexed by syscall number. */
+#define CAPTURES_MAX 12
+
+/* Value of 'syscall_plan', indexed by syscall number: the first 'entries' captures are made at the entry. */
 struct capture_spec {
 	u8 arg;
 	u8 kind;
@@ -364,7 +411,9 @@ struct plan_entry {
 	u8 flags;
 	s8 fd_arg;
 	u8 counted;
-	struct capture_spec captures[3];
+	u8 entries;
+	u8 pad[3];
+	struct capture_spec captures[CAPTURES_MAX];
 };
 
 #define COUNT_BUCKETS 160

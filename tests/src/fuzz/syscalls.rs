@@ -2,7 +2,7 @@
 
 use tracenet_core::event::{Capture, SyscallEvent, Task};
 use tracenet_core::key::SocketCookie;
-use tracenet_core::syscall::{RenderOptions, plan, render_timed};
+use tracenet_core::syscall::{FdPaths, HexStrings, PlanOptions, RenderOptions, plan, render_timed};
 use tracenet_core::time::MonoNs;
 
 use super::Bytes;
@@ -16,7 +16,10 @@ pub fn syscalls(data: &[u8]) {
         let options = RenderOptions {
             string_limit: bytes.number(),
             durations: bytes.flag(),
-            hex_strings: bytes.flag(),
+            hex_strings: [HexStrings::Never, HexStrings::NonAscii, HexStrings::Always]
+                [usize::from(bytes.u8() % 3)],
+            verbose: bytes.flag(),
+            fd_paths: [FdPaths::None, FdPaths::Path, FdPaths::Details][usize::from(bytes.u8() % 3)],
         };
         let captured: usize = call.captures.iter().map(|c| c.data.len()).sum();
         line.clear();
@@ -40,13 +43,13 @@ pub(super) fn call(bytes: &mut Bytes<'_>, task: Task) -> SyscallEvent {
         80..=239 => Some(i64::from(bytes.number())),
         _ => Some(bytes.u64() as i64),
     };
-    let specs = plan(nr).captures;
+    let specs = plan(nr, PlanOptions { verbose: true, fd_paths: true }).captures;
     let mut captures = Vec::new();
     for _ in 0..bytes.u8() % 5 {
         let wanted = bytes.u8();
-        let spec = specs.get(usize::from(wanted)).filter(|_| wanted < 3);
+        let spec = specs.get(usize::from(wanted)).filter(|_| wanted < 12);
         let (arg, kind) =
-            spec.map_or_else(|| (bytes.u8(), bytes.u8() % 20), |spec| (spec.arg, spec.kind as u8));
+            spec.map_or_else(|| (bytes.u8(), bytes.u8() % 32), |spec| (spec.arg, spec.kind as u8));
         let len = bytes.number().min(600) as usize;
         let data = bytes.take(len).to_vec();
         let full_len = if bytes.flag() { bytes.u32() } else { data.len() as u32 };

@@ -1,14 +1,18 @@
 //! Syscalls: numbers, names, what to read of their arguments, and how strace would print them.
 //!
-//! Three users: the BPF loader asks [`plan`] what to read of a call's memory, the command line asks
+//! Of each call one description ([`shape`]) says what its arguments are: what is read of them and how they are printed
+//! both follow from it. Three users: the BPF loader asks [`plan`] what to read of a call's memory, the command line asks
 //! [`Selection`] which calls to record, and the printer asks [`render`] for the line.
 
-mod args;
+mod call;
+mod calls;
 mod errno;
-mod flags;
+mod fd;
+mod names;
 mod plan;
 mod render;
 mod select;
+mod shape;
 mod siginfo;
 mod sockaddr;
 mod sockopt;
@@ -20,11 +24,10 @@ mod table_x86_64;
 #[cfg(test)]
 mod tests;
 mod text;
-mod values;
 
 pub use errno::{errno_name, errno_text};
-pub use plan::{CaptureKind, CaptureSpec, MAX_NR, Plan, plan};
-pub use render::{Layout, RenderOptions, render, render_timed};
+pub use plan::{CAPTURES_MAX, CaptureKind, CaptureSpec, MAX_NR, Plan, PlanOptions, plan};
+pub use render::{FdPaths, HexStrings, Layout, RenderOptions, render, render_timed};
 pub use select::{Selection, SelectionError};
 pub use siginfo::{render_signal, signal_name};
 pub use table::{name, number};

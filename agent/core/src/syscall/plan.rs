@@ -1,12 +1,12 @@
 //! What user memory to read of each syscall: the contract with the BPF program.
 
+use super::shape::{Arg, shape};
 use super::table;
-use super::values::EPOLL_EVENT;
 
 /// One more than the highest syscall number that is recorded; every table here and in BPF has this size.
 pub const MAX_NR: u32 = 512;
 
-/// How to read what an argument points at. All is read at the exit of the call, but for the `filename` of execve.
+/// How to read what an argument points at.
 #[repr(u8)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CaptureKind {
@@ -16,57 +16,89 @@ pub enum CaptureKind {
     /// NUL-terminated string; the captured length doesn't count the NUL, and is greater than the data where its end
     /// wasn't reached.
     CString = 1,
-    /// Buffer of `args[len]` bytes.
+    /// Buffer of `args[len]` bytes, up to the string limit.
     BufferByArg = 2,
-    /// Buffer of as many bytes as the call returned.
+    /// Buffer of as many bytes as the call returned, up to the string limit.
     BufferByRet = 3,
     /// `struct sockaddr` of `args[len]` bytes.
     Sockaddr = 4,
     /// `struct sockaddr` of `*(u32 *)args[len]` bytes, the length being that after the call.
     SockaddrByPtr = 5,
-    /// `struct iovec[args[len]]`, at most 8 of them; [`CaptureKind::IovData`] follows.
+    /// `struct iovec[args[len & 0xff]]`, at most 64 of them; an [`CaptureKind::IovData`] for each follows, as much as the
+    /// call returned, or, with [`CALLERS`], as much as the caller gave.
     Iovec = 6,
-    /// `struct user_msghdr` (56 bytes); MsgName, Iovec and IovData follow.
+    /// `struct user_msghdr` (56 bytes); MsgName, Iovec, IovData and Control follow. Takes [`CALLERS`] too.
     Msghdr = 7,
-    /// `struct pollfd[args[len]]`, at most 32 of them.
+    /// `struct pollfd[args[len]]`.
     Pollfds = 8,
-    /// `struct epoll_event[ret]`, at most 32 of them.
+    /// `struct epoll_event[ret]`.
     EpollEvents = 9,
     /// `len` bytes.
     Fixed = 10,
-    /// NUL-separated strings of an argv.
-    StringArray = 11,
-    /// Buffer of `*(u32 *)args[len]` bytes.
-    FixedByPtrLen = 12,
-    /// Only as part of [`CaptureKind::Msghdr`]: `msg_name`.
+    /// The strings of an array that ends with NULL, each as `u16` length and bytes. The highest bit of the length is set
+    /// where the string is longer; 0xffff: it couldn't be read. The captured length is the number of strings.
+    Strings = 11,
+    /// `*(u32 *)args[len]` bytes, whatever the string limit.
+    StructByPtr = 12,
+    /// Only as part of messages: `msg_name`.
     MsgName = 13,
-    /// Only as part of `Msghdr` and `Iovec`: the first bytes of the data, over all iovecs, up to the string limit.
+    /// Only as part of iovecs: the beginning of what one of them names.
     IovData = 14,
+    /// What the descriptor in the argument is: see [`super::fd`].
+    Fd = 15,
+    /// What the descriptor is that the call returned.
+    FdRet = 16,
+    /// What the two descriptors are that the call wrote there.
+    FdPair = 17,
+    /// What the descriptors of `struct pollfd[args[len]]` are.
+    FdPoll = 18,
+    /// What the descriptors of an `fd_set` are, below `args[len]`.
+    FdSet = 19,
+    /// How many pointers an array has before its NULL: the captured length.
+    Count = 20,
+    /// `args[len & 0xff]` elements of `len >> 8` bytes (0: one), whatever the string limit.
+    StructByArg = 21,
+    /// As many elements of `len` bytes as the call returned.
+    StructByRet = 22,
+    /// `struct mmsghdr[]`, each as Msghdr of 64 bytes; with [`CALLERS`] `args[len & 0xff]` of them, else as many as the call
+    /// returned. The upper five bits of the captures' argument count them.
+    Mmsghdrs = 23,
+    /// Only as part of messages: `msg_control`.
+    Control = 24,
+    /// As many bytes as the call returned, up to 32 KiB.
+    Dirents = 25,
+    /// `{ void *p; size_t size; }`, and behind it the bytes at `p`.
+    Pair = 26,
+    /// 64 bytes, or 8, or 4: whatever can be read.
+    Ioctl = 27,
+    /// The arguments of the new image, NUL-separated, where [`CaptureKind::Strings`] couldn't read them all.
+    ExecArgv = 28,
+    /// Its environment.
+    ExecEnviron = 29,
+    /// The signal mask in the frame that rt_sigreturn returns from.
+    Sigframe = 30,
 }
+
+/// In [`CaptureSpec::len`] of iovecs and messages: the data is the caller's, as much as it gave.
+pub(super) const CALLERS: u16 = 0x100;
 
 impl CaptureKind {
     /// From the byte in the ring buffer's record; `None` for a number that isn't one.
     pub fn from_u8(n: u8) -> Option<Self> {
-        Some(match n {
-            0 => Self::None,
-            1 => Self::CString,
-            2 => Self::BufferByArg,
-            3 => Self::BufferByRet,
-            4 => Self::Sockaddr,
-            5 => Self::SockaddrByPtr,
-            6 => Self::Iovec,
-            7 => Self::Msghdr,
-            8 => Self::Pollfds,
-            9 => Self::EpollEvents,
-            10 => Self::Fixed,
-            11 => Self::StringArray,
-            12 => Self::FixedByPtrLen,
-            13 => Self::MsgName,
-            14 => Self::IovData,
-            _ => return None,
-        })
+        ALL.get(usize::from(n)).copied()
     }
 }
+
+#[rustfmt::skip]
+const ALL: [CaptureKind; 31] = {
+    use CaptureKind as K;
+    [
+        K::None, K::CString, K::BufferByArg, K::BufferByRet, K::Sockaddr, K::SockaddrByPtr, K::Iovec, K::Msghdr,
+        K::Pollfds, K::EpollEvents, K::Fixed, K::Strings, K::StructByPtr, K::MsgName, K::IovData, K::Fd, K::FdRet,
+        K::FdPair, K::FdPoll, K::FdSet, K::Count, K::StructByArg, K::StructByRet, K::Mmsghdrs, K::Control, K::Dirents,
+        K::Pair, K::Ioctl, K::ExecArgv, K::ExecEnviron, K::Sigframe,
+    ]
+};
 
 /// One piece of memory to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,97 +109,80 @@ pub struct CaptureSpec {
     pub kind: CaptureKind,
     /// Index of an argument, or a number of bytes: see [`CaptureKind`].
     pub len: u16,
+    /// Read when the call is entered, because it overwrites it or ends it; else when it returns, and the memory is
+    /// certainly resident.
+    pub at_entry: bool,
 }
+
+/// Most captures of a plan.
+pub const CAPTURES_MAX: usize = 12;
 
 /// What to read of one syscall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// In the order in which they appear in the event; unused slots are `CaptureKind::None` and come last.
-    pub captures: [CaptureSpec; 3],
+    /// In the order in which they appear in the event, those at the entry first; unused slots are `CaptureKind::None`
+    /// and come last.
+    pub captures: [CaptureSpec; CAPTURES_MAX],
     /// The argument that is the descriptor of the call, -1 for none.
     pub fd_arg: i8,
 }
 
-const fn spec(arg: u8, kind: CaptureKind, len: u16) -> CaptureSpec {
-    CaptureSpec { arg, kind, len }
+/// What will be printed, as far as more has to be read for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlanOptions {
+    /// See [`RenderOptions::verbose`](super::RenderOptions::verbose).
+    pub verbose: bool,
+    /// See [`RenderOptions::fd_paths`](super::RenderOptions::fd_paths): anything but `None`.
+    pub fd_paths: bool,
+}
+
+/// Read at the exit.
+pub(super) const fn spec(arg: u8, kind: CaptureKind, len: u16) -> CaptureSpec {
+    CaptureSpec { arg, kind, len, at_entry: false }
+}
+
+/// Read at the entry.
+pub(super) const fn entry(arg: u8, kind: CaptureKind, len: u16) -> CaptureSpec {
+    CaptureSpec { arg, kind, len, at_entry: true }
 }
 
 /// The capture plan of a syscall; for a number without a name it reads nothing.
-pub fn plan(nr: u32) -> Plan {
-    let Some((_, name, signature)) = table::row(nr) else {
-        return Plan { captures: [CaptureSpec::default(); 3], fd_arg: -1 };
+pub fn plan(nr: u32, opts: PlanOptions) -> Plan {
+    let mut captures = [CaptureSpec::default(); CAPTURES_MAX];
+    let (Some((_, name, signature)), Some(shape)) = (table::row(nr), shape(nr)) else {
+        return Plan { captures, fd_arg: -1 };
     };
-    let mut captures = [CaptureSpec::default(); 3];
-    let mut put = |specs: &[CaptureSpec]| {
-        for (slot, spec) in captures.iter_mut().zip(specs) {
-            *slot = *spec;
-        }
-    };
-    match special(name) {
-        Some(specs) => put(specs),
-        None => {
-            let mut strings = [CaptureSpec::default(); 3];
-            let args = (0u8..).zip(signature.bytes()).filter(|(_, c)| *c == b's');
-            for (slot, (arg, _)) in strings.iter_mut().zip(args) {
-                *slot = spec(arg, CaptureKind::CString, 0);
-            }
-            put(&strings);
+    let fds = |kind| matches!(kind, CaptureKind::FdPair | CaptureKind::FdPoll | CaptureKind::FdSet);
+    let mut wanted: Vec<CaptureSpec> = Vec::new();
+    for (i, arg) in (0u8..).zip(shape.args) {
+        match arg {
+            Arg::Fd | Arg::Dirfd if opts.fd_paths => wanted.push(entry(i, CaptureKind::Fd, 0)),
+            arg => wanted.extend(arg.read(i)),
         }
     }
-    let fd_arg = match *name {
-        // Decoded as the descriptor that the story is about, not as the first one.
-        "splice" | "tee" | "sendfile" | "copy_file_range" => 0,
-        _ => match signature.bytes().position(|c| c == b'f') {
-            // mmap's, epoll_ctl's second and others' later descriptors are no socket calls.
-            Some(0) => 0,
-            _ => -1,
-        },
+    wanted.extend(shape.reads.iter().filter(|s| opts.fd_paths || !fds(s.kind)));
+    if opts.fd_paths && shape.makes_fd() {
+        wanted.push(spec(0, CaptureKind::FdRet, 0));
+    }
+    // The environment is counted, or told.
+    wanted.retain(|s| match s.kind {
+        CaptureKind::Count => !opts.verbose,
+        CaptureKind::ExecEnviron => opts.verbose,
+        CaptureKind::Strings => opts.verbose || s.arg != environ_arg(name),
+        _ => true,
+    });
+    wanted.sort_by_key(|s| !s.at_entry);
+    for (slot, spec) in captures.iter_mut().zip(wanted) {
+        *slot = spec;
+    }
+    let fd_arg = match signature.bytes().position(|c| c == b'f') {
+        // mmap's, epoll_ctl's second and others' later descriptors are no socket calls.
+        Some(0) => 0,
+        _ => -1,
     };
     Plan { captures, fd_arg }
 }
 
-/// What is read beyond strings.
-fn special(name: &str) -> Option<&'static [CaptureSpec]> {
-    use CaptureKind as K;
-    Some(match name {
-        "read" | "pread64" => const { &[spec(1, K::BufferByRet, 0)] },
-        "write" | "pwrite64" => const { &[spec(1, K::BufferByArg, 2)] },
-        "recvfrom" => {
-            const { &[spec(1, K::BufferByRet, 0), spec(4, K::SockaddrByPtr, 5), spec(5, K::Fixed, 4)] }
-        }
-        "sendto" => const { &[spec(1, K::BufferByArg, 2), spec(4, K::Sockaddr, 5)] },
-        "readv" | "writev" | "preadv" | "pwritev" | "preadv2" | "pwritev2" | "vmsplice" => {
-            const { &[spec(1, K::Iovec, 2)] }
-        }
-        "sendmsg" | "recvmsg" => const { &[spec(1, K::Msghdr, 0)] },
-        "connect" | "bind" => const { &[spec(1, K::Sockaddr, 2)] },
-        "accept" | "accept4" | "getsockname" | "getpeername" => {
-            const { &[spec(1, K::SockaddrByPtr, 2), spec(2, K::Fixed, 4)] }
-        }
-        "setsockopt" => const { &[spec(3, K::BufferByArg, 4)] },
-        "getsockopt" => const { &[spec(3, K::FixedByPtrLen, 4), spec(4, K::Fixed, 4)] },
-        "socketpair" => const { &[spec(3, K::Fixed, 8)] },
-        "pipe" | "pipe2" => const { &[spec(0, K::Fixed, 8)] },
-        "ioctl" => const { &[spec(2, K::Fixed, 4)] },
-        "fcntl" => const { &[spec(2, K::Fixed, 32)] },
-        "poll" => const { &[spec(0, K::Pollfds, 1)] },
-        "ppoll" => const { &[spec(0, K::Pollfds, 1), spec(2, K::Fixed, 16)] },
-        // struct fd_set of 1024 descriptors: what is asked for beyond them is rare.
-        "select" | "pselect6" => {
-            const { &[spec(1, K::Fixed, 128), spec(2, K::Fixed, 128), spec(3, K::Fixed, 128)] }
-        }
-        "epoll_ctl" => const { &[spec(3, K::Fixed, EPOLL_EVENT as u16)] },
-        "epoll_wait" | "epoll_pwait" => const { &[spec(1, K::EpollEvents, 0)] },
-        "epoll_pwait2" => const { &[spec(1, K::EpollEvents, 0), spec(3, K::Fixed, 16)] },
-        "sendfile" => const { &[spec(2, K::Fixed, 8)] },
-        "splice" | "copy_file_range" => const { &[spec(1, K::Fixed, 8), spec(3, K::Fixed, 8)] },
-        "execve" => const { &[spec(0, K::CString, 0), spec(1, K::StringArray, 0)] },
-        "execveat" => const { &[spec(1, K::CString, 0), spec(2, K::StringArray, 0)] },
-        "wait4" => const { &[spec(1, K::Fixed, 4)] },
-        "clone" => const { &[spec(2, K::Fixed, 4)] },
-        "clone3" => const { &[spec(0, K::Fixed, 88)] },
-        "nanosleep" => const { &[spec(0, K::Fixed, 16)] },
-        "clock_nanosleep" => const { &[spec(2, K::Fixed, 16)] },
-        _ => return None,
-    })
+fn environ_arg(name: &str) -> u8 {
+    if name == "execveat" { 3 } else { 2 }
 }

@@ -2,25 +2,60 @@
 
 use std::fmt::Write;
 
-use super::args::Call;
-use super::{errno, table, text};
+use super::call::Call;
+use super::shape::{Ret, shape};
+use super::{errno, text};
 use crate::event::SyscallEvent;
 use crate::time::MonoNs;
+
+/// Which strings are printed in hexadecimal, every byte of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HexStrings {
+    /// None.
+    #[default]
+    Never,
+    /// Those with bytes outside ASCII (`-x`).
+    NonAscii,
+    /// All (`-xx`).
+    Always,
+}
+
+/// What is said of a descriptor beside its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum FdPaths {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its path, or what stands for one (`-y`).
+    Path,
+    /// Protocol and addresses of sockets, numbers of devices too (`-yy`).
+    Details,
+}
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenderOptions {
-    /// Bytes of a string to print at most (`-s`). Paths are printed as far as they were read.
+    /// Bytes of a string, and elements of an array, to print at most (`-s`). Paths are printed as far as they were read.
     pub string_limit: u32,
     /// Append the time spent in the call (`-T`): see [`render_timed`].
     pub durations: bool,
-    /// Print strings with bytes outside ASCII wholly in hexadecimal (`-x`).
-    pub hex_strings: bool,
+    /// Strings in hexadecimal (`-x`, `-xx`).
+    pub hex_strings: HexStrings,
+    /// Structures in full, execve's environment as strings (`-v`); what was read depends on [`super::PlanOptions`].
+    pub verbose: bool,
+    /// What descriptors are (`-y`, `-yy`); what was read depends on [`super::PlanOptions`].
+    pub fd_paths: FdPaths,
 }
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        Self { string_limit: 32, durations: false, hex_strings: false }
+        Self {
+            string_limit: 32,
+            durations: false,
+            hex_strings: HexStrings::Never,
+            verbose: false,
+            fd_paths: FdPaths::None,
+        }
     }
 }
 
@@ -35,12 +70,11 @@ pub struct Layout {
 
 /// Appends `ev` to `out` as strace 6.1 prints it, without column padding and newline.
 ///
-/// What the event didn't capture is printed as its address; what strace reads at the entry of a call (the length before
-/// `=>`, the time to wait that the kernel overwrites) is left out, because captures are of the exit. Whatever the bytes
-/// are, nothing but printable ASCII is written, and nothing is allocated beyond `out`.
+/// What the event didn't capture is printed as its address. Whatever the bytes are, nothing but printable ASCII is
+/// written, and nothing is allocated beyond `out`.
 pub fn render(ev: &SyscallEvent, opts: &RenderOptions, out: &mut String) -> Layout {
     let start = out.len();
-    let Some((_, name, signature)) = table::row(ev.nr) else {
+    let Some(shape) = shape(ev.nr) else {
         let _ = write!(out, "syscall_{:#x}(", ev.nr);
         for (i, arg) in ev.args.iter().enumerate() {
             out.push_str(if i == 0 { "" } else { ", " });
@@ -48,19 +82,33 @@ pub fn render(ev: &SyscallEvent, opts: &RenderOptions, out: &mut String) -> Layo
         }
         let at_exit = out.len() - start;
         out.push(')');
-        let result_at = out.len() - start;
-        result(ev, "", out);
-        return Layout { at_exit, result: result_at };
+        let result = out.len() - start;
+        if !failure(ev, out) {
+            let _ = write!(out, " = {}", ev.ret.unwrap_or(0));
+        }
+        return Layout { at_exit, result };
     };
-    let call = Call::new(ev, name, signature, opts);
-    out.push_str(name);
+    out.push_str(shape.name);
     out.push('(');
-    let at_exit = call.args(out) - start;
-    out.push(')');
-    let result_at = out.len() - start;
-    result(ev, name, out);
-    call.tail(out);
-    Layout { at_exit, result: result_at }
+    let mut call = Call::new(ev, shape, opts, out);
+    let at_exit = call.args() - start;
+    call.out.push(')');
+    let layout = Layout { at_exit, result: call.out.len() - start };
+    if failure(ev, call.out) {
+        return layout;
+    }
+    let ret = ev.ret.unwrap_or(0);
+    call.out.push_str(" = ");
+    match shape.ret {
+        Ret::Dec => _ = write!(call.out, "{ret}"),
+        Ret::Hex => _ = write!(call.out, "{ret:#x}"),
+        Ret::Fd => call.fd_result(ret as i32),
+        Ret::With(print) => print(&mut call, ret),
+    }
+    if let Some(tail) = shape.tail {
+        tail(&mut call);
+    }
+    layout
 }
 
 /// As [`render`], and where the options ask for durations, the time from the entry to `returned` behind it:
@@ -74,25 +122,20 @@ pub fn render_timed(ev: &SyscallEvent, returned: MonoNs, opts: &RenderOptions, o
     layout
 }
 
-/// ` = 3`, ` = -1 EAGAIN (Resource temporarily unavailable)`, ` = ?`.
-fn result(ev: &SyscallEvent, name: &str, out: &mut String) {
+/// ` = -1 EAGAIN (Resource temporarily unavailable)`, ` = ?`; false, and nothing written, for a success.
+fn failure(ev: &SyscallEvent, out: &mut String) -> bool {
     let Some(ret) = ev.ret else {
         out.push_str(" = ?");
-        return;
+        return true;
     };
-    let _ = match ret {
-        -4095..=-1 => {
-            let n = (-ret) as i32;
-            match (errno::errno_name(n), errno::errno_text(n), errno::restart(n)) {
-                (Some(name), Some(text), _) => write!(out, " = -1 {name} ({text})"),
-                (_, _, Some((name, text))) => write!(out, " = ? {name} ({text})"),
-                _ => write!(out, " = -1 (errno {n})"),
-            }
-        }
-        _ => match name {
-            "mmap" | "brk" | "mremap" | "shmat" => write!(out, " = {ret:#x}"),
-            "fcntl" if ret != 0 && matches!(ev.args[1], 1 | 3 | 1025) => write!(out, " = {ret:#x}"),
-            _ => write!(out, " = {ret}"),
-        },
+    if !(-4095..0).contains(&ret) {
+        return false;
+    }
+    let n = (-ret) as i32;
+    let _ = match (errno::errno_name(n), errno::errno_text(n), errno::restart(n)) {
+        (Some(name), Some(text), _) => write!(out, " = -1 {name} ({text})"),
+        (_, _, Some((name, text))) => write!(out, " = ? {name} ({text})"),
+        _ => write!(out, " = -1 (errno {n})"),
     };
+    true
 }

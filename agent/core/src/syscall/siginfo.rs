@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use super::flags::SIGNAL;
+use super::names::signal::SIGNAL;
 use super::text;
-use super::values;
 use crate::event::SignalInfo;
 
 // Codes of any signal (include/uapi/asm-generic/siginfo.h).
@@ -47,17 +46,32 @@ pub fn signal_name(number: u32) -> Option<&'static str> {
 /// Appends `SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=17, si_uid=0}` (sigaction(2)): the fields that the
 /// code says are there.
 pub fn render_signal(info: &SignalInfo, out: &mut String) {
-    let signal = u64::from(info.number);
-    values::signal(out, signal);
-    out.push_str(" {si_signo=");
-    values::signal(out, signal);
-    out.push_str(", si_code=");
-    code(info, out);
-    if info.error != 0 {
-        let _ = write!(out, ", si_errno={}", info.error);
+    name(info.number, out);
+    out.push(' ');
+    braced(info, out);
+}
+
+/// Appends what [`render_signal`] does behind the name; `{}` where nothing was told.
+pub(super) fn braced(info: &SignalInfo, out: &mut String) {
+    out.push('{');
+    if (info.number, info.error, info.code) != (0, 0, 0) {
+        out.push_str("si_signo=");
+        name(info.number, out);
+        if info.error != 0 {
+            let _ = write!(out, ", si_errno={}", info.error);
+        }
+        out.push_str(", si_code=");
+        code(info, out);
+        fields(info, out);
     }
-    fields(info, out);
     out.push('}');
+}
+
+fn name(number: u32, out: &mut String) {
+    match signal_name(number) {
+        Some(name) => out.push_str(name),
+        None => _ = write!(out, "{}", number as i32),
+    }
 }
 
 fn code(info: &SignalInfo, out: &mut String) {
@@ -99,7 +113,7 @@ fn fields(info: &SignalInfo, out: &mut String) {
             if code == 1 {
                 let _ = write!(out, "{}", c as i32);
             } else {
-                values::signal(out, u64::from(c));
+                name(c, out);
             }
             // clock_t, after a gap.
             write!(out, ", si_utime={}, si_stime={}", long(e, f), long(g, h))

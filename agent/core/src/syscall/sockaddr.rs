@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::flags::{AF, ARPHRD, ETH_P, PACKET_TYPE};
+use super::names::link::{ARPHRD, ETH_P, PACKET_TYPE};
+use super::names::net::AF;
 use super::text::{self, be16_at, be32_at, i32_at, u16_at, u32_at};
 
 const AF_UNIX: u16 = 1;

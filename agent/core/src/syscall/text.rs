@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::render::HexStrings;
+
 /// A value and its name.
 pub(super) type Names = &'static [(u64, &'static str)];
 
@@ -64,19 +66,24 @@ pub(super) fn known_flags(out: &mut String, v: u64, names: Names, first: &str) -
 
 /// A string or buffer of `full` bytes of which `data` was read: quoted, at most `limit` bytes of it, with `...` behind
 /// it where bytes are missing.
-pub(super) fn quoted(out: &mut String, data: &[u8], full: u64, limit: u32, all_hex: bool) {
+pub(super) fn quoted(out: &mut String, data: &[u8], full: u64, limit: u32, in_hex: HexStrings) {
     let shown = &data[..data.len().min(limit as usize)];
     out.push('"');
-    if all_hex && shown.iter().any(|b| !is_plain(*b)) {
-        for b in shown {
-            let _ = write!(out, "\\x{b:02x}");
-        }
+    if in_hex == HexStrings::Always || in_hex == HexStrings::NonAscii && shown.iter().any(|b| !is_plain(*b)) {
+        hex_bytes(out, shown);
     } else {
         escape(out, shown);
     }
     out.push('"');
     if full > shown.len() as u64 {
         out.push_str("...");
+    }
+}
+
+/// `\x61\x62`.
+pub(super) fn hex_bytes(out: &mut String, data: &[u8]) {
+    for b in data {
+        let _ = write!(out, "\\x{b:02x}");
     }
 }
 
@@ -98,11 +105,28 @@ pub(super) fn escape(out: &mut String, data: &[u8]) {
             b'\r' => out.push_str("\\r"),
             b' '..=b'~' => out.push(char::from(*b)),
             _ => {
-                let digit_follows = data.get(i + 1).is_some_and(u8::is_ascii_digit);
+                let digit_follows = data.get(i + 1).is_some_and(|b| matches!(b, b'0'..=b'7'));
                 let _ = if digit_follows { write!(out, "\\{b:03o}") } else { write!(out, "\\{b:o}") };
             }
         }
     }
+}
+
+/// A path in angle brackets: as in quotes, but for the quotes and brackets themselves.
+pub(super) fn escape_path(out: &mut String, path: &[u8]) {
+    for piece in path.chunk_by(|a, b| is_bracket(*a) == is_bracket(*b)) {
+        if piece.first().is_some_and(|b| is_bracket(*b)) {
+            for b in piece {
+                let _ = write!(out, "\\{b:o}");
+            }
+        } else {
+            escape(out, piece);
+        }
+    }
+}
+
+fn is_bracket(b: u8) -> bool {
+    matches!(b, b'<' | b'>')
 }
 
 /// `n` bytes at `offset` of a structure.
@@ -113,6 +137,11 @@ fn bytes<const N: usize>(data: &[u8], offset: usize) -> Option<[u8; N]> {
 /// A `u16` of the machine's byte order.
 pub(super) fn u16_at(data: &[u8], offset: usize) -> Option<u16> {
     bytes(data, offset).map(u16::from_ne_bytes)
+}
+
+/// A `short` of the machine's byte order.
+pub(super) fn i16_at(data: &[u8], offset: usize) -> Option<i16> {
+    bytes(data, offset).map(i16::from_ne_bytes)
 }
 
 /// A `u32` of the machine's byte order.
@@ -151,7 +180,7 @@ mod tests {
 
     fn quote(data: &[u8], full: u64) -> String {
         let mut s = String::new();
-        quoted(&mut s, data, full, 32, false);
+        quoted(&mut s, data, full, 32, HexStrings::Never);
         s
     }
 
@@ -168,7 +197,7 @@ mod tests {
         assert_eq!(quote(b"", 0), "\"\"");
         assert_eq!(quote(b"ab", 9), "\"ab\"...");
         let mut s = String::new();
-        quoted(&mut s, b"a\xff", 2, 32, true);
+        quoted(&mut s, b"a\xff", 2, 32, HexStrings::NonAscii);
         assert_eq!(s, r#""\x61\xff""#);
     }
 

@@ -1,0 +1,92 @@
+//! Runs a command under strace, under tracenet, or under both at once.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::compare::{Score, compare};
+use super::lines::Trace;
+use super::normalise;
+
+/// Flags that both tools are given.
+pub const FLAGS: &[&str] = &["-f", "-yy", "-s", "256", "-v"];
+
+/// A command, where it runs, and what it reads.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// Its working folder.
+    pub folder: std::path::PathBuf,
+}
+
+/// A run that both saw: compared as it is.
+pub fn beside(job: &Job, flags: &[&str]) -> Result<Score> {
+    let work = tempfile::tempdir()?;
+    let (theirs, ours) = (work.path().join("strace"), work.path().join("tracenet"));
+    let mut command = tracenet(&ours, flags);
+    command.arg("strace").args(flags).arg("-o").arg(&theirs).args(&job.command);
+    finish(command, job)?;
+    let (theirs, ours) = (read(&theirs)?, read(&ours)?);
+    let (theirs, ours) = (Trace::of_strace(&theirs), Trace::of_story(&ours));
+    let mut score = Score::default();
+    for (n, thread) in theirs.threads.iter().enumerate() {
+        let mine = ours.thread(thread.tid).map_or(&[][..], |t| &t.calls);
+        // What the first process did before it became the command, only tracenet saw.
+        let before = match thread.calls.first() {
+            Some(first) if n == 0 => mine
+                .iter()
+                .position(|c| c.starts_with(first.split(',').next().unwrap_or("")) && !c.contains(" = -1")),
+            _ => None,
+        };
+        compare(&thread.calls, &mine[before.unwrap_or(0)..], &mut score);
+    }
+    Ok(score)
+}
+
+/// The command under strace alone, normalised.
+pub fn under_strace(job: &Job, flags: &[&str]) -> Result<Vec<normalise::Normal>> {
+    let work = tempfile::tempdir()?;
+    let file = work.path().join("strace");
+    let mut command = Command::new("strace");
+    command.args(flags).arg("-o").arg(&file).args(&job.command);
+    finish(command, job)?;
+    Ok(normalise::threads(&Trace::of_strace(&read(&file)?)))
+}
+
+/// The command under tracenet alone, normalised.
+pub fn under_tracenet(job: &Job, flags: &[&str]) -> Result<Vec<normalise::Normal>> {
+    let work = tempfile::tempdir()?;
+    let file = work.path().join("tracenet");
+    let mut command = tracenet(&file, flags);
+    command.args(&job.command);
+    finish(command, job)?;
+    Ok(normalise::threads(&Trace::of_story(&read(&file)?)))
+}
+
+/// `tracenet run` as far as the command.
+fn tracenet(output: &Path, flags: &[&str]) -> Command {
+    let mut command = crate::agent::command();
+    command
+        .arg("run")
+        .args(flags)
+        .args(["-e", "trace=all", "-i", "none", "--no-packets", "-o"])
+        .arg(output)
+        .arg("--");
+    command
+}
+
+fn finish(mut command: Command, job: &Job) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.current_dir(&job.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command.status().with_context(|| name.clone())?;
+    ensure!(status.code() != Some(127), "{name}: {:?} was not found", job.command);
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
