@@ -2,6 +2,7 @@
 /* Syscalls of targets: remembered at the entry, told at the exit, when the memory that they name is resident. */
 
 #define NO_SYSCALL 0xffffffff
+#define SIGKILL_BIT (1 << 8)
 
 #include "scratch.h"
 #include "descriptor.h"
@@ -89,6 +90,19 @@ static __always_inline void emit_entry(struct inflight *in, const struct plan_en
 		output(s, in, 0, off, PHASE_ENTERED);
 }
 
+/* What the call returned, a thread that dies of SIGKILL or of another's exit_group never sees. */
+static __always_inline bool cut_short(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u32 by;
+
+	if (!(task->pending.signal.sig[0] & SIGKILL_BIT))
+		return false;
+	/* Of another signal that ends the process strace sees the result still. */
+	by = task->signal->group_exit_code & 0x7f;
+	return by == 0 || by == SIGKILL;
+}
+
 static __always_inline void emit_syscall(struct inflight *in, const struct plan_entry *plan, s64 ret, u32 phase)
 {
 	struct scratch *s = scratch();
@@ -116,7 +130,7 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 				off = capture(off, spec_word(spec), ret, plan->flags);
 		}
 	}
-	output(s, in, ret, off, phase);
+	output(s, in, ret, off, phase == PHASE_RETURNED && cut_short() ? PHASE_NEVER_RETURNS : phase);
 }
 
 static __always_inline struct plan_entry *plan_of(u32 nr)
@@ -240,19 +254,6 @@ static __always_inline void closed(struct inflight *in)
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* The thread was woken to end, by exit_group or SIGKILL: its program sees no result. */
-static __always_inline bool cut_short(s64 ret)
-{
-	struct signal_struct *signal;
-	u32 by;
-
-	if (!cfg_lines || ret > -ERESTARTSYS || ret < -ERESTART_RESTARTBLOCK)
-		return false;
-	signal = bpf_get_current_task_btf()->signal;
-	by = signal->group_exit_code & 0x7f;
-	return signal->flags & SIGNAL_GROUP_EXIT && (by == 0 || by == SIGKILL);
-}
-
 SEC("tp_btf/sys_exit")
 int on_sys_exit(u64 *ctx)
 {
@@ -271,6 +272,12 @@ int on_sys_exit(u64 *ctx)
 	if (!target || is_compat())
 		return 0;
 	nr = SYSCALL_NR(regs);
+	/* rt_sigreturn gave the registers of before the signal back. */
+	if (nr == NO_SYSCALL) {
+		in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+		if (in)
+			nr = in->nr;
+	}
 	plan = plan_of(nr);
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags) || (target->held && !(plan->flags & CALL_EXEC)))
 		return 0;
@@ -299,7 +306,7 @@ int on_sys_exit(u64 *ctx)
 	if (plan->flags & CALL_CLOSE)
 		closed(in);
 	if (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))
-		emit_syscall(in, plan, ret, cut_short(ret) ? PHASE_NEVER_RETURNS : PHASE_RETURNED);
+		emit_syscall(in, plan, ret, PHASE_RETURNED);
 	in->nr = NO_SYSCALL;
 	in->entered = 0;
 	in->sock = 0;

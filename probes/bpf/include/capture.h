@@ -208,6 +208,23 @@ __noinline u32 capture_iovecs(u32 off, u32 arg, u64 iov, u32 count, u64 moved)
 	return off;
 }
 
+struct user_cmsghdr {
+	u64 len;
+	u32 level, type;
+};
+
+/* The descriptors that a message begins to pass on: SCM_RIGHTS. */
+__noinline u32 capture_rights(u32 off, u32 tag, u64 control)
+{
+	struct user_cmsghdr h;
+
+	if (bpf_probe_read_user(&h, sizeof(h), (void *)control))
+		return off;
+	if (h.level != SOL_SOCKET || h.type != SCM_RIGHTS || h.len < sizeof(h))
+		return off;
+	return capture_fd_array(off, tag, control + sizeof(h), 4, CLAMP32((h.len - sizeof(h)) / 4));
+}
+
 /* A struct user_msghdr of 'size' bytes with what follows it. moved: as above. */
 __noinline u32 capture_message(u32 off, u32 tag, u64 addr, u32 size, u64 moved)
 {
@@ -220,8 +237,11 @@ __noinline u32 capture_message(u32 off, u32 tag, u64 addr, u32 size, u64 moved)
 	if (m.name && m.namelen)
 		off = capture_bytes(off, arg | CAPTURE_MSG_NAME << 8, m.name, m.namelen, NAME_MAX_BYTES);
 	off = capture_iovecs(off, arg, m.iov, CLAMP32(m.iovlen), moved);
-	if (m.control && m.controllen)
+	if (m.control && m.controllen) {
 		off = capture_bytes(off, arg | CAPTURE_CONTROL << 8, m.control, CLAMP32(m.controllen), CONTROL_MAX);
+		if (cfg_describe_fds)
+			off = capture_rights(off, arg | CAPTURE_FD_POLL << 8, m.control);
+	}
 	return off;
 }
 

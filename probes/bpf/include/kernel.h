@@ -65,6 +65,8 @@ enum {
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_RAW 3
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
 #define MSG_PEEK 0x2
 #define MSG_ERRQUEUE 0x2000
 #define S_IFMT 0170000
@@ -73,9 +75,6 @@ enum {
 #define SIGKILL 9
 /* include/linux/sched/signal.h */
 #define SIGNAL_GROUP_EXIT 4
-/* include/linux/errno.h: codes by which a call asks to be started again, -516..-512 */
-#define ERESTARTSYS 512
-#define ERESTART_RESTARTBLOCK 516
 
 enum tcp_state {
 	TCP_ESTABLISHED = 1,
@@ -428,6 +427,14 @@ struct mm_struct {
 	unsigned long env_end;
 };
 
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
+};
+
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
@@ -450,6 +457,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+	struct sigpending pending;
 };
 
 struct linux_binprm {

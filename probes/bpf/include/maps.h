@@ -17,6 +17,8 @@ const volatile u32 cfg_string_limit = 32;
 const volatile u32 cfg_lines = 0;
 /* Calls are counted by the connection too. */
 const volatile u32 cfg_by_connection = 0;
+/* What descriptors are is recorded: those that messages pass on too, of which no plan knows. */
+const volatile u32 cfg_describe_fds = 0;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
 const volatile u32 cfg_kfree_skb_has_rx_sk = 0;
 const volatile u32 cfg_send_reset_has_reason = 0;

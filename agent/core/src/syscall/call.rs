@@ -187,13 +187,7 @@ impl<'a> Call<'a> {
         if self.opts.fd_paths == FdPaths::None {
             return;
         }
-        let kinds = [
-            CaptureKind::Fd,
-            CaptureKind::FdRet,
-            CaptureKind::FdPair,
-            CaptureKind::FdPoll,
-            CaptureKind::FdSet,
-        ];
+        let kinds = [CaptureKind::Fd, CaptureKind::FdPair, CaptureKind::FdPoll, CaptureKind::FdSet];
         let found = self.ev.captures.iter().find(|c| {
             kinds.iter().any(|k| *k as u8 == c.kind & !AT_ENTRY) && text::i32_at(&c.data, 0) == Some(n)
         });

@@ -118,7 +118,9 @@ fn socket(c: &mut Call<'_>, data: &[u8], ino: u64, protocol_name: &[u8], path: &
         let _ = write!(c.out, "socket:[{ino}]");
         return Some(());
     }
-    text::escape_path(c.out, protocol_name);
+    // strace knows the protocols of these families only.
+    let known = matches!(family, AF_INET | AF_INET6 | AF_UNIX | AF_NETLINK);
+    text::escape_path(c.out, if known { protocol_name } else { b"socket" });
     c.push(":[");
     match family {
         AF_INET | AF_INET6 => {

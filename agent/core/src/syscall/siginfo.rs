@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::calls::info::ticks;
 use super::names::signal::SIGNAL;
 use super::text;
 use crate::event::SignalInfo;
@@ -116,7 +117,11 @@ fn fields(info: &SignalInfo, out: &mut String) {
                 name(c, out);
             }
             // clock_t, after a gap.
-            write!(out, ", si_utime={}, si_stime={}", long(e, f), long(g, h))
+            out.push_str(", si_utime=");
+            ticks(out, long(e, f) as i64);
+            out.push_str(", si_stime=");
+            ticks(out, long(g, h) as i64);
+            Ok(())
         }
         (code, SIGILL | SIGFPE | SIGSEGV | SIGBUS | SIGTRAP) if code > 0 => {
             out.push_str(", si_addr=");

@@ -42,6 +42,11 @@ pub(super) fn sockaddr(out: &mut String, data: &[u8]) -> bool {
     true
 }
 
+/// An interface's number, or the name of the one that has the same number everywhere (`LOOPBACK_IFINDEX`).
+pub(super) fn interface(out: &mut String, index: i32) {
+    let _ = if index == 1 { write!(out, "if_nametoindex(\"lo\")") } else { write!(out, "{index}") };
+}
+
 /// `inet_addr("1.2.3.4")` of four bytes in network order.
 pub(super) fn inet_addr(out: &mut String, address: u32) {
     let _ = write!(out, "inet_addr(\"{}\")", Ipv4Addr::from_bits(address));
@@ -112,7 +117,9 @@ fn packet(out: &mut String, data: &[u8]) -> Option<()> {
     let (pkttype, halen) = (*data.get(10)?, *data.get(11)?);
     out.push_str(", sll_protocol=htons(");
     text::one_of(out, protocol.into(), ETH_P, "ETH_P_???");
-    let _ = write!(out, "), sll_ifindex={ifindex}, sll_hatype=");
+    out.push_str("), sll_ifindex=");
+    interface(out, ifindex);
+    out.push_str(", sll_hatype=");
     text::one_of(out, hatype.into(), ARPHRD, "ARPHRD_???");
     out.push_str(", sll_pkttype=");
     text::one_of(out, pkttype.into(), PACKET_TYPE, "PACKET_???");

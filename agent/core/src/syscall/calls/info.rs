@@ -100,15 +100,20 @@ fn sysinfo(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 }
 
 fn tms(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
-    let _ = write!(
-        c.out,
-        "{{tms_utime={}, tms_stime={}, tms_cutime={}, tms_cstime={}}}",
-        i64_at(d, 0)?,
-        i64_at(d, 8)?,
-        i64_at(d, 16)?,
-        i64_at(d, 24)?
-    );
+    for (k, name) in ["utime", "stime", "cutime", "cstime"].iter().enumerate() {
+        let _ = write!(c.out, "{}tms_{name}=", if k == 0 { "{" } else { ", " });
+        ticks(c.out, i64_at(d, k * 8)?);
+    }
+    c.push("}");
     Some(())
+}
+
+/// A time in ticks of the clock, of which user space has 100 in a second: `7 /* 0.07 s */`.
+pub(in crate::syscall) fn ticks(out: &mut String, n: i64) {
+    let _ = write!(out, "{n}");
+    if n != 0 {
+        let _ = write!(out, " /* {}.{:02} s */", n / 100, n.unsigned_abs() % 100);
+    }
 }
 
 /// `struct rusage` (`linux/resource.h`).
@@ -238,7 +243,7 @@ fn group(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 fn groups_out(c: &mut Call<'_>, i: usize) {
     match c.capture(i, K::StructByRet) {
         Some(read) if c.int(0) > 0 && !c.failed() => c.array(&read.data, 4, c.returned(), group),
-        None if c.int(0) > 0 && c.ev.ret == Some(0) => c.push("[]"),
+        None if c.value(i) != 0 && c.ev.ret == Some(0) => c.push("[]"),
         _ => c.address(c.value(i)),
     }
 }

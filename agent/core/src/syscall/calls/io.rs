@@ -37,7 +37,7 @@ pub(super) const CALLS: &[Shape] = &[
         .reads(&[entry(2, K::Fixed, 8), spec(2, K::Fixed, 8)]),
     call("splice", &[Fd, With(offset), Fd, With(offset), Size, SPLICE])
         .reads(&[entry(1, K::Fixed, 8), entry(3, K::Fixed, 8)]),
-    call("copy_file_range", &[Fd, With(offset), Fd, With(offset), Size, Arg::Hex32])
+    call("copy_file_range", &[Fd, With(offset), Fd, With(offset), Size, Arg::Uint])
         .reads(&[entry(1, K::Fixed, 8), entry(3, K::Fixed, 8)]),
     call("tee", &[Fd, Fd, Size, SPLICE]),
     call(

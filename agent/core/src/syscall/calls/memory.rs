@@ -18,13 +18,13 @@ pub(super) const CALLS: &[Shape] = &[
     call("pkey_mprotect", &[Ptr, Size, PROT, Int]),
     call("mremap", &[Ptr, Size, Size, Flags(n::MREMAP, "MREMAP_???"), Ptr])
         .ret(Ret::Hex)
-        .count(|c| if c.value(3) & 6 != 0 { 5 } else { 4 }),
+        .count(|c| if c.value(3) & 2 != 0 { 5 } else { 4 }),
     call("brk", &[Ptr]).ret(Ret::Hex),
     call("madvise", &[Ptr, Size, OneOf(n::MADV, "MADV_???")]),
     call("msync", &[Ptr, Size, Flags(n::MS, "MS_???")]),
     call("mincore", &[Ptr, Size, With(resident)]).reads(&[spec(2, K::Fixed, 64)]),
     call("mlock", &[Ptr, Size]),
-    call("mlock2", &[Ptr, Size, Hex32]),
+    call("mlock2", &[Ptr, Size, Flags(&[(1, "MLOCK_ONFAULT")], "MLOCK_???")]),
     call("munlock", &[Ptr, Size]),
     call("mlockall", &[Flags(n::MCL, "MCL_???")]),
     call("munlockall", &[]),

@@ -139,7 +139,9 @@ fn cmsg_data(c: &mut Call<'_>, level: i32, kind: i32, d: &[u8]) -> Option<()> {
         // IP_PKTINFO
         (SOL_IP, 8) => {
             let (index, local, address) = (u32_at(d, 0)?, be32_at(d, 4)?, be32_at(d, 8)?);
-            let _ = write!(c.out, "{{ipi_ifindex={index}, ipi_spec_dst=");
+            c.push("{ipi_ifindex=");
+            sockaddr::interface(c.out, index as i32);
+            c.push(", ipi_spec_dst=");
             inet_addr(c.out, local);
             c.push(", ipi_addr=");
             inet_addr(c.out, address);

@@ -3,7 +3,7 @@
 mod descriptor;
 mod event;
 mod file;
-mod info;
+pub(super) mod info;
 mod io;
 mod ioctl;
 mod memory;

@@ -61,6 +61,9 @@ pub(super) const CALLS: &[Shape] = &[
 
 /// A socket type with its flags.
 fn socket_type(out: &mut String, v: u64) {
+    if v == 0 {
+        return out.push('0');
+    }
     text::one_of(out, v & 0xf, n::SOCK_TYPE, "SOCK_???");
     let high = v & !0xf;
     let rest = text::known_flags(out, high, n::SOCK_FLAGS, "|");

@@ -28,7 +28,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("set_tid_address", &[Ptr]),
     call("set_robust_list", &[Ptr, Size]),
     call("get_robust_list", &[Int, Out(8, pointer), Out(8, number)]),
-    call("rseq", &[Ptr, Hex32, Flags(n::RSEQ, "RSEQ_FLAG_???"), Hex32]),
+    call("rseq", &[Ptr, Hex32, Hex32, Hex32]),
     call("arch_prctl", &[OneOf(n::ARCH_PRCTL, "ARCH_???"), With(arch)]).reads(&[spec(1, K::Fixed, 8)]),
     call(
         "prctl",
@@ -40,11 +40,8 @@ pub(super) const CALLS: &[Shape] = &[
     call("personality", &[With(personality)]).ret(Ret::With(personality_result)),
     call("pidfd_open", &[Int, Flags(n::PIDFD, "PIDFD_???")]).ret(Ret::Fd),
     call("pidfd_getfd", &[Fd, Int, Hex32]).ret(Ret::Fd),
-    call(
-        "seccomp",
-        &[OneOf(n::SECCOMP, "SECCOMP_???"), Flags(n::SECCOMP_FLAGS, "SECCOMP_FILTER_FLAG_???"), With(filter)],
-    )
-    .reads(&[spec(2, K::Fixed, 16)]),
+    call("seccomp", &[OneOf(n::SECCOMP, "SECCOMP_SET_MODE_???"), With(seccomp_flags), With(filter)])
+        .reads(&[spec(2, K::Fixed, 16)]),
     call("getpid", &[]),
     call("gettid", &[]),
     call("getppid", &[]),
@@ -205,7 +202,7 @@ pub(super) fn number(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 fn arch(c: &mut Call<'_>, i: usize) {
     match c.low(0) {
         0x1003 | 0x1004 if !c.failed() => c.structure(i, c.fixed(i), pointer),
-        0x1001..=0x1004 => c.address(c.value(i)),
+        0x1003 | 0x1004 => c.address(c.value(i)),
         0x1011 => {}
         _ => c.hex(c.value(i)),
     }
@@ -272,7 +269,9 @@ fn comm(c: &mut Call<'_>, i: usize) {
     match c.capture(i, K::CString) {
         Some(name) => {
             let shown = &name.data[..name.data.len().min(15)];
-            text::quoted(c.out, shown, name.data.len() as u64, u32::MAX, c.opts.hex_strings);
+            // strace reads no more than the kernel takes, and so can't see that it ends there.
+            let full = shown.len() as u64 + u64::from(shown.len() == 15);
+            text::quoted(c.out, shown, full, u32::MAX, c.opts.hex_strings);
         }
         None => c.address(c.value(i)),
     }
@@ -327,6 +326,14 @@ fn personality_result(c: &mut Call<'_>, ret: i64) {
     c.push(" (");
     persona(c, ret as u64);
     c.push(")");
+}
+
+fn seccomp_flags(c: &mut Call<'_>, i: usize) {
+    if c.low(0) == 1 {
+        c.flags(c.low(i), n::SECCOMP_FLAGS, "SECCOMP_FILTER_FLAG_???");
+    } else {
+        c.hex(c.low(i));
+    }
 }
 
 /// `struct sock_fprog`.

@@ -113,11 +113,14 @@ fn pollfds(c: &mut Call<'_>, ready: bool) {
         }
         c.push(if shown == 0 { "{fd=" } else { ", {fd=" });
         shown += 1;
-        c.fd(fd);
         if ready {
+            let _ = write!(c.out, "{fd}");
             c.push(", revents=");
             c.flags(revents.into(), n::POLL, "POLL???");
-        } else if fd >= 0 {
+        } else {
+            c.fd(fd);
+        }
+        if !ready && fd >= 0 {
             c.push(", events=");
             c.flags(events.into(), n::POLL, "POLL???");
         }
@@ -164,18 +167,23 @@ fn fds(data: &[u8], nfds: i32) -> impl Iterator<Item = usize> + '_ {
     (0..bits).filter(|n| data.get(n / 8).is_some_and(|byte| byte >> (n % 8) & 1 == 1))
 }
 
-fn fd_set(c: &mut Call<'_>, data: &[u8]) {
+/// `[3 5]`; those that are ready strace doesn't describe again.
+fn fd_set(c: &mut Call<'_>, data: &[u8], ready: bool) {
     c.push("[");
     for (k, fd) in fds(data, c.int(0)).enumerate() {
         c.push(if k == 0 { "" } else { " " });
-        c.fd(fd as i32);
+        if ready {
+            let _ = write!(c.out, "{fd}");
+        } else {
+            c.fd(fd as i32);
+        }
     }
     c.push("]");
 }
 
 fn set_before(c: &mut Call<'_>, i: usize) {
     match c.fixed_before(i).filter(|_| c.value(i) != 0) {
-        Some(data) => fd_set(c, data),
+        Some(data) => fd_set(c, data, false),
         None => c.address(c.value(i)),
     }
 }
@@ -192,7 +200,7 @@ fn selected(c: &mut Call<'_>) {
         };
         let _ = write!(c.out, "{separator}{name} ");
         separator = ", ";
-        fd_set(c, data);
+        fd_set(c, data, true);
     }
     if separator == " (" {
         return;

@@ -138,9 +138,7 @@ fn statx(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
     }
     for (name, at) in [("rdev", 128), ("dev", 136)] {
         let _ = write!(c.out, ", stx_{name}_major=");
-        c.hex(u32_at(d, at)?.into());
-        let _ = write!(c.out, ", stx_{name}_minor=");
-        c.hex(u32_at(d, at + 4)?.into());
+        let _ = write!(c.out, "{}, stx_{name}_minor={}", u32_at(d, at)?, u32_at(d, at + 4)?);
     }
     let _ = write!(c.out, ", stx_mnt_id=");
     c.hex(u64_at(d, 144)?);

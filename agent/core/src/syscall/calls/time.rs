@@ -34,7 +34,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("getitimer", &[WHICH, Out(32, itimerval)]),
     call("setitimer", &[WHICH, In(32, itimerval), Out(32, itimerval)]),
     call("alarm", &[Uint]),
-    call("timerfd_create", &[CLOCK, Flags(n::TFD, "TFD_???")]).ret(Ret::Fd),
+    call("timerfd_create", &[CLOCK, With(|c, i| timer_flags(c, i))]).ret(Ret::Fd),
     call("timerfd_settime", &[Fd, Flags(n::TFD_TIMER, "TFD_???"), In(32, itimerspec), Out(32, itimerspec)]),
     call("timerfd_gettime", &[Fd, Out(32, itimerspec)]),
     call("timer_create", &[CLOCK, In(64, sigevent), Out(4, int_in_brackets)]),
@@ -42,12 +42,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("timer_gettime", &[Int, Out(32, itimerspec)]),
     call("timer_getoverrun", &[Int]),
     call("timer_delete", &[Int]),
-    call(
-        "futex",
-        &[Ptr, With(futex_op), With(futex_val), With(futex_timeout), With(futex_second), With(futex_third)],
-    )
-    .reads(&[spec(3, K::Fixed, 16)])
-    .count(futex_args),
+    call("futex", &[Ptr, With(futex)]).reads(&[spec(3, K::Fixed, 16)]),
 ];
 
 /// The date in the comments of strace: `/* 2026-11-30T08:10:17.272804890+0000 */`, in UTC.
@@ -140,9 +135,13 @@ fn itimerspec(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
 /// `struct sigevent` (`asm-generic/siginfo.h`).
 fn sigevent(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     let (value, signal, notify) = (u64_at(data, 0)?, u32_at(data, 8)?, u32_at(data, 12)?);
-    let _ = write!(c.out, "{{sigev_value={{sival_int={}, sival_ptr=", value as i32);
-    c.address(value);
-    c.push("}, sigev_signo=");
+    c.push("{");
+    if value != 0 {
+        let _ = write!(c.out, "sigev_value={{sival_int={}, sival_ptr=", value as i32);
+        c.address(value);
+        c.push("}, ");
+    }
+    c.push("sigev_signo=");
     signal_name(c.out, signal.into());
     c.push(", sigev_notify=");
     match notify {
@@ -156,6 +155,19 @@ fn sigevent(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// Flags of timerfd_create, among which strace names those of timerfd_settime too.
+fn timer_flags(c: &mut Call<'_>, i: usize) {
+    let v = c.low(i);
+    let rest = text::known_flags(c.out, v, n::TFD_TIMER, "");
+    let rest = text::known_flags(c.out, rest, n::TFD, if rest == v { "" } else { "|" });
+    match rest {
+        _ if v == 0 => c.push("0"),
+        0 => {}
+        _ if rest == v => _ = write!(c.out, "{v:#x} /* TFD_??? */"),
+        _ => _ = write!(c.out, "|{rest:#x}"),
+    }
+}
+
 /// A clock, or one of a process or thread, whose number is folded into it.
 fn clock(c: &mut Call<'_>, i: usize) {
     let id = c.int(i);
@@ -166,6 +178,9 @@ fn clock(c: &mut Call<'_>, i: usize) {
         let _ = write!(c.out, "FD_TO_CLOCKID({})", !(id >> 3));
         return;
     }
+    if id & 3 == 3 {
+        return c.one_of(c.low(i), n::CLOCK, "CLOCK_???");
+    }
     let kind = if id & 4 != 0 { "MAKE_THREAD_CPUCLOCK" } else { "MAKE_PROCESS_CPUCLOCK" };
     let _ = write!(c.out, "{kind}({}, ", !(id >> 3));
     c.push(["CPUCLOCK_PROF", "CPUCLOCK_VIRT", "CPUCLOCK_SCHED", "CLOCKFD"][(id & 3) as usize]);
@@ -175,63 +190,58 @@ fn clock(c: &mut Call<'_>, i: usize) {
 const PRIVATE: u64 = 128;
 const REALTIME: u64 = 256;
 
-fn futex_command(c: &Call<'_>) -> u64 {
-    c.low(1) & !(PRIVATE | REALTIME)
-}
-
-fn futex_op(c: &mut Call<'_>, i: usize) {
+/// All arguments behind the address: which there are depends on the operation.
+fn futex(c: &mut Call<'_>, i: usize) {
     let v = c.low(i);
-    match n::FUTEX.iter().find(|f| f.0 == v & !(PRIVATE | REALTIME)) {
+    let command = v & !(PRIVATE | REALTIME);
+    match n::FUTEX.iter().find(|f| f.0 == command) {
         Some((_, name)) => c.push(name),
-        None => return c.one_of(v, &[], "FUTEX_???"),
+        None => c.one_of(v, &[], "FUTEX_???"),
     }
     c.push(if v & PRIVATE != 0 { "_PRIVATE" } else { "" });
     c.push(if v & REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
-}
-
-fn futex_args(c: &Call<'_>) -> usize {
-    match futex_command(c) {
-        1 => 3,
-        7 | 8 => 2,
-        0 | 2 | 6 | 13 => 4,
-        3 => 5,
-        _ => 6,
+    let (value, second, third) = (c.low(2), c.value(4), c.low(5));
+    let requeued = c.int(3);
+    match command {
+        0 | 6 | 9 | 11 | 13 => {
+            match command {
+                6 | 13 => {}
+                _ => _ = write!(c.out, ", {value}"),
+            }
+            c.push(", ");
+            c.structure(3, c.fixed(3), timespec);
+        }
+        1 | 10 => _ = write!(c.out, ", {}", value as i32),
+        3 | 4 | 5 | 12 => _ = write!(c.out, ", {}, {requeued}", value as i32),
+        2 | 7 | 8 => {}
+        _ => {
+            let _ = write!(c.out, ", {value}, ");
+            c.hex(c.value(3));
+            c.push(", ");
+            c.hex(second);
+            c.push(", ");
+            c.hex(third);
+        }
     }
-}
-
-fn futex_val(c: &mut Call<'_>, i: usize) {
-    let v = c.low(i);
-    match futex_command(c) {
-        0 | 9 | 11 if v != 0 || futex_command(c) != 11 => _ = write!(c.out, "{v}"),
-        1 | 3 | 4 | 5 | 10 | 12 => _ = write!(c.out, "{}", v as i32),
-        _ => _ = write!(c.out, "{v}"),
+    match command {
+        3 | 4 | 5 | 11 | 12 => {
+            c.push(", ");
+            c.address(second);
+        }
+        _ => {}
     }
-}
-
-/// Where the call waits a time; where it wakes others elsewhere, their number.
-fn futex_timeout(c: &mut Call<'_>, i: usize) {
-    match futex_command(c) {
-        3 | 4 | 5 | 12 => _ = write!(c.out, "{}", c.int(i)),
-        10 => c.address(c.value(i)),
-        0 | 6 | 9 | 11 | 13 => c.structure(i, c.fixed(i), timespec),
-        _ => c.hex(c.value(i)),
-    }
-}
-
-fn futex_second(c: &mut Call<'_>, i: usize) {
-    match futex_command(c) {
-        3 | 4 | 5 | 9 | 10 | 11 | 12 => c.address(c.value(i)),
-        _ => c.hex(c.value(i)),
-    }
-}
-
-fn futex_third(c: &mut Call<'_>, i: usize) {
-    let v = c.low(i);
-    match futex_command(c) {
-        4 | 12 => _ = write!(c.out, "{v}"),
-        5 => wake_op(c, v),
-        9 | 10 if v == 0xffff_ffff => c.push("FUTEX_BITSET_MATCH_ANY"),
-        _ => c.hex(v),
+    match command {
+        4 | 12 => _ = write!(c.out, ", {third}"),
+        5 => {
+            c.push(", ");
+            wake_op(c, third);
+        }
+        9 | 10 if third == 0xffff_ffff => c.push(", FUTEX_BITSET_MATCH_ANY"),
+        9 | 10 => {
+            c.push(", ");
+            c.hex(third);
+        }
+        _ => {}
     }
 }
 

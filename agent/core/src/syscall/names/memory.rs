@@ -5,7 +5,7 @@ use crate::syscall::text::Names;
 /// Protection.
 #[rustfmt::skip]
 pub(in crate::syscall) const PROT: Names = &[
-    (0x1, "PROT_READ"), (0x2, "PROT_WRITE"), (0x4, "PROT_EXEC"), (0x8, "PROT_SEM"), (0x1000000, "PROT_GROWSDOWN"),
+    (0, "PROT_NONE"), (0x1, "PROT_READ"), (0x2, "PROT_WRITE"), (0x4, "PROT_EXEC"), (0x8, "PROT_SEM"), (0x1000000, "PROT_GROWSDOWN"),
     (0x2000000, "PROT_GROWSUP"),
 ];
 

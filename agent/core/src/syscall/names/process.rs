@@ -69,7 +69,7 @@ pub(in crate::syscall) const ARCH_PRCTL: Names = &[
 /// Scheduling policies.
 #[rustfmt::skip]
 pub(in crate::syscall) const SCHED: Names = &[
-    (0, "SCHED_NORMAL"), (1, "SCHED_FIFO"), (2, "SCHED_RR"), (3, "SCHED_BATCH"), (5, "SCHED_IDLE"),
+    (0, "SCHED_OTHER"), (1, "SCHED_FIFO"), (2, "SCHED_RR"), (3, "SCHED_BATCH"), (5, "SCHED_IDLE"),
     (6, "SCHED_DEADLINE"),
 ];
 
@@ -133,12 +133,6 @@ pub(in crate::syscall) const GRND: Names = &[
 #[rustfmt::skip]
 pub(in crate::syscall) const PIDFD: Names = &[
     (0x800, "PIDFD_NONBLOCK"),
-];
-
-/// Flags of rseq(2).
-#[rustfmt::skip]
-pub(in crate::syscall) const RSEQ: Names = &[
-    (1, "RSEQ_FLAG_UNREGISTER"),
 ];
 
 /// Operations of seccomp(2).
