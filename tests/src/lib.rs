@@ -7,6 +7,7 @@ pub mod agent;
 pub mod blindspot;
 pub mod collector;
 pub mod counters;
+pub mod floor;
 pub mod fuzz;
 pub mod harness;
 pub mod link;
