@@ -30,3 +30,4 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define X(id, name, type) const struct type *layout_of_##name;
 TRACENET_KINDS(X)
 #undef X
+const struct fd_info *layout_of_FD_INFO;

@@ -65,6 +65,11 @@ wire! {
         h: Header, args: [u64; 6], ret: i64, entered: u64, cookie: u64, nr: u32, captures_len: u16, phase: u8,
         pad: u8,
     }
+    /// What a descriptor is; names follow.
+    struct FdInfo = "fd_info" {
+        fd: i32, magic: u32, ino: u64, peer: u64, rdev: u32, mode: u16, family: u16, protocol: u16, state: u8,
+        flags: u8, lport: u16, rport: u16, local: [u8; 16], remote: [u8; 16],
+    }
     struct TcpCounters = "tcp_counters" {
         bytes_acked: u64, bytes_received: u64, bytes_sent: u64, bytes_retrans: u64, srtt_us: u32, rttvar_us: u32,
         min_rtt_us: u32, snd_cwnd: u32, snd_ssthresh: u32, total_retrans: u32, segs_in: u32, segs_out: u32,

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use tracenet_core::event::{Capture, EventKind, SyscallEvent, Task};
 use tracenet_core::key::SocketCookie;
+use tracenet_core::syscall::CaptureKind;
 use tracenet_core::time::MonoNs;
 
 use crate::abi::{self, EvSyscall, phase};
@@ -11,10 +12,15 @@ use crate::abi::{self, EvSyscall, phase};
 /// those calls print as addresses what they overwrote.
 const ENTRIES_MAX: usize = 65_536;
 
+/// Other ends of AF_UNIX sockets that are remembered.
+const PEERS_MAX: usize = 65_536;
+
 /// What was read at the entries of calls that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     by_thread: FxHashMap<u32, (u32, Vec<Capture>)>,
+    /// Inode of an AF_UNIX socket -> that of its other end: once that is closed, the kernel knows it no more.
+    peers: FxHashMap<u64, u64>,
 }
 
 impl Entries {
@@ -29,6 +35,7 @@ impl Entries {
         let mut read = Vec::new();
         if e.phase == phase::ENTERED {
             captures(rest, &mut read)?;
+            read.iter_mut().for_each(|c| self.recall_peer(c));
             if self.by_thread.len() >= ENTRIES_MAX {
                 self.by_thread.clear();
             }
@@ -58,6 +65,31 @@ impl Entries {
             captures: read,
         });
         Some(Some(if sleeps { EventKind::Sleeps(call) } else { EventKind::Syscall(call) }))
+    }
+}
+
+impl Entries {
+    /// Completes what is known of an AF_UNIX socket.
+    fn recall_peer(&mut self, capture: &mut Capture) {
+        const AF_UNIX: u16 = 1;
+        if capture.kind & !abi::CAPTURE_AT_ENTRY != CaptureKind::Fd as u8 {
+            return;
+        }
+        let Some(info) = abi::read::<abi::FdInfo>(&capture.data).filter(|i| { i.family } == AF_UNIX) else {
+            return;
+        };
+        let (inode, peer) = (info.ino, info.peer);
+        if peer != 0 {
+            if self.peers.len() >= PEERS_MAX {
+                self.peers.clear();
+            }
+            self.peers.insert(inode, peer);
+        } else if let Some(peer) = self.peers.get(&inode) {
+            let at = std::mem::offset_of!(abi::FdInfo, peer);
+            if let Some(field) = capture.data.get_mut(at..at + 8) {
+                field.copy_from_slice(&peer.to_ne_bytes());
+            }
+        }
     }
 }
 

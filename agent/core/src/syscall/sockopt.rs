@@ -75,6 +75,7 @@ pub(super) fn value(
 ) -> bool {
     let int = |out: &mut String| i32_at(data, 0).map(|v| write!(out, "[{v}]"));
     match shape(level, option) {
+        Shape::Credentials | Shape::Bytes if set && full == 4 => int(out).is_some(),
         // What getsockopt returns of an option may be shorter than its int: then it is bytes.
         Shape::Int if set || full >= 4 => int(out).is_some(),
         Shape::Default if full == 4 => int(out).is_some(),

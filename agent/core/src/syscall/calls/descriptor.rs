@@ -9,7 +9,7 @@ use crate::syscall::names::file as n;
 use crate::syscall::plan::{CaptureKind as K, spec};
 use crate::syscall::shape::Arg::{Fd, Flags, OneOf, With};
 use crate::syscall::shape::{Arg, Ret, Shape, call};
-use crate::syscall::text::{self, i32_at, i64_at, u16_at, u32_at, u64_at};
+use crate::syscall::text::{self, i32_at, i64_at, u16_at, u32_at};
 
 const FD_PAIR: Arg = With(fd_pair);
 const PIPE: &[crate::syscall::plan::CaptureSpec] = &[spec(0, K::Fixed, 8), spec(0, K::FdPair, 0)];
@@ -64,11 +64,8 @@ fn argument(c: &mut Call<'_>, i: usize) {
             Some(())
         }),
         1024 => c.one_of(low, n::LOCK_TYPE, "F_???"),
+        1026 => c.flags(low, n::DN, "DN_???"),
         1033 => c.flags(low, n::SEAL, "F_SEAL_???"),
-        1035..=1038 => c.structure(i, data, |c, d| {
-            let _ = write!(c.out, "[{}]", u64_at(d, 0)?);
-            Some(())
-        }),
         _ => c.hex(v),
     }
 }

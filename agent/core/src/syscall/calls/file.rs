@@ -46,7 +46,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("mknodat", &[Dirfd, Path, With(mode_type), With(device)]).count(|c| node_args(c, 2)),
     call("rmdir", &[Path]),
     call("unlink", &[Path]),
-    call("unlinkat", &[Dirfd, Path, Flags(n::AT_UNLINK, "AT_???")]),
+    call("unlinkat", &[Dirfd, Path, Flags(n::AT, "AT_???")]),
     call("rename", &[Path, Path]),
     call("renameat", &[Dirfd, Path, Dirfd, Path]),
     call("renameat2", &[Dirfd, Path, Dirfd, Path, RENAME]),
@@ -79,15 +79,15 @@ pub(super) const CALLS: &[Shape] = &[
     call("removexattr", &[Path, Str]),
     call("lremovexattr", &[Path, Str]),
     call("fremovexattr", &[Fd, Str]),
-    call("mount", &[Path, Path, Path, With(mount_flags), Ptr]),
+    call("mount", &[Path, Path, With(mount_type), With(mount_flags), Ptr]).reads(&[spec(2, K::CString, 0)]),
     call("umount2", &[Path, Flags(n::UMOUNT, "MNT_???")]),
     call("pivot_root", &[Path, Path]),
     call("acct", &[Path]),
     call("swapon", &[Path, Hex]),
     call("swapoff", &[Path]),
     call("sync", &[]),
-    call("name_to_handle_at", &[Dirfd, Path, Ptr, Ptr, Flags(n::AT, "AT_???")]),
-    call("memfd_create", &[With(memfd_name), Flags(crate::syscall::names::memory::MEMFD, "MFD_???")])
+    call("name_to_handle_at", &[Dirfd, Path, Ptr, Ptr, Flags(n::AT_HANDLE, "AT_???")]),
+    call("memfd_create", &[With(memfd_name), With(memfd_flags)])
         .reads(&[spec(0, K::CString, 0)])
         .ret(Ret::Fd),
     call("execve", &[Path, With(argv), With(envp)]).reads(EXEC),
@@ -160,17 +160,22 @@ fn open_how(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
 pub(super) fn file_mode(out: &mut String, mode: u64) {
     let kind = mode & 0o170_000;
     match n::FILE_TYPE.iter().find(|t| t.0 == kind) {
-        Some((_, name)) if kind != 0 => {
-            out.push_str(name);
+        None if kind != 0 || mode & 0o7000 == 0 => text::mode(out, mode),
+        known => {
+            let mut separator = "";
+            if let Some((_, name)) = known {
+                out.push_str(name);
+                separator = "|";
+            }
             for (bit, name) in [(0o4000, "S_ISUID"), (0o2000, "S_ISGID"), (0o1000, "S_ISVTX")] {
                 if mode & bit != 0 {
-                    let _ = write!(out, "|{name}");
+                    let _ = write!(out, "{separator}{name}");
+                    separator = "|";
                 }
             }
             out.push('|');
             text::mode(out, mode & 0o777);
         }
-        _ => text::mode(out, mode),
     }
 }
 
@@ -265,8 +270,27 @@ fn xattr_out1(c: &mut Call<'_>, i: usize) {
     xattr_out(c, i);
 }
 
+/// Nothing new is mounted where a mount is changed, bound or moved.
+fn mount_type(c: &mut Call<'_>, i: usize) {
+    const MS_REMOUNT_BIND_MOVE: u64 = 0x20 | 0x1000 | 0x2000;
+    if c.value(3) & MS_REMOUNT_BIND_MOVE != 0 { c.address(c.value(i)) } else { c.path(i) }
+}
+
 fn mount_flags(c: &mut Call<'_>, i: usize) {
     c.flags(c.value(i), n::MOUNT, "MS_???");
+}
+
+fn memfd_flags(c: &mut Call<'_>, i: usize) {
+    let v = c.low(i);
+    // The size of huge pages, as a power of two.
+    let huge = v >> 26;
+    let v = v & 0x3ff_ffff;
+    if v != 0 || huge == 0 {
+        c.flags(v, crate::syscall::names::memory::MEMFD, "MFD_???");
+    }
+    if huge != 0 {
+        let _ = write!(c.out, "{}{huge}<<MFD_HUGE_SHIFT", if v == 0 { "" } else { "|" });
+    }
 }
 
 /// The kernel takes 249 bytes.
@@ -306,8 +330,9 @@ fn strings(c: &mut Call<'_>, i: usize, image: K) {
             let cut = new.full_len as usize > new.data.len();
             let strings =
                 new.data.split_last().filter(|(last, _)| **last == 0).map_or(&new.data[..], |(_, s)| s);
-            let count = strings.split(|b| *b == 0).count() + usize::from(cut);
-            list(c, strings.split(|b| *b == 0).map(|s| Some((s, false))), count);
+            let whole = strings.split(|b| *b == 0).count();
+            let pieces = strings.split(|b| *b == 0).enumerate();
+            list(c, pieces.map(|(k, s)| Some((s, cut && k + 1 == whole))), whole + usize::from(cut));
         }
         (None, None) => c.address(c.value(i)),
     }

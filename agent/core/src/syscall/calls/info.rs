@@ -175,8 +175,9 @@ fn uint(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 
 fn policy(c: &mut Call<'_>, v: u64) {
     const RESET_ON_FORK: u64 = 0x4000_0000;
-    c.one_of(v & !RESET_ON_FORK, n::SCHED, "SCHED_???");
-    if v & RESET_ON_FORK != 0 {
+    let known = n::SCHED.iter().any(|p| p.0 == v & !RESET_ON_FORK);
+    c.one_of(if known { v & !RESET_ON_FORK } else { v }, n::SCHED, "SCHED_???");
+    if known && v & RESET_ON_FORK != 0 {
         c.push("|SCHED_RESET_ON_FORK");
     }
 }

@@ -57,8 +57,9 @@ fn argument(c: &mut Call<'_>, i: usize) {
         }
         // FIONBIO, FIOASYNC, FIOSETOWN, SIOCSPGRP, TIOCSPGRP, TIOCSPTLCK
         0x5421 | 0x5452 | 0x8901 | 0x8902 | 0x5410 | 0x4004_5431 => c.structure(i, data, int),
-        // TCSBRK, TCXONC, TCFLSH, TIOCSCTTY
-        0x5409 | 0x540a | 0x540e => _ = write!(c.out, "{}", v as i32),
+        // TCSBRK, TIOCSCTTY
+        0x5409 | 0x540e => _ = write!(c.out, "{}", v as i32),
+        0x540a => c.one_of(v, &[(0, "TCOOFF"), (1, "TCOON"), (2, "TCIOFF"), (3, "TCION")], "TC???"),
         0x540b => c.one_of(v, &[(0, "TCIFLUSH"), (1, "TCOFLUSH"), (2, "TCIOFLUSH")], "TC???"),
         // FICLONE
         0x4004_9409 => c.fd(v as i32),

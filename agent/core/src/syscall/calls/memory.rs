@@ -18,7 +18,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("pkey_mprotect", &[Ptr, Size, PROT, Int]),
     call("mremap", &[Ptr, Size, Size, Flags(n::MREMAP, "MREMAP_???"), Ptr])
         .ret(Ret::Hex)
-        .count(|c| if c.value(3) & 2 != 0 { 5 } else { 4 }),
+        .count(|c| if c.value(3) & 3 == 3 { 5 } else { 4 }),
     call("brk", &[Ptr]).ret(Ret::Hex),
     call("madvise", &[Ptr, Size, OneOf(n::MADV, "MADV_???")]),
     call("msync", &[Ptr, Size, Flags(n::MS, "MS_???")]),

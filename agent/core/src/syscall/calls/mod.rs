@@ -6,6 +6,7 @@ mod file;
 pub(super) mod info;
 mod io;
 mod ioctl;
+mod ipc;
 mod memory;
 mod message;
 mod network;
@@ -32,4 +33,5 @@ pub(super) const FAMILIES: &[&[Shape]] = &[
     event::CALLS,
     network::CALLS,
     ioctl::CALLS,
+    ipc::CALLS,
 ];

@@ -18,8 +18,8 @@ pub(super) const CALLS: &[Shape] = &[
     call("vfork", &[]),
     call("clone", &[With(clone_args)]).reads(&[spec(2, K::Fixed, 4), spec(CHILD_TID, K::Fixed, 4)]),
     call("clone3", &[With(clone3_args), Size]).reads(&[spec(0, K::StructByArg, 1)]),
-    call("unshare", &[With(|c, i| c.flags(c.value(i), n::CLONE, "CLONE_???"))]),
-    call("setns", &[Fd, Flags(n::CLONE, "CLONE_NEW???")]),
+    call("unshare", &[With(unshared)]),
+    call("setns", &[Fd, Flags(n::NAMESPACE, "CLONE_NEW???")]),
     call("exit", &[Int]),
     call("exit_group", &[Int]),
     call("wait4", &[Int, With(wait_status), WAIT, With(wait_rusage)])
@@ -29,7 +29,9 @@ pub(super) const CALLS: &[Shape] = &[
     call("set_robust_list", &[Ptr, Size]),
     call("get_robust_list", &[Int, Out(8, pointer), Out(8, number)]),
     call("rseq", &[Ptr, Hex32, Hex32, Hex32]),
-    call("arch_prctl", &[OneOf(n::ARCH_PRCTL, "ARCH_???"), With(arch)]).reads(&[spec(1, K::Fixed, 8)]),
+    call("arch_prctl", &[OneOf(n::ARCH_PRCTL, "ARCH_???"), With(arch)])
+        .reads(&[spec(1, K::Fixed, 8)])
+        .count(|c| if c.low(0) == 0x1011 { 1 } else { 2 }),
     call(
         "prctl",
         &[OneOf(n::PRCTL, "PR_???"), With(prctl2), With(prctl_rest), With(prctl_rest), With(prctl_rest)],
@@ -52,6 +54,16 @@ pub(super) const CALLS: &[Shape] = &[
     call("kcmp", &[Int, Int, Int, Hex, Hex]),
     call("process_mrelease", &[Fd, Hex32]),
 ];
+
+/// CLONE_NEWTIME is a bit of the exit signal for clone(2).
+fn unshared(c: &mut Call<'_>, i: usize) {
+    let v = c.value(i);
+    let rest = text::known_flags(c.out, v, &[(0x80, "CLONE_NEWTIME")], "");
+    if rest != 0 || v == 0 {
+        c.push(if rest == v { "" } else { "|" });
+        c.flags(rest, n::CLONE, "CLONE_???");
+    }
+}
 
 /// The order of the last two of clone(2) differs (CONFIG_CLONE_BACKWARDS).
 const CHILD_TID: u8 = if cfg!(target_arch = "aarch64") { 4 } else { 3 };
@@ -203,7 +215,6 @@ fn arch(c: &mut Call<'_>, i: usize) {
     match c.low(0) {
         0x1003 | 0x1004 if !c.failed() => c.structure(i, c.fixed(i), pointer),
         0x1003 | 0x1004 => c.address(c.value(i)),
-        0x1011 => {}
         _ => c.hex(c.value(i)),
     }
 }

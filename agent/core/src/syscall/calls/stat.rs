@@ -74,7 +74,10 @@ pub(super) fn stat(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 
 fn statx_flags(c: &mut Call<'_>, i: usize) {
     let v = c.low(i);
-    c.one_of(v & 0x6000, n::STATX_SYNC, "AT_STATX_???");
+    match v & 0x6000 {
+        0x6000 => c.push("AT_STATX_FORCE_SYNC|AT_STATX_DONT_SYNC"),
+        sync => c.one_of(sync, n::STATX_SYNC, "AT_STATX_???"),
+    }
     let rest = text::known_flags(c.out, v & !0x6000, n::AT, "|");
     if rest != 0 {
         let _ = write!(c.out, "|{rest:#x}");

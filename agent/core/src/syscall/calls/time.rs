@@ -10,7 +10,8 @@ use crate::syscall::shape::Arg::{Fd, Flags, In, Int, OneOf, Out, Ptr, Uint, With
 use crate::syscall::shape::{Arg, Ret, Shape, call};
 use crate::syscall::text::{self, i32_at, i64_at, u32_at, u64_at};
 
-const CLOCK: Arg = With(clock);
+const CLOCK: Arg = OneOf(n::CLOCK, "CLOCK_???");
+const TFD: Arg = Flags(n::TFD, "TFD_???");
 const WHICH: Arg = OneOf(n::ITIMER, "ITIMER_???");
 const TIMER: Arg = Flags(n::TIMER_FLAGS, "TIMER_???");
 
@@ -34,8 +35,8 @@ pub(super) const CALLS: &[Shape] = &[
     call("getitimer", &[WHICH, Out(32, itimerval)]),
     call("setitimer", &[WHICH, In(32, itimerval), Out(32, itimerval)]),
     call("alarm", &[Uint]),
-    call("timerfd_create", &[CLOCK, With(|c, i| timer_flags(c, i))]).ret(Ret::Fd),
-    call("timerfd_settime", &[Fd, Flags(n::TFD_TIMER, "TFD_???"), In(32, itimerspec), Out(32, itimerspec)]),
+    call("timerfd_create", &[CLOCK, TFD]).ret(Ret::Fd),
+    call("timerfd_settime", &[Fd, TFD, In(32, itimerspec), Out(32, itimerspec)]),
     call("timerfd_gettime", &[Fd, Out(32, itimerspec)]),
     call("timer_create", &[CLOCK, In(64, sigevent), Out(4, int_in_brackets)]),
     call("timer_settime", &[Int, TIMER, In(32, itimerspec), Out(32, itimerspec)]),
@@ -155,38 +156,6 @@ fn sigevent(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Flags of timerfd_create, among which strace names those of timerfd_settime too.
-fn timer_flags(c: &mut Call<'_>, i: usize) {
-    let v = c.low(i);
-    let rest = text::known_flags(c.out, v, n::TFD_TIMER, "");
-    let rest = text::known_flags(c.out, rest, n::TFD, if rest == v { "" } else { "|" });
-    match rest {
-        _ if v == 0 => c.push("0"),
-        0 => {}
-        _ if rest == v => _ = write!(c.out, "{v:#x} /* TFD_??? */"),
-        _ => _ = write!(c.out, "|{rest:#x}"),
-    }
-}
-
-/// A clock, or one of a process or thread, whose number is folded into it.
-fn clock(c: &mut Call<'_>, i: usize) {
-    let id = c.int(i);
-    if id >= 0 {
-        return c.one_of(c.low(i), n::CLOCK, "CLOCK_???");
-    }
-    if id & 7 == 3 {
-        let _ = write!(c.out, "FD_TO_CLOCKID({})", !(id >> 3));
-        return;
-    }
-    if id & 3 == 3 {
-        return c.one_of(c.low(i), n::CLOCK, "CLOCK_???");
-    }
-    let kind = if id & 4 != 0 { "MAKE_THREAD_CPUCLOCK" } else { "MAKE_PROCESS_CPUCLOCK" };
-    let _ = write!(c.out, "{kind}({}, ", !(id >> 3));
-    c.push(["CPUCLOCK_PROF", "CPUCLOCK_VIRT", "CPUCLOCK_SCHED", "CLOCKFD"][(id & 3) as usize]);
-    c.push(")");
-}
-
 const PRIVATE: u64 = 128;
 const REALTIME: u64 = 256;
 
@@ -198,7 +167,9 @@ fn futex(c: &mut Call<'_>, i: usize) {
         Some((_, name)) => c.push(name),
         None => c.one_of(v, &[], "FUTEX_???"),
     }
-    c.push(if v & PRIVATE != 0 { "_PRIVATE" } else { "" });
+    // An operation that is no more has no name for this.
+    let suffix = if command == 2 { "|FUTEX_PRIVATE_FLAG" } else { "_PRIVATE" };
+    c.push(if v & PRIVATE != 0 { suffix } else { "" });
     c.push(if v & REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
     let (value, second, third) = (c.low(2), c.value(4), c.low(5));
     let requeued = c.int(3);
@@ -213,7 +184,8 @@ fn futex(c: &mut Call<'_>, i: usize) {
         }
         1 | 10 => _ = write!(c.out, ", {}", value as i32),
         3 | 4 | 5 | 12 => _ = write!(c.out, ", {}, {requeued}", value as i32),
-        2 | 7 | 8 => {}
+        2 => _ = write!(c.out, ", {value}"),
+        7 | 8 => {}
         _ => {
             let _ = write!(c.out, ", {value}, ");
             c.hex(c.value(3));
@@ -262,16 +234,12 @@ fn wake_op(c: &mut Call<'_>, v: u64) {
         (4, "FUTEX_OP_CMP_GT"),
         (5, "FUTEX_OP_CMP_GE"),
     ];
-    c.push("FUTEX_OP(");
-    if v >> 31 & 1 == 1 {
-        c.push("FUTEX_OP_OPARG_SHIFT|");
-    }
+    c.push(if v >> 31 & 1 == 1 { "FUTEX_OP_OPARG_SHIFT<<28|" } else { "" });
     c.one_of(v >> 28 & 7, OPS, "FUTEX_OP_???");
-    c.push(", ");
+    c.push("<<28|");
     c.hex(v >> 12 & 0xfff);
-    c.push(", ");
+    c.push("<<12|");
     c.one_of(v >> 24 & 0xf, COMPARISONS, "FUTEX_OP_CMP_???");
-    c.push(", ");
+    c.push("<<24|");
     c.hex(v & 0xfff);
-    c.push(")");
 }

@@ -35,11 +35,10 @@ pub(in crate::syscall) const ACCMODE: Names = &[
 pub(in crate::syscall) const FCNTL: Names = &[
     (0, "F_DUPFD"), (1, "F_GETFD"), (2, "F_SETFD"), (3, "F_GETFL"), (4, "F_SETFL"), (5, "F_GETLK"), (6, "F_SETLK"),
     (7, "F_SETLKW"), (8, "F_SETOWN"), (9, "F_GETOWN"), (10, "F_SETSIG"), (11, "F_GETSIG"), (15, "F_SETOWN_EX"),
-    (16, "F_GETOWN_EX"), (17, "F_GETOWNER_UIDS"), (36, "F_OFD_GETLK"), (37, "F_OFD_SETLK"), (38, "F_OFD_SETLKW"),
+    (12, "F_GETLK64"), (13, "F_SETLK64"), (14, "F_SETLKW64"), (16, "F_GETOWN_EX"), (17, "F_GETOWNER_UIDS"), (36, "F_OFD_GETLK"), (37, "F_OFD_SETLK"), (38, "F_OFD_SETLKW"),
     (1024, "F_SETLEASE"), (1025, "F_GETLEASE"), (1026, "F_NOTIFY"), (1029, "F_CANCELLK"),
     (1030, "F_DUPFD_CLOEXEC"), (1031, "F_SETPIPE_SZ"), (1032, "F_GETPIPE_SZ"), (1033, "F_ADD_SEALS"),
-    (1034, "F_GET_SEALS"), (1035, "F_GET_RW_HINT"), (1036, "F_SET_RW_HINT"), (1037, "F_GET_FILE_RW_HINT"),
-    (1038, "F_SET_FILE_RW_HINT"),
+    (1034, "F_GET_SEALS"),
 ];
 
 /// Descriptor flags.
@@ -75,7 +74,7 @@ pub(in crate::syscall) const ACCESS: Names = &[
 /// Flags of the *at calls (`linux/fcntl.h`).
 #[rustfmt::skip]
 pub(in crate::syscall) const AT: Names = &[
-    (0x100, "AT_SYMLINK_NOFOLLOW"), (0x400, "AT_SYMLINK_FOLLOW"), (0x800, "AT_NO_AUTOMOUNT"),
+    (0x100, "AT_SYMLINK_NOFOLLOW"), (0x200, "AT_REMOVEDIR"), (0x400, "AT_SYMLINK_FOLLOW"), (0x800, "AT_NO_AUTOMOUNT"),
     (0x1000, "AT_EMPTY_PATH"), (0x8000, "AT_RECURSIVE"),
 ];
 
@@ -169,8 +168,8 @@ pub(in crate::syscall) const FADV: Names = &[
 /// Operations of flock(2).
 #[rustfmt::skip]
 pub(in crate::syscall) const LOCK: Names = &[
-    (0x1, "LOCK_SH"), (0x2, "LOCK_EX"), (0x4, "LOCK_NB"), (0x8, "LOCK_UN"), (0x20, "LOCK_MAND"), (0x40, "LOCK_READ"),
-    (0x80, "LOCK_WRITE"), (0xc0, "LOCK_RW"),
+    (0x1, "LOCK_SH"), (0x2, "LOCK_EX"), (0x4, "LOCK_NB"), (0x8, "LOCK_UN"), (0x20, "LOCK_MAND"), (0xc0, "LOCK_RW"),
+    (0x40, "LOCK_READ"), (0x80, "LOCK_WRITE"),
 ];
 
 /// Flags of renameat2(2).
@@ -202,7 +201,7 @@ pub(in crate::syscall) const SEAL: Names = &[
 /// Flags of inotify_init1(2).
 #[rustfmt::skip]
 pub(in crate::syscall) const INOTIFY_INIT: Names = &[
-    (0x80000, "IN_CLOEXEC"), (0x800, "IN_NONBLOCK"),
+    (0x800, "IN_NONBLOCK"), (0x80000, "IN_CLOEXEC"),
 ];
 
 /// Events of inotify(7).
@@ -212,7 +211,7 @@ pub(in crate::syscall) const INOTIFY: Names = &[
     (0x20, "IN_OPEN"), (0x40, "IN_MOVED_FROM"), (0x80, "IN_MOVED_TO"), (0x100, "IN_CREATE"), (0x200, "IN_DELETE"),
     (0x400, "IN_DELETE_SELF"), (0x800, "IN_MOVE_SELF"), (0x2000, "IN_UNMOUNT"), (0x4000, "IN_Q_OVERFLOW"),
     (0x8000, "IN_IGNORED"), (0x1000000, "IN_ONLYDIR"), (0x2000000, "IN_DONT_FOLLOW"), (0x4000000, "IN_EXCL_UNLINK"),
-    (0x20000000, "IN_MASK_ADD"), (0x40000000, "IN_ISDIR"), (0x80000000, "IN_ONESHOT"),
+    (0x10000000, "IN_MASK_CREATE"), (0x20000000, "IN_MASK_ADD"), (0x40000000, "IN_ISDIR"), (0x80000000, "IN_ONESHOT"),
 ];
 
 /// Flags of setxattr(2).
@@ -244,10 +243,17 @@ pub(in crate::syscall) const UMOUNT: Names = &[
     (0x1, "MNT_FORCE"), (0x2, "MNT_DETACH"), (0x4, "MNT_EXPIRE"), (0x8, "UMOUNT_NOFOLLOW"),
 ];
 
-/// Flags of unlinkat(2).
+/// Flags of name_to_handle_at(2).
 #[rustfmt::skip]
-pub(in crate::syscall) const AT_UNLINK: Names = &[
-    (0x200, "AT_REMOVEDIR"),
+pub(in crate::syscall) const AT_HANDLE: Names = &[
+    (0x400, "AT_SYMLINK_FOLLOW"), (0x1000, "AT_EMPTY_PATH"),
+];
+
+/// What F_NOTIFY tells of.
+#[rustfmt::skip]
+pub(in crate::syscall) const DN: Names = &[
+    (1, "DN_ACCESS"), (2, "DN_MODIFY"), (4, "DN_CREATE"), (8, "DN_DELETE"), (16, "DN_RENAME"), (32, "DN_ATTRIB"),
+    (0x8000_0000, "DN_MULTISHOT"),
 ];
 
 /// Flags of faccessat2(2).

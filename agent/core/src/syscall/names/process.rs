@@ -69,7 +69,7 @@ pub(in crate::syscall) const ARCH_PRCTL: Names = &[
 /// Scheduling policies.
 #[rustfmt::skip]
 pub(in crate::syscall) const SCHED: Names = &[
-    (0, "SCHED_OTHER"), (1, "SCHED_FIFO"), (2, "SCHED_RR"), (3, "SCHED_BATCH"), (5, "SCHED_IDLE"),
+    (0, "SCHED_OTHER"), (1, "SCHED_FIFO"), (2, "SCHED_RR"), (3, "SCHED_BATCH"), (4, "SCHED_ISO"), (5, "SCHED_IDLE"),
     (6, "SCHED_DEADLINE"),
 ];
 
@@ -147,4 +147,12 @@ pub(in crate::syscall) const SECCOMP: Names = &[
 pub(in crate::syscall) const SECCOMP_FLAGS: Names = &[
     (1, "SECCOMP_FILTER_FLAG_TSYNC"), (2, "SECCOMP_FILTER_FLAG_LOG"), (4, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
     (8, "SECCOMP_FILTER_FLAG_NEW_LISTENER"), (16, "SECCOMP_FILTER_FLAG_TSYNC_ESRCH"),
+];
+
+/// Namespaces.
+#[rustfmt::skip]
+pub(in crate::syscall) const NAMESPACE: Names = &[
+    (0x80, "CLONE_NEWTIME"), (0x20000, "CLONE_NEWNS"), (0x2000000, "CLONE_NEWCGROUP"), (0x4000000, "CLONE_NEWUTS"),
+    (0x8000000, "CLONE_NEWIPC"), (0x10000000, "CLONE_NEWUSER"), (0x20000000, "CLONE_NEWPID"),
+    (0x40000000, "CLONE_NEWNET"),
 ];

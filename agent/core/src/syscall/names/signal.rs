@@ -23,7 +23,6 @@ pub(in crate::syscall) const SIGNAL: Names = &[
 pub(in crate::syscall) const SA: Names = &[
     (0x4000000, "SA_RESTORER"), (0x8000000, "SA_ONSTACK"), (0x10000000, "SA_RESTART"), (0x40000000, "SA_NODEFER"),
     (0x80000000, "SA_RESETHAND"), (0x4, "SA_SIGINFO"), (0x1, "SA_NOCLDSTOP"), (0x2, "SA_NOCLDWAIT"),
-    (0x800, "SA_EXPOSE_TAGBITS"),
 ];
 
 /// What rt_sigprocmask(2) does.

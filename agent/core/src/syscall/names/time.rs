@@ -16,16 +16,10 @@ pub(in crate::syscall) const TIMER_FLAGS: Names = &[
     (1, "TIMER_ABSTIME"),
 ];
 
-/// Flags of timerfd_create(2).
+/// Flags of timerfd_create(2) and timerfd_settime(2).
 #[rustfmt::skip]
 pub(in crate::syscall) const TFD: Names = &[
-    (0x80000, "TFD_CLOEXEC"), (0x800, "TFD_NONBLOCK"),
-];
-
-/// Flags of timerfd_settime(2).
-#[rustfmt::skip]
-pub(in crate::syscall) const TFD_TIMER: Names = &[
-    (1, "TFD_TIMER_ABSTIME"), (2, "TFD_TIMER_CANCEL_ON_SET"),
+    (1, "TFD_TIMER_ABSTIME"), (2, "TFD_TIMER_CANCEL_ON_SET"), (0x80000, "TFD_CLOEXEC"), (0x800, "TFD_NONBLOCK"),
 ];
 
 /// Interval timers.

@@ -46,14 +46,14 @@ fn no_event_panics_or_writes_control_characters() {
                     .unwrap()
             }
         };
-        let planned = plan(nr).captures;
+        let planned = plan(nr, PlanOptions { verbose: true, fd_paths: true }).captures;
         let captures = (0..r.below(5))
             .map(|i| {
-                let spec = planned[(i % 3) as usize];
+                let spec = planned[(i % 12) as usize];
                 let (arg, kind) = match r.below(4) {
                     0 => (r.below(256) as u8, r.below(256) as u8),
-                    1 => (spec.arg, 6 + r.below(9) as u8),
-                    _ => (spec.arg, spec.kind as u8),
+                    1 => (spec.arg, 6 + r.below(25) as u8),
+                    _ => (spec.arg, spec.kind as u8 | if spec.at_entry { 0x80 } else { 0 }),
                 };
                 let longest = [4, 20, 64, 130, 700][r.below(5) as usize];
                 let len = r.below(longest);
@@ -72,7 +72,9 @@ fn no_event_panics_or_writes_control_characters() {
         let opts = RenderOptions {
             string_limit: r.number() as u32,
             durations: r.below(2) == 0,
-            hex_strings: r.below(2) == 0,
+            hex_strings: if r.below(2) == 0 { HexStrings::Never } else { HexStrings::NonAscii },
+            verbose: r.below(2) == 0,
+            fd_paths: if r.below(2) == 0 { FdPaths::None } else { FdPaths::Details },
         };
         out.clear();
         render_timed(&ev, MonoNs(r.number()), &opts, &mut out);

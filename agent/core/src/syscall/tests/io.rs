@@ -9,14 +9,14 @@ fn iovecs() {
         "writev",
         &[4, P, 2],
         13,
-        vec![two(), cap(1, K::IovData, b"abcdefghijklm")],
+        vec![two(), cap(1, K::IovData, b"abc"), cap(1, K::IovData, b"defghijklm")],
         r#"writev(4, [{iov_base="abc", iov_len=3}, {iov_base="defghijklm", iov_len=10}], 2) = 13"#,
     );
     check(
         "readv",
         &[5, P, 2],
         5,
-        vec![two(), cap(1, K::IovData, b"abcde")],
+        vec![two(), cap(1, K::IovData, b"abc"), cap(1, K::IovData, b"de")],
         r#"readv(5, [{iov_base="abc", iov_len=3}, {iov_base="de", iov_len=10}], 2) = 5"#,
     );
     check(
@@ -26,12 +26,12 @@ fn iovecs() {
         vec![two(), cap(1, K::IovData, b"ab")],
         r#"readv(5, [{iov_base="ab", iov_len=3}, {iov_base="", iov_len=10}], 2) = 2"#,
     );
-    // The string limit went to the first piece: the second is not an empty string.
+    // A piece that couldn't be read is not an empty string.
     check(
         "writev",
         &[4, P, 2],
         13,
-        vec![two(), cut(1, K::IovData, b"abc", 13)],
+        vec![two(), cap(1, K::IovData, b"abc"), cut(1, K::IovData, b"", 10)],
         r#"writev(4, [{iov_base="abc", iov_len=3}, {iov_base=0x7ffe00001000, iov_len=10}], 2) = 13"#,
     );
     check(
@@ -47,7 +47,11 @@ fn iovecs() {
         "writev",
         &[1, P, 12],
         16,
-        vec![cut(1, K::Iovec, longs(&[P, 2, P, 2]), 192), cap(1, K::IovData, b"hehe")],
+        vec![
+            cut(1, K::Iovec, longs(&[P, 2, P, 2]), 192),
+            cap(1, K::IovData, b"he"),
+            cap(1, K::IovData, b"he"),
+        ],
         r#"writev(1, [{iov_base="he", iov_len=2}, {iov_base="he", iov_len=2}, ...], 12) = 16"#,
     );
     check(
@@ -106,15 +110,25 @@ fn waiting() {
         "ppoll",
         &[P, 1, P, 0, 8],
         1,
-        vec![cap(0, K::Pollfds, pollfd(3, 1, 1)), cap(2, K::Fixed, longs(&[0, 999]))],
-        "ppoll([{fd=3, events=POLLIN}], 1, 0x7ffe00001000, NULL, 8) = 1 ([{fd=3, revents=POLLIN}], left {tv_sec=0, tv_nsec=999})",
+        vec![
+            before(2, K::Fixed, longs(&[1, 0])),
+            cap(0, K::Pollfds, pollfd(3, 1, 1)),
+            cap(2, K::Fixed, longs(&[0, 999])),
+        ],
+        "ppoll([{fd=3, events=POLLIN}], 1, {tv_sec=1, tv_nsec=0}, NULL, 8) = 1 ([{fd=3, revents=POLLIN}], left {tv_sec=0, tv_nsec=999})",
     );
     check(
         "pselect6",
         &[6, P, P, 0, P, 0],
         1,
-        vec![cap(1, K::Fixed, [0; 128]), cap(2, K::Fixed, [16])],
-        "pselect6(6, 0x7ffe00001000, 0x7ffe00001000, NULL, 0x7ffe00001000, NULL) = 1 (out [4])",
+        vec![
+            before(1, K::Fixed, [8; 128]),
+            before(2, K::Fixed, [48]),
+            before(4, K::Fixed, longs(&[2, 0])),
+            cap(1, K::Fixed, [0; 128]),
+            cap(2, K::Fixed, [16]),
+        ],
+        "pselect6(6, [3], [4 5], NULL, {tv_sec=2, tv_nsec=0}, NULL) = 1 (out [4])",
     );
     check(
         "pselect6",
@@ -127,7 +141,7 @@ fn waiting() {
         "pselect6",
         &[6, P, 0, 0, 0, 0],
         -9,
-        vec![cap(1, K::Fixed, [0x30])],
+        vec![before(1, K::Fixed, [0x30])],
         "pselect6(6, [4 5], NULL, NULL, NULL, NULL) = -1 EBADF (Bad file descriptor)",
     );
     // Bits above nfds are not the kernel's.
@@ -135,8 +149,8 @@ fn waiting() {
         "pselect6",
         &[2, P, 0, 0, 0, 0],
         1,
-        vec![cap(1, K::Fixed, [0xff; 128])],
-        "pselect6(2, 0x7ffe00001000, NULL, NULL, NULL, NULL) = 1 (in [0 1])",
+        vec![before(1, K::Fixed, [0xff; 128]), cap(1, K::Fixed, [0xff; 128])],
+        "pselect6(2, [0 1], NULL, NULL, NULL, NULL) = 1 (in [0 1])",
     );
 }
 
@@ -223,7 +237,7 @@ fn descriptors() {
         "fcntl(4, 0x270f /* F_??? */, 0x5) = -1 EINVAL (Invalid argument)",
     );
     check("fcntl", &[3, 11, 0], 10, vec![], "fcntl(3, F_GETSIG) = 10 (SIGUSR1)");
-    let lock = || vec![cap(2, K::Fixed, longs(&[0, 2, 5, 0]))];
+    let lock = || vec![cap(2, K::Ioctl, longs(&[0, 2, 5, 0]))];
     check(
         "fcntl",
         &[22, 6, P],
@@ -238,7 +252,7 @@ fn descriptors() {
         lock(),
         "fcntl(22, F_GETLK, {l_type=F_RDLCK, l_whence=SEEK_SET, l_start=2, l_len=5, l_pid=0}) = 0",
     );
-    let one = || vec![cap(2, K::Fixed, ints(&[1]))];
+    let one = || vec![cap(2, K::Ioctl, ints(&[1]))];
     check("ioctl", &[3, 0x5421, P], 0, one(), "ioctl(3, FIONBIO, [1]) = 0");
     check("ioctl", &[3, 0x541b, P], 0, one(), "ioctl(3, FIONREAD, [1]) = 0");
     check(
@@ -267,14 +281,14 @@ fn descriptors() {
         "sendfile",
         &[3, 26, P, 10],
         10,
-        vec![cap(2, K::Fixed, longs(&[13]))],
+        vec![before(2, K::Fixed, longs(&[3])), cap(2, K::Fixed, longs(&[13]))],
         "sendfile(3, 26, [3] => [13], 10) = 10",
     );
     check(
         "sendfile",
         &[3, 999, P, 10],
         -9,
-        vec![cap(2, K::Fixed, longs(&[3]))],
+        vec![before(2, K::Fixed, longs(&[3])), cap(2, K::Fixed, longs(&[3]))],
         "sendfile(3, 999, [3], 10) = -1 EBADF (Bad file descriptor)",
     );
     check("sendfile", &[3, 26, 0, 10], 3, vec![], "sendfile(3, 26, NULL, 10) = 3");
@@ -282,7 +296,7 @@ fn descriptors() {
         "splice",
         &[22, P, 26, 0, 10, 3],
         3,
-        vec![cap(1, K::Fixed, longs(&[3]))],
+        vec![before(1, K::Fixed, longs(&[0]))],
         "splice(22, [0], 26, NULL, 10, SPLICE_F_MOVE|SPLICE_F_NONBLOCK) = 3",
     );
     check(
@@ -360,21 +374,21 @@ fn processes() {
         "execve",
         &[P, P, P],
         0,
-        vec![cap(0, K::CString, "/bin/true"), cap(1, K::StringArray, b"true\0a\"b\0c\n\0")],
+        vec![cap(0, K::CString, "/bin/true"), cap(1, K::ExecArgv, b"true\0a\"b\0c\n\0")],
         r#"execve("/bin/true", ["true", "a\"b", "c\n"], 0x7ffe00001000) = 0"#,
     );
     check(
         "execve",
         &[P, P, P],
         0,
-        vec![cap(0, K::CString, "/bin/true"), cap(1, K::StringArray, b"true\0\0x\0")],
+        vec![cap(0, K::CString, "/bin/true"), cap(1, K::ExecArgv, b"true\0\0x\0")],
         r#"execve("/bin/true", ["true", "", "x"], 0x7ffe00001000) = 0"#,
     );
     check(
         "execve",
         &[P, P, P],
         0,
-        vec![cap(0, K::CString, "/bin/true"), cut(1, K::StringArray, b"true\0ab", 90)],
+        vec![cap(0, K::CString, "/bin/true"), cut(1, K::ExecArgv, b"true\0ab", 90)],
         r#"execve("/bin/true", ["true", "ab"..., ...], 0x7ffe00001000) = 0"#,
     );
     check(
@@ -431,8 +445,8 @@ fn processes() {
         "clone3",
         &[P, 88],
         14771,
-        vec![cap(0, K::Fixed, longs(&[0x3d_0f00, 0, 0x10, 0x20, 0, 0x30, 0x7f_ff80, 0x40, 0, 0, 0]))],
-        "clone3({flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID, child_tid=0x10, parent_tid=0x20, exit_signal=0, stack=0x30, stack_size=0x7fff80, tls=0x40}, 88) = 14771",
+        vec![cap(0, K::StructByArg, longs(&[0x3d_0f00, 0, 0x10, 0x20, 0, 0x30, 0x7f_ff80, 0x40, 0, 0, 0]))],
+        "clone3({flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID, child_tid=0x10, parent_tid=0x20, exit_signal=0, stack=0x30, stack_size=0x7fff80, tls=0x40} => {parent_tid=[14771]}, 88) = 14771",
     );
     check("clone3", &[0, 88], -14, vec![], "clone3(NULL, 88) = -1 EFAULT (Bad address)");
 }

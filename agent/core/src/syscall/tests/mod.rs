@@ -17,6 +17,10 @@ fn cap(arg: u8, kind: CaptureKind, data: impl AsRef<[u8]>) -> Capture {
     Capture { arg, kind: kind as u8, full_len: data.len() as u32, data }
 }
 
+fn before(arg: u8, kind: CaptureKind, data: impl AsRef<[u8]>) -> Capture {
+    Capture { kind: kind as u8 | 0x80, ..cap(arg, kind, data) }
+}
+
 fn cut(arg: u8, kind: CaptureKind, data: impl AsRef<[u8]>, full_len: u32) -> Capture {
     Capture { full_len, ..cap(arg, kind, data) }
 }
@@ -67,7 +71,7 @@ fn everything_else() {
         &[0, 8192, 3, 0x22, NEG_1, 0],
         0x7f89_0000,
         vec![],
-        "mmap(NULL, 8192, 0x3, 0x22, -1, 0) = 0x7f890000",
+        "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f890000",
     );
     check("getpid", &[], 7, vec![], "getpid() = 7");
     check(
@@ -98,7 +102,7 @@ fn durations_and_the_string_limit_are_as_asked() {
         r#"write(1, ""..., 4) = 4"#
     );
     assert_eq!(
-        print(RenderOptions { hex_strings: true, ..opts }),
+        print(RenderOptions { hex_strings: HexStrings::NonAscii, ..opts }),
         r#"write(1, "\x61\x62\xff\x64", 4) = 4 <0.000037>"#
     );
 }
@@ -106,19 +110,28 @@ fn durations_and_the_string_limit_are_as_asked() {
 #[test]
 fn plans_ask_only_for_arguments_that_exist() {
     for nr in 0..MAX_NR + 10 {
-        let plan = plan(nr);
+        let plan = plan(nr, PlanOptions { verbose: true, fd_paths: true });
         let argc = table::row(nr).map_or(0, |r| r.2.len());
         assert!(plan.fd_arg < argc as i8, "{nr}");
         let mut ended = false;
+        let mut exits = false;
         for spec in plan.captures {
+            assert!(!(exits && spec.at_entry), "{nr}: what is read at the entry comes first");
+            exits |= !spec.at_entry;
             ended |= spec.kind == K::None;
             assert_eq!(spec.kind == K::None, ended, "{nr}: holes in the plan");
             if !ended {
-                assert!(usize::from(spec.arg) < argc, "{:?}", name(nr));
+                assert!(
+                    usize::from(spec.arg) < argc || matches!(spec.kind, K::FdRet | K::Sigframe),
+                    "{:?}",
+                    name(nr)
+                );
             }
         }
     }
-    assert_eq!(plan(number("connect").unwrap()).fd_arg, 0);
-    assert_eq!(plan(number("openat").unwrap()).captures[0], CaptureSpec { arg: 1, kind: K::CString, len: 0 });
-    assert_eq!(plan(number("futex").unwrap()).fd_arg, -1);
+    let plan = |name| plan(number(name).unwrap(), PlanOptions::default());
+    assert_eq!(plan("connect").fd_arg, 0);
+    assert_eq!(plan("openat").captures[0], CaptureSpec { arg: 1, kind: K::CString, len: 0, at_entry: false });
+    assert_eq!(plan("futex").fd_arg, -1);
+    assert_eq!(plan("getpid").captures[0].kind, K::None);
 }

@@ -83,6 +83,9 @@ fn addresses_that_the_kernel_fills() {
         &format!("accept4(3, {SIN_TEXT}, [16], SOCK_CLOEXEC) = 5"),
     );
     check("accept", &[3, P, P], 5, captures(), &format!("accept(3, {SIN_TEXT}, [16]) = 5"));
+    let mut grown = captures();
+    grown.insert(0, before(2, K::Fixed, ints(&[128])));
+    check("accept", &[3, P, P], 5, grown, &format!("accept(3, {SIN_TEXT}, [128 => 16]) = 5"));
     check("accept", &[3, 0, 0], 5, vec![], "accept(3, NULL, NULL) = 5");
     check("getsockname", &[3, P, P], 0, captures(), &format!("getsockname(3, {SIN_TEXT}, [16]) = 0"));
     // What lies there after a failure is not an answer.
@@ -188,7 +191,8 @@ fn messages() {
         vec![
             msghdr(0, 0, P, 2, 0, 0),
             cap(1, K::Iovec, longs(&[P, 5, P, 5])),
-            cap(1, K::IovData, b"helloworld"),
+            cap(1, K::IovData, b"hello"),
+            cap(1, K::IovData, b"world"),
         ],
         r#"sendmsg(4, {msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base="hello", iov_len=5}, {iov_base="world", iov_len=5}], msg_iovlen=2, msg_controllen=0, msg_flags=0}, MSG_NOSIGNAL) = 10"#,
     );
@@ -234,7 +238,7 @@ fn messages() {
 fn socket_options() {
     let set = |level, option, data: &[u8], expected| {
         let n = data.len() as u64;
-        let ret = vec![cap(3, K::BufferByArg, data)];
+        let ret = vec![cap(3, K::StructByArg, data)];
         check(
             "setsockopt",
             &[3, level, option, P, n],
@@ -279,7 +283,7 @@ fn socket_options() {
     );
 
     let get = |level, option, data: &[u8], expected: &str| {
-        let captures = vec![cap(3, K::FixedByPtrLen, data), cap(4, K::Fixed, ints(&[data.len() as i32]))];
+        let captures = vec![cap(3, K::StructByPtr, data), cap(4, K::Fixed, ints(&[data.len() as i32]))];
         let expected = format!("getsockopt(3, {expected}, [{}]) = 0", data.len());
         check("getsockopt", &[3, level, option, P, P], 0, captures, &expected);
     };
