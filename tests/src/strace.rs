@@ -5,6 +5,7 @@
 //! normalised ([`normalise`]), and two runs under strace tell how much can be equal at all.
 
 pub mod compare;
+pub mod differences;
 pub mod lines;
 pub mod normalise;
 pub mod programs;

@@ -74,9 +74,10 @@ static __always_inline u32 socket_info(struct scratch *s, u32 at, struct fd_info
 	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (d->family == AF_INET || d->family == AF_INET6) {
 		d->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
-		if (!d->lport)
-			d->lport = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 		d->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+		/* A reset takes the port away from a connection, and leaves it the number. */
+		if (!d->lport && d->rport)
+			d->lport = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 		if (d->family == AF_INET) {
 			u32 local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 			u32 remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::compare::{Score, compare};
 use super::lines::Trace;
-use super::normalise;
+use super::normalise::{self, Normal};
 
 /// Flags that both tools are given.
 pub const FLAGS: &[&str] = &["-f", "-yy", "-s", "256", "-v"];
@@ -46,8 +46,40 @@ pub fn beside(job: &Job, flags: &[&str]) -> Result<Score> {
     Ok(score)
 }
 
-/// The command under strace alone, normalised.
-pub fn under_strace(job: &Job, flags: &[&str]) -> Result<Vec<normalise::Normal>> {
+/// Runs of their own, normalised: tracenet against strace, and strace against strace, which no tool can beat.
+pub struct Apart {
+    /// tracenet's lines against strace's.
+    pub score: Score,
+    /// Those of another run of strace.
+    pub ceiling: Score,
+}
+
+/// Runs the command three times; `before` makes its folder as it was.
+pub fn apart(job: &Job, flags: &[&str], mut before: impl FnMut() -> Result<()>) -> Result<Apart> {
+    before()?;
+    let first = under_strace(job, flags)?;
+    before()?;
+    let second = under_strace(job, flags)?;
+    before()?;
+    let ours = under_tracenet(job, flags)?;
+    Ok(Apart { score: by_place(&first, &ours), ceiling: by_place(&first, &second) })
+}
+
+/// Threads of the same place in the tree of forks are compared; one that only one side has counts as different.
+fn by_place(theirs: &[Normal], ours: &[Normal]) -> Score {
+    let mut score = Score::default();
+    let find = |side: &[Normal], place: &str| side.iter().position(|n| n.place == place);
+    for n in theirs {
+        let mine = find(ours, &n.place).and_then(|at| ours.get(at)).map_or(&[][..], |m| &m.calls);
+        compare(&n.calls, mine, &mut score);
+    }
+    for n in ours.iter().filter(|n| find(theirs, &n.place).is_none()) {
+        compare(&[], &n.calls, &mut score);
+    }
+    score
+}
+
+fn under_strace(job: &Job, flags: &[&str]) -> Result<Vec<Normal>> {
     let work = tempfile::tempdir()?;
     let file = work.path().join("strace");
     let mut command = Command::new("strace");
@@ -56,8 +88,7 @@ pub fn under_strace(job: &Job, flags: &[&str]) -> Result<Vec<normalise::Normal>>
     Ok(normalise::threads(&Trace::of_strace(&read(&file)?)))
 }
 
-/// The command under tracenet alone, normalised.
-pub fn under_tracenet(job: &Job, flags: &[&str]) -> Result<Vec<normalise::Normal>> {
+fn under_tracenet(job: &Job, flags: &[&str]) -> Result<Vec<Normal>> {
     let work = tempfile::tempdir()?;
     let file = work.path().join("tracenet");
     let mut command = tracenet(&file, flags);

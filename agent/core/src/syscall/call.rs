@@ -159,15 +159,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The structure in the middle of `data`, or the address where it is not.
-    pub(super) fn nested(&mut self, address: u64, data: Option<&[u8]>, print: Print) {
-        let at = self.out.len();
-        if address == 0 || data.and_then(|data| print(self, data)).is_none() {
-            self.out.truncate(at);
-            text::address(self.out, address);
-        }
-    }
-
     /// A descriptor, with what it is where that was asked for.
     pub(super) fn fd(&mut self, n: i32) {
         let _ = write!(self.out, "{n}");

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::call::Call;
 use super::names::net::NETLINK_PROTO;
 use super::render::FdPaths;
-use super::text::{self, i32_at, u16_at, u32_at, u64_at};
+use super::text::{self, u16_at, u32_at, u64_at};
 
 /// `struct fd_info`.
 const INFO: usize = 72;
@@ -20,7 +20,6 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const AF_NETLINK: u16 = 16;
-const TCP_CLOSE: u8 = 7;
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
@@ -40,16 +39,6 @@ pub(super) fn describe(c: &mut Call<'_>, data: &[u8]) {
     if write(c, data).is_none() {
         c.out.truncate(at);
     }
-}
-
-/// The address family of the socket that a capture tells of.
-pub(super) fn family(data: &[u8]) -> Option<u16> {
-    (u16_at(data, 28)? & S_IFMT == S_IFSOCK).then(|| u16_at(data, 30)).flatten()
-}
-
-/// Protocol of that socket.
-pub(super) fn protocol(data: &[u8]) -> Option<u16> {
-    u16_at(data, 32)
 }
 
 fn write(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
@@ -124,11 +113,10 @@ fn socket(c: &mut Call<'_>, data: &[u8], ino: u64, protocol_name: &[u8], path: &
     c.push(":[");
     match family {
         AF_INET | AF_INET6 => {
-            let state = *data.get(34)?;
             let (local, remote) = (u16_at(data, 36)?, u16_at(data, 38)?);
             let connected = remote != 0 || data.get(56..72)?.iter().any(|b| *b != 0);
             // What has neither a port nor another end, sock_diag(7) doesn't know.
-            if local == 0 || (state == TCP_CLOSE && local == 0 && !connected) {
+            if local == 0 {
                 let _ = write!(c.out, "{ino}");
             } else {
                 endpoint(c, family, data.get(40..56)?, local)?;
@@ -156,7 +144,7 @@ fn socket(c: &mut Call<'_>, data: &[u8], ino: u64, protocol_name: &[u8], path: &
                 Some((_, name)) => c.push(name.trim_start_matches("NETLINK_")),
                 None => _ = write!(c.out, "{protocol}"),
             }
-            let _ = write!(c.out, ":{}", peer as i32);
+            let _ = write!(c.out, ":{}", peer as u32);
         }
         _ => _ = write!(c.out, "{ino}"),
     }
@@ -173,9 +161,4 @@ fn endpoint(c: &mut Call<'_>, family: u16, address: &[u8], port: u16) -> Option<
         let _ = write!(c.out, "[{}]:{port}", Ipv6Addr::from(sixteen));
     }
     Some(())
-}
-
-/// The number of the descriptor that a capture tells of.
-pub(super) fn number(data: &[u8]) -> Option<i32> {
-    i32_at(data, 0)
 }

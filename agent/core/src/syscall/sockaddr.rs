@@ -106,7 +106,7 @@ fn netlink(out: &mut String, data: &[u8]) -> Option<()> {
     if pad != 0 {
         let _ = write!(out, ", nl_pad={pad:#x}");
     }
-    let _ = write!(out, ", nl_pid={pid}, nl_groups=");
+    let _ = write!(out, ", nl_pid={}, nl_groups=", pid as i32);
     let _ = if groups == 0 { write!(out, "00000000") } else { write!(out, "{groups:#08x}") };
     Some(())
 }

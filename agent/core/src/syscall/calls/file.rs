@@ -220,7 +220,6 @@ fn utimes(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
             OMIT => c.push("UTIME_OMIT"),
             _ => {
                 timespec_fields(c.out, sec, nsec, "tv_nsec");
-                c.push(" ");
                 moment(c.out, sec, Some(nsec), 9);
             }
         }
@@ -235,7 +234,6 @@ fn utimes_micro(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
         let (sec, usec) = (i64_at(data, at)?, i64_at(data, at + 8)?);
         c.push(if i == 0 { "" } else { ", " });
         timespec_fields(c.out, sec, usec, "tv_usec");
-        c.push(" ");
         moment(c.out, sec, Some(usec), 6);
     }
     c.push("]");
@@ -246,7 +244,7 @@ fn utime(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     c.push("{actime=");
     for (name, at) in [("", 0), (", modtime=", 8)] {
         let sec = i64_at(data, at)?;
-        let _ = write!(c.out, "{name}{sec} ");
+        let _ = write!(c.out, "{name}{sec}");
         moment(c.out, sec, None, 9);
     }
     c.push("}");

@@ -100,8 +100,7 @@ fn termios(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
     let (iflag, oflag, cflag, lflag) = (u32_at(d, 0)?, u32_at(d, 4)?, u32_at(d, 8)?, u32_at(d, 12)?);
     let (line, cc) = (*d.get(16)?, d.get(17..36)?);
     if !c.opts.verbose {
-        let _ = write!(c.out, "{{B");
-        c.out.truncate(c.out.len() - 1);
+        c.push("{");
         baud(c, cflag);
         let on = |set| if set { "" } else { "-" };
         let _ = write!(
@@ -128,17 +127,18 @@ fn termios(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
     }
     c.push(", c_lflag=");
     c.flags(lflag.into(), t::LFLAG, "");
-    c.push(", ");
-    if lflag & 2 == 0 {
-        let _ = write!(c.out, "c_line={line}, c_cc[VMIN]={}, c_cc[VTIME]={}, ", cc[6], cc[5]);
-    } else {
-        c.push("c_line=");
-        c.one_of(line.into(), t::LINE, "N_???");
-        c.push(", ");
+    c.push(", c_line=");
+    c.one_of(line.into(), t::LINE, "N_???");
+    c.push(", c_cc=[");
+    for (k, value) in cc.iter().enumerate() {
+        c.push(if k == 0 { "" } else { ", " });
+        let _ = match t::CC.get(k) {
+            Some(name) => write!(c.out, "[{name}]="),
+            None => write!(c.out, "[{k}]="),
+        };
+        c.hex((*value).into());
     }
-    c.push("c_cc=\"");
-    text::hex_bytes(c.out, cc);
-    c.push("\"}");
+    c.push("]}");
     Some(())
 }
 

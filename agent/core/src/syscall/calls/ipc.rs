@@ -9,17 +9,16 @@ use crate::syscall::shape::{Arg, Ret, Shape, call};
 use crate::syscall::text::{self, Names, u32_at, u64_at};
 
 const KEY: Arg = With(key);
-const CONTROL: Arg = OneOf(IPC_CTL, "???CTL_???");
 
 pub(super) const CALLS: &[Shape] = &[
-    call("shmget", &[KEY, Size, With(get_flags)]),
+    call("shmget", &[KEY, Size, With(|c, i| get_flags(c, i, GET_SHM))]),
     call("shmat", &[Int, Ptr, Flags(SHM, "SHM_???")]).ret(Ret::Hex),
     call("shmdt", &[Ptr]),
-    call("shmctl", &[Int, CONTROL, Ptr]),
-    call("semget", &[KEY, Int, With(get_flags)]),
-    call("semctl", &[Int, Int, CONTROL, Ptr]),
-    call("msgget", &[KEY, With(get_flags)]),
-    call("msgctl", &[Int, CONTROL, Ptr]),
+    call("shmctl", &[Int, OneOf(IPC_CTL, "SHM_???"), Ptr]),
+    call("semget", &[KEY, Int, With(|c, i| get_flags(c, i, GET))]),
+    call("semctl", &[Int, Int, OneOf(IPC_CTL, "SEM_???"), Ptr]),
+    call("msgget", &[KEY, With(|c, i| get_flags(c, i, GET))]),
+    call("msgctl", &[Int, OneOf(IPC_CTL, "MSG_???"), Ptr]),
     call("set_mempolicy", &[OneOf(MPOL, "MPOL_???"), With(nodes), Size]).reads(&[spec(1, K::Fixed, 128)]),
     call("get_mempolicy", &[Arg::Out(4, policy), With(nodes_out), Size, Ptr, Flags(MPOL_FLAGS, "MPOL_???")])
         .reads(&[spec(1, K::Fixed, 128)]),
@@ -33,8 +32,14 @@ const IPC_CTL: Names = &[
 
 /// `linux/ipc.h`, `linux/shm.h`
 #[rustfmt::skip]
-const GET: Names = &[
+const GET_SHM: Names = &[
     (0o1000, "IPC_CREAT"), (0o2000, "IPC_EXCL"), (0o4000, "SHM_HUGETLB"), (0o10000, "SHM_NORESERVE"),
+];
+
+/// `linux/ipc.h`
+#[rustfmt::skip]
+const GET: Names = &[
+    (0o1000, "IPC_CREAT"), (0o2000, "IPC_EXCL"), (0o4000, "IPC_NOWAIT"),
 ];
 
 /// `linux/shm.h`
@@ -61,9 +66,9 @@ fn key(c: &mut Call<'_>, i: usize) {
 }
 
 /// Flags, and permissions as open(2) takes them.
-fn get_flags(c: &mut Call<'_>, i: usize) {
+fn get_flags(c: &mut Call<'_>, i: usize, names: Names) {
     let v = c.low(i);
-    let rest = text::known_flags(c.out, v & !0o777, GET, "");
+    let rest = text::known_flags(c.out, v & !0o777, names, "");
     if v & !0o777 != 0 {
         if rest != 0 {
             let _ = write!(c.out, "{}{rest:#x}", if rest == v & !0o777 { "" } else { "|" });

@@ -16,6 +16,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("munmap", &[Ptr, Size]),
     call("mprotect", &[Ptr, Size, PROT]),
     call("pkey_mprotect", &[Ptr, Size, PROT, Int]),
+    call("pkey_alloc", &[Hex32, Flags(&[(1, "PKEY_DISABLE_ACCESS"), (2, "PKEY_DISABLE_WRITE")], "PKEY_???")]),
     call("mremap", &[Ptr, Size, Size, Flags(n::MREMAP, "MREMAP_???"), Ptr])
         .ret(Ret::Hex)
         .count(|c| if c.value(3) & 3 == 3 { 5 } else { 4 }),

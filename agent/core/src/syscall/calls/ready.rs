@@ -14,6 +14,8 @@ use crate::syscall::text::{self, i32_at, u16_at, u32_at, u64_at};
 /// `struct epoll_event` is packed on x86-64 alone (`EPOLL_PACKED`).
 const EPOLL_EVENT: usize = if cfg!(target_arch = "x86_64") { 12 } else { 16 };
 const EPOLL_DATA: usize = EPOLL_EVENT - 8;
+/// strace has a buffer of 1024 bytes for what is ready, and goes no nearer to its end.
+const READY_MAX: usize = 962;
 /// `struct pollfd`.
 const POLLFD: usize = 8;
 /// `fd_set` of 1024 descriptors: what is asked for beyond them is rare.
@@ -100,6 +102,8 @@ fn pollfds(c: &mut Call<'_>, ready: bool) {
     };
     let limit = c.array_limit();
     let mut shown = 0;
+    let start = c.out.len();
+    let mut full = false;
     c.push("[");
     for e in read.data.chunks_exact(POLLFD) {
         let (Some(fd), Some(events), Some(revents)) = (i32_at(e, 0), u16_at(e, 4), u16_at(e, 6)) else {
@@ -108,7 +112,8 @@ fn pollfds(c: &mut Call<'_>, ready: bool) {
         if ready && revents == 0 {
             continue;
         }
-        if shown >= limit {
+        full = ready && c.out.len() - start > READY_MAX;
+        if shown >= limit || full {
             break;
         }
         c.push(if shown == 0 { "{fd=" } else { ", {fd=" });

@@ -27,7 +27,7 @@ pub(super) const CALLS: &[Shape] = &[
 
 /// A moment in `struct stat`: `, st_atime=1 /* 1970-01-01T00:00:01+0000 */, st_atime_nsec=0`.
 fn stat_time(c: &mut Call<'_>, name: &str, sec: i64, nsec: i64) {
-    let _ = write!(c.out, ", st_{name}={sec} ");
+    let _ = write!(c.out, ", st_{name}={sec}");
     moment(c.out, sec, Some(nsec), 9);
     let _ = write!(c.out, ", st_{name}_nsec={nsec}");
 }
@@ -129,14 +129,15 @@ fn statx(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
     }
     let _ = write!(c.out, ", stx_blocks={}, stx_attributes_mask=", u64_at(d, 48)?);
     c.flags(u64_at(d, 56)?, n::STATX_ATTR, "STATX_ATTR_???");
-    const BTIME: u32 = 0x800;
-    for (name, at) in [("atime", 64), ("btime", 80), ("ctime", 96), ("mtime", 112)] {
-        // Not every file system knows when a file was made.
-        if name == "btime" && u32_at(d, 0)? & BTIME == 0 {
+    let told = u32_at(d, 0)?;
+    for (name, at, bit) in
+        [("atime", 64, 0x20), ("btime", 80, 0x800), ("ctime", 96, 0x80), ("mtime", 112, 0x40)]
+    {
+        if told & bit == 0 {
             continue;
         }
         let (sec, nsec) = (i64_at(d, at)?, u32_at(d, at + 8)?);
-        let _ = write!(c.out, ", stx_{name}={{tv_sec={sec}, tv_nsec={nsec}}} ");
+        let _ = write!(c.out, ", stx_{name}={{tv_sec={sec}, tv_nsec={nsec}}}");
         moment(c.out, sec, Some(nsec.into()), 9);
     }
     for (name, at) in [("rdev", 128), ("dev", 136)] {

@@ -46,8 +46,11 @@ pub(super) const CALLS: &[Shape] = &[
     call("futex", &[Ptr, With(futex)]).reads(&[spec(3, K::Fixed, 16)]),
 ];
 
-/// The date in the comments of strace: `/* 2026-11-30T08:10:17.272804890+0000 */`, in UTC.
+/// The date in the comments of strace: ` /* 2026-11-30T08:10:17.272804890+0000 */`, in UTC; nothing for no time.
 pub(super) fn moment(out: &mut String, sec: i64, fraction: Option<i64>, digits: usize) {
+    if sec == 0 && fraction.unwrap_or(0) == 0 {
+        return;
+    }
     let (days, rest) = (sec.div_euclid(86_400), sec.rem_euclid(86_400));
     // Days to a date of the Gregorian calendar, by eras of 400 years that begin in March.
     let z = days.saturating_add(719_468);
@@ -60,7 +63,7 @@ pub(super) fn moment(out: &mut String, sec: i64, fraction: Option<i64>, digits: 
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (h, m, s) = (rest / 3600, rest / 60 % 60, rest % 60);
-    let _ = write!(out, "/* {year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}");
+    let _ = write!(out, " /* {year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}");
     if let Some(f) = fraction.filter(|f| *f != 0) {
         let _ = write!(out, ".{f:0digits$}");
     }
@@ -89,7 +92,7 @@ fn timezone(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
 
 fn long(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     let sec = i64_at(data, 0)?;
-    let _ = write!(c.out, "[{sec} ");
+    let _ = write!(c.out, "[{sec}");
     moment(c.out, sec, None, 9);
     c.push("]");
     Some(())
@@ -99,7 +102,7 @@ fn time_result(c: &mut Call<'_>, ret: i64) {
     let _ = write!(c.out, "{ret} (");
     let mut text = String::new();
     moment(&mut text, ret, None, 9);
-    c.push(text.trim_start_matches("/* ").trim_end_matches(" */"));
+    c.push(text.trim_start_matches(" /* ").trim_end_matches(" */"));
     c.push(")");
 }
 
@@ -165,7 +168,14 @@ fn futex(c: &mut Call<'_>, i: usize) {
     let command = v & !(PRIVATE | REALTIME);
     match n::FUTEX.iter().find(|f| f.0 == command) {
         Some((_, name)) => c.push(name),
-        None => c.one_of(v, &[], "FUTEX_???"),
+        None => {
+            let _ = write!(c.out, "{v:#x} /* FUTEX_??? */, {}, ", c.low(2));
+            c.address(c.value(3));
+            c.push(", ");
+            c.address(c.value(4));
+            c.push(", ");
+            return c.hex(c.low(5));
+        }
     }
     // An operation that is no more has no name for this.
     let suffix = if command == 2 { "|FUTEX_PRIVATE_FLAG" } else { "_PRIVATE" };
@@ -185,15 +195,7 @@ fn futex(c: &mut Call<'_>, i: usize) {
         1 | 10 => _ = write!(c.out, ", {}", value as i32),
         3 | 4 | 5 | 12 => _ = write!(c.out, ", {}, {requeued}", value as i32),
         2 => _ = write!(c.out, ", {value}"),
-        7 | 8 => {}
-        _ => {
-            let _ = write!(c.out, ", {value}, ");
-            c.hex(c.value(3));
-            c.push(", ");
-            c.hex(second);
-            c.push(", ");
-            c.hex(third);
-        }
+        _ => {}
     }
     match command {
         3 | 4 | 5 | 11 | 12 => {

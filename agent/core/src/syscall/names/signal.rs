@@ -21,7 +21,7 @@ pub(in crate::syscall) const SIGNAL: Names = &[
 /// Flags of sigaction(2).
 #[rustfmt::skip]
 pub(in crate::syscall) const SA: Names = &[
-    (0x4000000, "SA_RESTORER"), (0x8000000, "SA_ONSTACK"), (0x10000000, "SA_RESTART"), (0x40000000, "SA_NODEFER"),
+    (0x4000000, "SA_RESTORER"), (0x8000000, "SA_ONSTACK"), (0x10000000, "SA_RESTART"), (0x20000000, "SA_INTERRUPT"), (0x40000000, "SA_NODEFER"),
     (0x80000000, "SA_RESETHAND"), (0x4, "SA_SIGINFO"), (0x1, "SA_NOCLDSTOP"), (0x2, "SA_NOCLDWAIT"),
 ];
 

@@ -34,8 +34,8 @@ pub(in crate::syscall) const CSIZE: Names = &[
 #[rustfmt::skip]
 pub(in crate::syscall) const LFLAG: Names = &[
     (0o1, "ISIG"), (0o2, "ICANON"), (0o4, "XCASE"), (0o10, "ECHO"), (0o20, "ECHOE"), (0o40, "ECHOK"),
-    (0o100, "ECHONL"), (0o200, "NOFLSH"), (0o400, "TOSTOP"), (0o1000, "ECHOCTL"), (0o2000, "ECHOPRT"),
-    (0o4000, "ECHOKE"), (0o10000, "FLUSHO"), (0o40000, "PENDIN"), (0o100_000, "IEXTEN"), (0o200_000, "EXTPROC"),
+    (0o100, "ECHONL"), (0o200, "NOFLSH"), (0o100_000, "IEXTEN"), (0o1000, "ECHOCTL"), (0o2000, "ECHOPRT"),
+    (0o4000, "ECHOKE"), (0o10000, "FLUSHO"), (0o40000, "PENDIN"), (0o400, "TOSTOP"), (0o200_000, "EXTPROC"),
 ];
 
 /// Speeds.
@@ -63,4 +63,11 @@ pub(in crate::syscall) const IFF: Names = &[
     (0x200, "IFF_ALLMULTI"), (0x400, "IFF_MASTER"), (0x800, "IFF_SLAVE"), (0x1000, "IFF_MULTICAST"),
     (0x2000, "IFF_PORTSEL"), (0x4000, "IFF_AUTOMEDIA"), (0x8000, "IFF_DYNAMIC"), (0x10000, "IFF_LOWER_UP"),
     (0x20000, "IFF_DORMANT"), (0x40000, "IFF_ECHO"),
+];
+
+/// Indexes of `c_cc`.
+#[rustfmt::skip]
+pub(in crate::syscall) const CC: &[&str] = &[
+    "VINTR", "VQUIT", "VERASE", "VKILL", "VEOF", "VTIME", "VMIN", "VSWTC", "VSTART", "VSTOP", "VSUSP", "VEOL",
+    "VREPRINT", "VDISCARD", "VWERASE", "VLNEXT", "VEOL2",
 ];
