@@ -21,6 +21,7 @@ static __always_inline bool look_up_fd(struct inflight *in, int fd)
 	in->sock = 0;
 	in->cookie = 0;
 	in->is_socket = 0;
+	in->is_netlink = 0;
 	if (fd < 0 || (u32)fd >= fdt->max_fds)
 		return false;
 	table = fdt->fd;
@@ -36,6 +37,7 @@ static __always_inline bool look_up_fd(struct inflight *in, int fd)
 		return true;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	proto = BPF_CORE_READ(sk, sk_protocol);
+	in->is_netlink = family == AF_NETLINK;
 	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return true;
 	in->sock = (u64)sk;
@@ -78,6 +80,7 @@ static __always_inline void emit_entry(struct inflight *in, const struct plan_en
 		return;
 	__builtin_memcpy(s->e.args, in->args, sizeof(s->e.args));
 	s->unreadable = 0;
+	s->limit = cfg_string_limit;
 	for (u32 i = 0; i < CAPTURES_MAX; i++) {
 		const struct capture_spec *spec = &plan->captures[i];
 
@@ -118,6 +121,12 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 		bpf_probe_read_kernel(s->data + sizeof(struct capture_header), EXEC_NAME_MAX, in->exec_name);
 		put_header(s->data, plan->captures[0].arg, CAPTURE_CSTRING, n, n);
 		off = sizeof(struct capture_header) + n;
+	}
+	s->limit = cfg_string_limit;
+	/* Messages of netlink are told by what they mean, not as bytes. */
+	if (in->is_netlink && (plan->flags & (CALL_SENDS | CALL_RECVS)) && phase == PHASE_RETURNED) {
+		s->limit = STRING_MAX;
+		off = capture_fd(off, CAPTURE_FD << 8, (s32)in->args[0]);
 	}
 	/* The new image says again what could be read of the old one. */
 	if (phase != PHASE_NEVER_RETURNS && !((plan->flags & CALL_EXEC) && ret >= 0 && !in->unreadable)) {
@@ -185,6 +194,7 @@ int on_sys_enter(u64 *ctx)
 	in->sock = 0;
 	in->cookie = 0;
 	in->is_socket = 0;
+	in->is_netlink = 0;
 	/* close's descriptor is gone at the exit. */
 	if (plan->fd_arg >= 0)
 		look_up_fd(in, (int)arg_of(in->args, plan->fd_arg));

@@ -1,9 +1,10 @@
 //! Defaults, then the file, then the flags: one [`Config`] that everything else reads.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tracenet_config::{Bytes, Config, Format, Time};
-use tracenet_core::syscall::{FdPaths, HexStrings, RenderOptions, Selection};
+use tracenet_core::syscall::{FdPaths, HexStrings, Interfaces, RenderOptions, Selection};
 
 use crate::args::TraceArgs;
 use crate::failure::Failure;
@@ -98,6 +99,16 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     Ok(c)
 }
 
+/// The interfaces that there are when tracenet starts, for the lines of syscalls that name them by number.
+fn interfaces() -> Interfaces {
+    static NAMES: OnceLock<Vec<(u32, Box<str>)>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let all = nix::net::if_::if_nameindex();
+        let all = all.iter().flat_map(|all| all.iter());
+        all.map(|i| (i.index(), i.name().to_string_lossy().into())).collect()
+    })
+}
+
 /// How syscalls are printed.
 pub fn rendering(c: &Config) -> RenderOptions {
     RenderOptions {
@@ -114,6 +125,7 @@ pub fn rendering(c: &Config) -> RenderOptions {
             1 => FdPaths::Path,
             _ => FdPaths::Details,
         },
+        interfaces: interfaces(),
     }
 }
 

@@ -189,8 +189,12 @@ struct user_msghdr {
 /* An array of iovecs, and the beginning of what each of them names. moved: bytes that are there, over all of them. */
 __noinline u32 capture_iovecs(u32 off, u32 arg, u64 iov, u32 count, u64 moved)
 {
-	u32 n = count < IOVECS_MAX ? count : IOVECS_MAX;
+	u32 n = count < IOVECS_MAX ? count : IOVECS_MAX, limit;
+	struct scratch *s = scratch();
 
+	if (!s)
+		return off;
+	limit = s->limit;
 	off = capture_bytes(off, arg | CAPTURE_IOVEC << 8, iov, CLAMP32((u64)count * sizeof(struct user_iovec)),
 			    n * sizeof(struct user_iovec));
 	for (u32 i = 0; i < IOVECS_MAX; i++) {
@@ -202,7 +206,7 @@ __noinline u32 capture_iovecs(u32 off, u32 arg, u64 iov, u32 count, u64 moved)
 		if (bpf_probe_read_user(&v, sizeof(v), (void *)(iov + i * sizeof(v))))
 			break;
 		len = v.len < moved ? v.len : moved;
-		off = capture_bytes(off, arg | CAPTURE_IOV_DATA << 8, v.base, CLAMP32(len), cfg_string_limit);
+		off = capture_bytes(off, arg | CAPTURE_IOV_DATA << 8, v.base, CLAMP32(len), limit);
 		moved -= len;
 	}
 	return off;
@@ -335,9 +339,9 @@ __noinline u32 capture(u32 off, u32 spec, s64 ret, u32 call)
 			return off;
 		return addr ? capture_string(off, tag, addr) : off;
 	case CAPTURE_BUFFER_BY_ARG:
-		return capture_bytes(off, tag, addr, CLAMP32(len), cfg_string_limit);
+		return capture_bytes(off, tag, addr, CLAMP32(len), s->limit);
 	case CAPTURE_BUFFER_BY_RET:
-		return moved ? capture_bytes(off, tag, addr, CLAMP32(moved), cfg_string_limit) : off;
+		return moved ? capture_bytes(off, tag, addr, CLAMP32(moved), s->limit) : off;
 	case CAPTURE_SOCKADDR:
 		return addr ? capture_bytes(off, tag, addr, CLAMP32(len), NAME_MAX_BYTES) : off;
 	case CAPTURE_SOCKADDR_BY_PTR:

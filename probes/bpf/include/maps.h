@@ -85,8 +85,8 @@ struct inflight {
 	u32 nr;
 	u8 is_socket; /* the descriptor is a socket of any family */
 	u8 sleeps; /* that it sleeps in this call was told */
+	u8 is_netlink; /* it is one of AF_NETLINK */
 	u8 unreadable; /* a string of execve's arrays, or all of them where it was entered unseen */
-	u8 pad;
 	u16 exec_len; /* of exec_name, without its NUL */
 	char exec_name[EXEC_NAME_MAX];
 	u64 slept; /* when the thread last left the CPU, 0 while it has it */

@@ -13,6 +13,7 @@ struct scratch {
 	struct ev_syscall e;
 	/* The slack lets a capture that starts at the last allowed offset end inside, as the verifier sees it. */
 	u8 data[SCRATCH_DATA + 2 * STRING_MAX + 64];
+	u32 limit; /* bytes of a buffer that are recorded */
 	u32 unreadable; /* a string of capture_strings() was not in memory */
 };
 

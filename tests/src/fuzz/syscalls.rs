@@ -20,6 +20,7 @@ pub fn syscalls(data: &[u8]) {
                 [usize::from(bytes.u8() % 3)],
             verbose: bytes.flag(),
             fd_paths: [FdPaths::None, FdPaths::Path, FdPaths::Details][usize::from(bytes.u8() % 3)],
+            interfaces: &[],
         };
         let captured: usize = call.captures.iter().map(|c| c.data.len()).sum();
         line.clear();

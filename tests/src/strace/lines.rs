@@ -46,17 +46,6 @@ impl Trace {
         trace
     }
 
-    /// Lines of tracenet's story: a moment, a connection, `comm[tgid/tid]`, then a call.
-    pub fn of_story(text: &str) -> Self {
-        let mut trace = Self::default();
-        for line in text.lines() {
-            if let Some((tid, call)) = story_call(line) {
-                trace.push(tid, call.to_owned());
-            }
-        }
-        trace
-    }
-
     fn push(&mut self, tid: u32, call: String) {
         let at = *self.index.entry(tid).or_insert_with(|| {
             self.threads.push(Thread { tid, calls: Vec::new() });
@@ -71,24 +60,6 @@ impl Trace {
     pub fn thread(&self, tid: u32) -> Option<&Thread> {
         self.index.get(&tid).and_then(|at| self.threads.get(*at))
     }
-}
-
-/// The call of a line of the story, and who made it; `None` for what is no call.
-fn story_call(line: &str) -> Option<(u32, &str)> {
-    // A comm may hold anything, so the first `[tgid/tid] name(` counts.
-    let mut from = 0;
-    while let Some(open) = line.get(from..)?.find('[') {
-        let inside = &line[from + open + 1..];
-        from += open + 1;
-        let Some((who, rest)) = inside.split_once("] ") else { continue };
-        let Ok(tid) = who.rsplit('/').next().unwrap_or(who).parse() else { continue };
-        let name = rest.split('(').next().unwrap_or("");
-        let is_call = rest.len() > name.len()
-            && !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        return is_call.then_some((tid, rest));
-    }
-    None
 }
 
 /// Where the result begins: at the last `)`, spaces, `= `.
@@ -138,12 +109,4 @@ mod tests {
         assert_eq!(calls, [(8, "close(1) = 0"), (7, "read(3,\"a) = b\", 9) = 6")]);
     }
 
-    #[test]
-    fn calls_of_the_story_are_found() {
-        let line = "10:00:00.000001 c1  a [b] c[12/13] read(3, \"x] y(\", 5) = 5";
-        assert_eq!(story_call(line), Some((13, "read(3, \"x] y(\", 5) = 5")));
-        assert_eq!(story_call("10:00:00.000001     sh[12] +++ exited with 0 +++"), None);
-        assert_eq!(result_of("open(\"a\") = 3</etc>"), "3");
-        assert_eq!(result_of("read(3, 0x1) = -1 EAGAIN (Resource temporarily unavailable)"), "-1");
-    }
 }

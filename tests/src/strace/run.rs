@@ -30,7 +30,7 @@ pub fn beside(job: &Job, flags: &[&str]) -> Result<Score> {
     command.arg("strace").args(flags).arg("-o").arg(&theirs).args(&job.command);
     finish(command, job)?;
     let (theirs, ours) = (read(&theirs)?, read(&ours)?);
-    let (theirs, ours) = (Trace::of_strace(&theirs), Trace::of_story(&ours));
+    let (theirs, ours) = (Trace::of_strace(&theirs), Trace::of_strace(&ours));
     let mut score = Score::default();
     for (n, thread) in theirs.threads.iter().enumerate() {
         let mine = ours.thread(thread.tid).map_or(&[][..], |t| &t.calls);
@@ -94,7 +94,7 @@ fn under_tracenet(job: &Job, flags: &[&str]) -> Result<Vec<Normal>> {
     let mut command = tracenet(&file, flags);
     command.args(&job.command);
     finish(command, job)?;
-    Ok(normalise::threads(&Trace::of_story(&read(&file)?)))
+    Ok(normalise::threads(&Trace::of_strace(&read(&file)?)))
 }
 
 /// `tracenet run` as far as the command.
@@ -103,7 +103,7 @@ fn tracenet(output: &Path, flags: &[&str]) -> Command {
     command
         .arg("run")
         .args(flags)
-        .args(["-e", "trace=all", "-i", "none", "--no-packets", "-o"])
+        .args(["--strace", "-o"])
         .arg(output)
         .arg("--");
     command

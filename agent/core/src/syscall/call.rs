@@ -93,7 +93,6 @@ impl<'a> Call<'a> {
     /// All arguments, with commas between them. Returns where those begin that are known at the exit only.
     pub(super) fn args(&mut self) -> usize {
         let shape = self.shape;
-        let known = shape.known_at_entry();
         let mut at_exit = None;
         let count = shape.count.map_or(shape.args.len(), |count| count(self));
         let mut first = true;
@@ -105,8 +104,13 @@ impl<'a> Call<'a> {
                 self.out.push_str(", ");
             }
             first = false;
-            if i == known {
+            if at_exit.is_none() && matches!(arg, Arg::Late(_) | Arg::Out(..) | Arg::BufOut) {
                 at_exit = Some(self.out.len());
+                if self.ev.ret.is_none() {
+                    // It never came so far.
+                    self.out.push_str(" <unfinished ...>");
+                    break;
+                }
             }
             self.arg(i, *arg);
         }
@@ -141,7 +145,7 @@ impl<'a> Call<'a> {
             Arg::Out(_, _) if self.failed() => text::address(self.out, v),
             Arg::Out(_, print) => self.structure(i, self.fixed(i), print),
             Arg::Hidden => {}
-            Arg::With(print) => print(self, i),
+            Arg::With(print) | Arg::Late(print) => print(self, i),
         }
     }
 
@@ -199,6 +203,13 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The netlink protocol of the socket that the call is on; `Some(None)` where the socket has no address yet, which
+    /// leaves strace in the dark too.
+    pub(super) fn netlink(&self) -> Option<Option<u16>> {
+        let c = self.ev.captures.iter().find(|c| c.kind & !AT_ENTRY == CaptureKind::Fd as u8)?;
+        fd::netlink(&c.data)
+    }
+
     /// Bytes in quotes, of which `full` were there.
     pub(super) fn quoted(&mut self, data: &[u8], full: u64) {
         text::quoted(self.out, data, full, self.opts.string_limit, self.opts.hex_strings);
@@ -236,7 +247,7 @@ impl<'a> Call<'a> {
     /// A socket address, or its address.
     pub(super) fn sockaddr(&mut self, i: usize, kind: CaptureKind) {
         let c = self.capture(i, kind).filter(|c| c.full_len >= 2 && self.value(i) != 0);
-        if !c.is_some_and(|c| sockaddr::sockaddr(self.out, &c.data)) {
+        if !c.is_some_and(|c| sockaddr::sockaddr(self.out, &c.data, self.opts.interfaces)) {
             text::address(self.out, self.value(i));
         }
     }

@@ -41,6 +41,13 @@ pub(super) fn describe(c: &mut Call<'_>, data: &[u8]) {
     }
 }
 
+/// Protocol of an AF_NETLINK socket that a capture tells of, `Some(None)` for one that has no port yet.
+#[expect(clippy::option_option, reason = "no netlink socket, or one of which the protocol is not told")]
+pub(super) fn netlink(data: &[u8]) -> Option<Option<u16>> {
+    let (mode, family, port) = (u16_at(data, 28)?, u16_at(data, 30)?, u64_at(data, 16)?);
+    (mode & S_IFMT == S_IFSOCK && family == AF_NETLINK).then(|| u16_at(data, 32).filter(|_| port != 0))
+}
+
 fn write(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     let (magic, ino, mode) = (u32_at(data, 4)?, u64_at(data, 8)?, u16_at(data, 28)?);
     let flags = *data.get(35)?;

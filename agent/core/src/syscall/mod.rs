@@ -9,6 +9,7 @@ mod calls;
 mod errno;
 mod fd;
 mod names;
+mod netlink;
 mod plan;
 mod render;
 mod select;
@@ -27,7 +28,7 @@ mod text;
 
 pub use errno::{errno_name, errno_text};
 pub use plan::{CAPTURES_MAX, CaptureKind, CaptureSpec, MAX_NR, Plan, PlanOptions, plan};
-pub use render::{FdPaths, HexStrings, Layout, RenderOptions, render, render_timed};
+pub use render::{FdPaths, HexStrings, Interfaces, Layout, RenderOptions, render, render_timed};
 pub use select::{Selection, SelectionError};
 pub use siginfo::{render_signal, signal_name};
 pub use table::{name, number};

@@ -32,6 +32,9 @@ pub enum FdPaths {
     Details,
 }
 
+/// Numbers and names of network interfaces, kept for the life of the program.
+pub type Interfaces = &'static [(u32, Box<str>)];
+
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenderOptions {
@@ -45,6 +48,8 @@ pub struct RenderOptions {
     pub verbose: bool,
     /// What descriptors are (`-y`, `-yy`); what was read depends on [`super::PlanOptions`].
     pub fd_paths: FdPaths,
+    /// Names of the interfaces that addresses and messages name by number.
+    pub interfaces: Interfaces,
 }
 
 impl Default for RenderOptions {
@@ -55,6 +60,7 @@ impl Default for RenderOptions {
             hex_strings: HexStrings::Never,
             verbose: false,
             fd_paths: FdPaths::None,
+            interfaces: &[],
         }
     }
 }

@@ -58,6 +58,8 @@ pub(super) enum Arg {
     Hidden,
     /// By itself.
     With(fn(&mut Call<'_>, usize)),
+    /// By itself, and known only once the call has returned.
+    Late(fn(&mut Call<'_>, usize)),
 }
 
 /// A result that is no failure.
@@ -107,22 +109,6 @@ impl Shape {
 
     pub(super) const fn tail(self, tail: fn(&mut Call<'_>)) -> Self {
         Self { tail: Some(tail), ..self }
-    }
-
-    /// How many of the arguments are known before the call returns: the first after them is what it writes.
-    pub(super) fn known_at_entry(&self) -> usize {
-        // Where a call of these sleeps; nobody sees the others in between.
-        let by_name = match self.name {
-            "pipe" | "pipe2" => 0,
-            "readv" | "preadv" | "preadv2" | "recvfrom" | "recvmsg" | "recvmmsg" | "accept" | "accept4"
-            | "getsockname" | "getpeername" | "wait4" | "epoll_wait" | "epoll_pwait" | "epoll_pwait2"
-            | "nanosleep" | "rt_sigtimedwait" => 1,
-            "waitid" => 2,
-            "getsockopt" | "clock_nanosleep" => 3,
-            _ => usize::MAX,
-        };
-        let written = |arg: &Arg| matches!(arg, Arg::BufOut | Arg::Out(..));
-        self.args.iter().position(written).unwrap_or(usize::MAX).min(by_name)
     }
 
     /// Whether the result is a descriptor.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::names::link::{ARPHRD, ETH_P, PACKET_TYPE};
 use super::names::net::AF;
+use super::render::Interfaces;
 use super::text::{self, be16_at, be32_at, i32_at, u16_at, u32_at};
 
 const AF_UNIX: u16 = 1;
@@ -20,16 +21,16 @@ const UNIX_PATH_MAX: usize = 108;
 const LL_ADDR_MAX: usize = 8;
 
 /// Writes an address; false, and nothing written, where `data` doesn't even hold a family.
-pub(super) fn sockaddr(out: &mut String, data: &[u8]) -> bool {
+pub(super) fn sockaddr(out: &mut String, data: &[u8], names: Interfaces) -> bool {
     let Some(family) = u16_at(data, 0) else { return false };
     out.push_str("{sa_family=");
     text::one_of(out, family.into(), AF, "AF_???");
     let known = match family {
         AF_INET => inet(out, data),
-        AF_INET6 => inet6(out, data),
+        AF_INET6 => inet6(out, data, names),
         AF_UNIX => unix(out, data),
         AF_NETLINK => netlink(out, data),
-        AF_PACKET => packet(out, data),
+        AF_PACKET => packet(out, data, names),
         AF_VSOCK => vsock(out, data),
         _ => None,
     };
@@ -42,9 +43,17 @@ pub(super) fn sockaddr(out: &mut String, data: &[u8]) -> bool {
     true
 }
 
-/// An interface's number, or the name of the one that has the same number everywhere (`LOOPBACK_IFINDEX`).
-pub(super) fn interface(out: &mut String, index: i32) {
-    let _ = if index == 1 { write!(out, "if_nametoindex(\"lo\")") } else { write!(out, "{index}") };
+/// An interface by its name, where it has one; the loopback's number is the same everywhere (`LOOPBACK_IFINDEX`).
+pub(super) fn interface(out: &mut String, index: i32, names: Interfaces) {
+    let known = names.iter().find(|(n, _)| i32::try_from(*n) == Ok(index)).map(|(_, name)| &**name);
+    match known.or((index == 1).then_some("lo")) {
+        Some(name) => {
+            out.push_str("if_nametoindex(\"");
+            text::escape(out, name.as_bytes());
+            out.push_str("\")");
+        }
+        None => _ = write!(out, "{index}"),
+    }
 }
 
 /// `inet_addr("1.2.3.4")` of four bytes in network order.
@@ -76,13 +85,19 @@ fn inet(out: &mut String, data: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn inet6(out: &mut String, data: &[u8]) -> Option<()> {
+fn inet6(out: &mut String, data: &[u8], names: Interfaces) -> Option<()> {
     let address = data.get(8..24)?;
     let _ =
         write!(out, ", sin6_port=htons({}), sin6_flowinfo=htonl({}), ", be16_at(data, 2)?, be32_at(data, 4)?);
     inet_pton6(out, address, "sin6_addr")?;
     if let Some(scope) = u32_at(data, 24) {
-        let _ = write!(out, ", sin6_scope_id={scope}");
+        out.push_str(", sin6_scope_id=");
+        // Of a link-local address it is an interface.
+        if address.starts_with(&[0xfe, 0x80]) || address.starts_with(&[0xff, 0x02]) {
+            interface(out, scope as i32, names);
+        } else {
+            let _ = write!(out, "{scope}");
+        }
     }
     Some(())
 }
@@ -111,14 +126,14 @@ fn netlink(out: &mut String, data: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn packet(out: &mut String, data: &[u8]) -> Option<()> {
+fn packet(out: &mut String, data: &[u8], names: Interfaces) -> Option<()> {
     let address = data.get(12..20)?;
     let (protocol, ifindex, hatype) = (be16_at(data, 2)?, i32_at(data, 4)?, u16_at(data, 8)?);
     let (pkttype, halen) = (*data.get(10)?, *data.get(11)?);
     out.push_str(", sll_protocol=htons(");
     text::one_of(out, protocol.into(), ETH_P, "ETH_P_???");
     out.push_str("), sll_ifindex=");
-    interface(out, ifindex);
+    interface(out, ifindex, names);
     out.push_str(", sll_hatype=");
     text::one_of(out, hatype.into(), ARPHRD, "ARPHRD_???");
     out.push_str(", sll_pkttype=");
@@ -152,7 +167,7 @@ mod tests {
 
     fn print(data: &[u8]) -> String {
         let mut s = String::new();
-        assert_eq!(sockaddr(&mut s, data), data.len() >= 2);
+        assert_eq!(sockaddr(&mut s, data, &[]), data.len() >= 2);
         s
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::syscall::call::Call;
 use crate::syscall::names::file as n;
+use crate::syscall::netlink;
 use crate::syscall::plan::{CALLERS, CaptureKind as K, entry, spec};
 use crate::syscall::shape::Arg::{BufIn, BufOut, Fd, Flags, Hidden, Int, Long, OneOf, Size, Uint, With};
 use crate::syscall::shape::{Arg, Shape, call};
@@ -11,7 +12,7 @@ use crate::syscall::text::{i64_at, u64_at};
 
 const SPLICE: Arg = Flags(n::SPLICE, "SPLICE_F_???");
 const RWF: Arg = Flags(n::RWF, "RWF_???");
-const READ_VECTOR: Arg = With(|c, i| iovecs(c, i, i + 1, false));
+const READ_VECTOR: Arg = Arg::Late(|c, i| iovecs(c, i, i + 1, false));
 const WRITE_VECTOR: Arg = With(|c, i| iovecs(c, i, i + 1, true));
 const READS: &[crate::syscall::plan::CaptureSpec] = &[spec(1, K::Iovec, 2)];
 const WRITES: &[crate::syscall::plan::CaptureSpec] = &[spec(1, K::Iovec, 2 | CALLERS)];
@@ -75,12 +76,13 @@ pub(super) fn vector(c: &mut Call<'_>, tag: usize, address: u64, count: u64, mov
         c.push(if shown == 0 { "" } else { ", " });
         shown += 1;
         c.push("{iov_base=");
-        match piece {
+        match (piece, c.netlink()) {
             _ if moved.is_none() => c.address(base),
-            Some(p) if base != 0 && (there == 0 || !p.data.is_empty() || c.opts.string_limit == 0) => {
+            (Some(p), Some(protocol)) if base != 0 && netlink::messages(c, protocol, &p.data, there) => {}
+            (Some(p), _) if base != 0 && (there == 0 || !p.data.is_empty() || c.opts.string_limit == 0) => {
                 c.quoted(&p.data, there);
             }
-            None if base != 0 && there == 0 => c.push("\"\""),
+            (None, _) if base != 0 && there == 0 => c.push("\"\""),
             _ => c.address(base),
         }
         let _ = write!(c.out, ", iov_len={len}}}");

@@ -7,6 +7,7 @@ use super::time::{timespec, timeval};
 use crate::syscall::call::Call;
 use crate::syscall::names::net as n;
 use crate::syscall::names::sockopt::{IP, IPV6, SO};
+use crate::syscall::netlink;
 use crate::syscall::plan::CaptureKind as K;
 use crate::syscall::shape::Print;
 use crate::syscall::sockaddr::{self, inet_addr};
@@ -18,12 +19,21 @@ const MSGHDR: usize = 56;
 
 /// What sendto was given.
 pub(super) fn sent(c: &mut Call<'_>, i: usize) {
+    if let (Some(protocol), Some(read)) = (c.netlink(), c.capture(i, K::BufferByArg))
+        && netlink::messages(c, protocol, &read.data, c.value(i + 1))
+    {
+        return;
+    }
     c.buffer(i, K::BufferByArg, c.value(i + 1));
 }
 
 /// What recvfrom got.
 pub(super) fn received(c: &mut Call<'_>, i: usize) {
-    if c.failed() { c.address(c.value(i)) } else { c.buffer(i, K::BufferByRet, c.returned()) }
+    match (c.netlink(), c.capture(i, K::BufferByRet)) {
+        _ if c.failed() => c.address(c.value(i)),
+        (Some(protocol), Some(read)) if netlink::messages(c, protocol, &read.data, c.returned()) => {}
+        _ => c.buffer(i, K::BufferByRet, c.returned()),
+    }
 }
 
 pub(super) fn sendmsg(c: &mut Call<'_>, i: usize) {
@@ -55,7 +65,7 @@ fn message(c: &mut Call<'_>, tag: usize, h: &[u8], name_len: Option<i32>, moved:
     let (name, len) = (field(0), i32_at(h, 8).unwrap_or(0));
     c.push("{msg_name=");
     let address = c.capture(tag, K::MsgName).filter(|read| read.full_len >= 2 && name != 0);
-    if !address.is_some_and(|read| sockaddr::sockaddr(c.out, &read.data)) {
+    if !address.is_some_and(|read| sockaddr::sockaddr(c.out, &read.data, c.opts.interfaces)) {
         c.address(name);
     }
     match name_len {
@@ -140,7 +150,7 @@ fn cmsg_data(c: &mut Call<'_>, level: i32, kind: i32, d: &[u8]) -> Option<()> {
         (SOL_IP, 8) => {
             let (index, local, address) = (u32_at(d, 0)?, be32_at(d, 4)?, be32_at(d, 8)?);
             c.push("{ipi_ifindex=");
-            sockaddr::interface(c.out, index as i32);
+            sockaddr::interface(c.out, index as i32, c.opts.interfaces);
             c.push(", ipi_spec_dst=");
             inet_addr(c.out, local);
             c.push(", ipi_addr=");

@@ -17,7 +17,7 @@ const FAMILY: Arg = OneOf(n::AF, "AF_???");
 const TYPE: Arg = With(|c, i| socket_type(c.out, c.ev.args.get(i).copied().unwrap_or(0) & 0xffff_ffff));
 const PROTOCOL: Arg = With(|c, i| protocol(c, i));
 const MSG: Arg = Flags(n::MSG, "MSG_???");
-const NAME: Arg = With(name);
+const NAME: Arg = Arg::Late(name);
 const NAME_LEN: Arg = With(name_len);
 const NAMES: &[CaptureSpec] = &[entry(2, K::Fixed, 4), spec(1, K::SockaddrByPtr, 2), spec(2, K::Fixed, 4)];
 
@@ -34,17 +34,17 @@ pub(super) const CALLS: &[Shape] = &[
     call("getpeername", &[Fd, NAME, NAME_LEN]).reads(NAMES),
     call("shutdown", &[Fd, OneOf(n::SHUT, "SHUT_???")]),
     call("sendto", &[Fd, With(message::sent), Size, MSG, Addr(5), Int]).reads(&[spec(1, K::BufferByArg, 2)]),
-    call("recvfrom", &[Fd, With(message::received), Size, MSG, NAME, NAME_LEN]).reads(&[
+    call("recvfrom", &[Fd, Arg::Late(message::received), Size, MSG, NAME, NAME_LEN]).reads(&[
         entry(5, K::Fixed, 4),
         spec(1, K::BufferByRet, 0),
         spec(4, K::SockaddrByPtr, 5),
         spec(5, K::Fixed, 4),
     ]),
     call("sendmsg", &[Fd, With(message::sendmsg), MSG]).reads(&[spec(1, K::Msghdr, CALLERS)]),
-    call("recvmsg", &[Fd, With(message::recvmsg), MSG])
+    call("recvmsg", &[Fd, Arg::Late(message::recvmsg), MSG])
         .reads(&[entry(1, K::Fixed, 56), spec(1, K::Msghdr, 0)]),
     call("sendmmsg", &[Fd, With(message::sendmmsg), Uint, MSG]).reads(&[spec(1, K::Mmsghdrs, 2 | CALLERS)]),
-    call("recvmmsg", &[Fd, With(message::recvmmsg), Uint, MSG, With(message::timeout)])
+    call("recvmmsg", &[Fd, Arg::Late(message::recvmmsg), Uint, MSG, With(message::timeout)])
         .reads(&[entry(4, K::Fixed, 16), spec(1, K::Mmsghdrs, 2), spec(4, K::Fixed, 16)])
         .tail(message::left),
     call("setsockopt", &[Fd, With(level), With(option), With(option_in), Int]).reads(&[spec(

@@ -22,7 +22,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("setns", &[Fd, Flags(n::NAMESPACE, "CLONE_NEW???")]),
     call("exit", &[Int]),
     call("exit_group", &[Int]),
-    call("wait4", &[Int, With(wait_status), WAIT, With(wait_rusage)])
+    call("wait4", &[Int, Arg::Late(wait_status), WAIT, With(wait_rusage)])
         .reads(&[spec(1, K::Fixed, 4), spec(3, K::Fixed, 144)]),
     call("waitid", &[OneOf(n::WAITID, "P_???"), Int, Out(128, siginfo), WAIT, Out(144, rusage)]),
     call("set_tid_address", &[Ptr]),

@@ -21,7 +21,7 @@ const POLLFD: usize = 8;
 /// `fd_set` of 1024 descriptors: what is asked for beyond them is rare.
 const FD_SET: u16 = 128;
 
-const EVENTS: Arg = With(epoll_events);
+const EVENTS: Arg = Arg::Late(epoll_events);
 const MASK: Arg = In(SIGSET, sigset);
 const SET: Arg = With(set_before);
 const WAITS: &[CaptureSpec] = &[spec(1, K::EpollEvents, 0)];
@@ -132,8 +132,11 @@ fn pollfds(c: &mut Call<'_>, ready: bool) {
         c.push("}");
     }
     let whole = (read.data.len() / POLLFD) as u64;
-    let more =
-        if ready { shown >= limit && c.returned() > shown as u64 } else { count > whole.min(limit as u64) };
+    let more = if ready {
+        full || shown >= limit && c.returned() > shown as u64
+    } else {
+        count > whole.min(limit as u64)
+    };
     c.push(match (more, shown) {
         (true, 0) => "...]",
         (true, _) => ", ...]",

@@ -25,7 +25,7 @@ pub(super) const CALLS: &[Shape] = &[
     call("rt_sigprocmask", &[HOW, In(SIGSET, sigset), Out(SIGSET, sigset), Size]),
     call("rt_sigpending", &[Out(SIGSET, sigset), Size]),
     call("rt_sigsuspend", &[In(SIGSET, sigset), Size]),
-    call("rt_sigtimedwait", &[In(SIGSET, sigset), With(waited), In(16, timespec), Size])
+    call("rt_sigtimedwait", &[In(SIGSET, sigset), Arg::Late(waited), In(16, timespec), Size])
         .reads(&[spec(1, K::Fixed, 128)])
         .ret(Ret::With(signal_result)),
     call("rt_sigreturn", &[With(sigframe)]).reads(&[entry(0, K::Sigframe, 0)]),

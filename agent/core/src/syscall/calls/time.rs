@@ -22,14 +22,14 @@ pub(super) const CALLS: &[Shape] = &[
     call("clock_gettime", &[CLOCK, Out(16, timespec)]),
     call("clock_settime", &[CLOCK, In(16, timespec)]),
     call("clock_getres", &[CLOCK, Out(16, timespec)]),
-    call("nanosleep", &[In(16, timespec), With(|c, i| remaining(c, i, true))]).reads(&[spec(
+    call("nanosleep", &[In(16, timespec), Arg::Late(|c, i| remaining(c, i, true))]).reads(&[spec(
         1,
         K::Fixed,
         16,
     )]),
     call(
         "clock_nanosleep",
-        &[CLOCK, TIMER, In(16, timespec), With(|c, i| remaining(c, i, c.value(1) & 1 == 0))],
+        &[CLOCK, TIMER, In(16, timespec), Arg::Late(|c, i| remaining(c, i, c.value(1) & 1 == 0))],
     )
     .reads(&[spec(3, K::Fixed, 16)]),
     call("getitimer", &[WHICH, Out(32, itimerval)]),

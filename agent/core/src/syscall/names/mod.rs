@@ -5,6 +5,7 @@ pub(super) mod ioctl;
 pub(super) mod link;
 pub(super) mod memory;
 pub(super) mod net;
+pub(super) mod netlink;
 pub(super) mod process;
 pub(super) mod ready;
 pub(super) mod signal;
