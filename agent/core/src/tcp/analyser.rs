@@ -22,7 +22,8 @@ const FAST_RETRANSMISSION_DUP_ACKS: u32 = 2;
 #[derive(Debug, Default)]
 pub struct Analyser {
     orig: Half,
-    resp: Half,
+    /// `None` until there is anything to say of it: most streams of a scan never have one.
+    resp: Option<Box<Half>>,
     /// Stamp of the last SYN without ACK, until the handshake's RTT is known.
     syn_t_ns: Option<u64>,
     initial_rtt_ns: Option<u64>,
@@ -49,8 +50,8 @@ impl Seen<'_> {
         self.has(tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST)
     }
 
-    fn window(&self) -> u32 {
-        u32::from(self.seg.window)
+    fn window(&self) -> u16 {
+        self.seg.window
     }
 }
 
@@ -64,14 +65,18 @@ impl Analyser {
     pub(super) fn restart(&mut self) {
         let Self { orig, resp, syn_t_ns, initial_rtt_ns } = self;
         orig.restart();
-        resp.restart();
+        if let Some(resp) = resp {
+            resp.restart();
+        }
         (*syn_t_ns, *initial_rtt_ns) = (None, None);
     }
 
     /// Reads something of every part, which takes what is known from the memory to the processor; the sum means nothing.
     #[inline]
     pub(super) fn fetch(&self) -> u64 {
-        self.orig.fetch() ^ self.resp.fetch() ^ self.initial_rtt_ns.unwrap_or(0)
+        self.orig.fetch()
+            ^ self.resp.as_ref().map_or(0, |resp| resp.fetch())
+            ^ self.initial_rtt_ns.unwrap_or(0)
     }
 
     /// Takes the next segment. `t_ns` is the capture stamp (any epoch, the same for all calls); `payload_len` is
@@ -100,7 +105,7 @@ impl Analyser {
         let mut verdicts = Verdicts::NONE;
         let bare_syn = seg.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
         if bare_syn {
-            if self.half(from).isn.is_some_and(|isn| isn != seq) {
+            if self.half(from).and_then(|half| half.isn).is_some_and(|isn| isn != seq) {
                 self.restart();
                 verdicts.insert(Verdicts::REUSED_PORTS);
             }
@@ -112,9 +117,12 @@ impl Analyser {
             self.initial_rtt_ns = Some(t_ns.saturating_sub(syn));
         }
         let out_of_order_ns = self.initial_rtt_ns.unwrap_or(OUT_OF_ORDER_NS);
-        let (fwd, rev) = match from {
-            Side::Orig => (&mut self.orig, &mut self.resp),
-            Side::Resp => (&mut self.resp, &mut self.orig),
+        let (orig, mut unknown) = (&mut self.orig, Half::default());
+        let (fwd, rev) = match (from, &mut self.resp) {
+            // What acknowledges nothing tells nothing of the other side.
+            (Side::Orig, None) if !s.has(tcp_flags::ACK) => (orig, &mut unknown),
+            (Side::Orig, resp) => (orig, &mut **resp.get_or_insert_default()),
+            (Side::Resp, resp) => (&mut **resp.get_or_insert_default(), orig),
         };
 
         if s.has(tcp_flags::SYN) {
@@ -182,16 +190,17 @@ impl Analyser {
         out
     }
 
-    fn half(&self, side: Side) -> &Half {
+    fn half(&self, side: Side) -> Option<&Half> {
         match side {
-            Side::Orig => &self.orig,
-            Side::Resp => &self.resp,
+            Side::Orig => Some(&self.orig),
+            Side::Resp => self.resp.as_deref(),
         }
     }
 
     /// Segments that were not followed because too many were in flight (both directions).
     pub fn unacked_overflow(&self) -> u64 {
-        self.orig.unacked.overflow + self.resp.unacked.overflow
+        let of = |side| self.half(side).map_or(0, |half| u64::from(half.unacked.overflow));
+        of(Side::Orig) + of(Side::Resp)
     }
 }
 
@@ -203,10 +212,8 @@ fn nonzero(ns: u64) -> Option<DurationNs> {
 /// Bytes sent and neither acknowledged nor selectively acknowledged.
 fn bytes_in_flight(fwd: &Half, rev: &Half, s: &Seen) -> Option<u32> {
     let (first, end) = fwd.unacked.span(fwd.isn.unwrap_or_default())?;
-    let sacked: u32 =
-        rev.sack.iter().map(|(left, right)| right.wrapping_sub(*left)).fold(0, u32::wrapping_add);
     let not_a_byte = u32::from(s.has(tcp_flags::SYN | tcp_flags::FIN));
-    Some(end.since(first).wrapping_sub(sacked).wrapping_sub(not_a_byte))
+    Some(end.since(first).wrapping_sub(rev.sacked).wrapping_sub(not_a_byte))
         .filter(|n| (1..2_000_000_000).contains(n))
 }
 
@@ -313,7 +320,8 @@ fn remember(fwd: &mut Half, s: &Seen, verdicts: Verdicts) {
     }
     fwd.last_ack = s.ack;
     fwd.last_ack_t_ns = s.t_ns;
-    fwd.sack = s.seg.options.sack;
+    let sack = &s.seg.options.sack;
+    fwd.sacked = sack.iter().map(|(left, right)| right.wrapping_sub(*left)).fold(0, u32::wrapping_add);
     fwd.window = s.window();
     fwd.last_verdicts = verdicts;
 }

@@ -37,12 +37,12 @@ pub(super) struct Half {
     pub last_ack: SeqNum,
     /// Stamp of that segment.
     pub last_ack_t_ns: u64,
-    /// SACK blocks of that segment, `(0, 0)` where unused.
-    pub sack: [(u32, u32); 4],
+    /// Bytes in the SACK blocks of that segment.
+    pub sacked: u32,
     /// Duplicates of `last_ack` so far.
     pub dup_acks: u32,
     /// SEG.WND of the last segment, unscaled.
-    pub window: u32,
+    pub window: u16,
     /// Scaling of `window`.
     pub scale: Scale,
     /// Verdicts on the last segment.
@@ -68,7 +68,7 @@ impl Half {
     pub fn fetch(&self) -> u64 {
         self.next_t_ns
             ^ self.last_ack_t_ns
-            ^ u64::from(self.sack[0].0 ^ self.sack[3].1 ^ self.window ^ self.last_verdicts.0 ^ self.dup_acks)
+            ^ u64::from(self.sacked ^ u32::from(self.window) ^ self.last_verdicts.0 ^ self.dup_acks)
             ^ self.trail.fetch()
             ^ self.unacked.oldest().unwrap_or(0)
     }
@@ -115,8 +115,8 @@ impl Half {
     pub fn window_bytes(&self) -> Option<u32> {
         match self.scale {
             Scale::Unknown => None,
-            Scale::NotOffered => Some(self.window),
-            Scale::Shift(n) => Some(self.window << n.min(14)),
+            Scale::NotOffered => Some(self.window.into()),
+            Scale::Shift(n) => Some(u32::from(self.window) << n.min(14)),
         }
     }
 }

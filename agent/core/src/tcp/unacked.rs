@@ -25,48 +25,66 @@ pub(super) struct Unacked {
     pub t_ns: u64,
 }
 
-/// Segments of one direction in the order of their capture.
+/// Segments of one direction in the order of their capture. Most directions never have more than one in flight: the
+/// first one needs no memory of its own.
 #[derive(Debug, Default)]
 pub(super) struct UnackedList {
-    list: VecDeque<Unacked>,
-    /// Neither `seq` nor `end` goes back from one entry to the next: the ends of the list are its bounds.
-    disordered: bool,
-    quiet: u16,
+    first: Option<Unacked>,
+    /// Those after it; empty without a first one.
+    #[expect(clippy::box_collection, reason = "few directions have one: it is to take little room")]
+    rest: Option<Box<VecDeque<Unacked>>>,
     /// Segments that found no place.
-    pub overflow: u64,
+    pub overflow: u32,
+    quiet: u16,
+    /// `seq` or `end` goes back from one entry to the next: the ends of the list are not its bounds.
+    disordered: bool,
 }
 
 impl UnackedList {
     /// Forgets all, and keeps a little memory.
     pub fn clear(&mut self) {
-        let mut list = std::mem::take(&mut self.list);
-        list.clear();
-        list.shrink_to(KEPT);
-        *self = Self { list, ..Self::default() };
+        let mut rest = self.rest.take();
+        if let Some(rest) = &mut rest {
+            rest.clear();
+            rest.shrink_to(KEPT);
+        }
+        *self = Self { rest, ..Self::default() };
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Unacked> {
+        self.first.iter().chain(self.rest.iter().flat_map(|rest| rest.iter()))
+    }
+
+    fn last(&self) -> Option<&Unacked> {
+        self.rest.as_ref().and_then(|rest| rest.back()).or(self.first.as_ref())
     }
 
     /// An entry has exactly these bounds.
     pub fn has(&self, seq: SeqNum, end: SeqNum) -> bool {
-        let beyond = !self.disordered && self.list.back().is_none_or(|last| last.end.le(seq));
-        !beyond && self.list.iter().any(|u| u.seq == seq && u.end == end)
+        let beyond = !self.disordered && self.last().is_none_or(|last| last.end.le(seq));
+        !beyond && self.iter().any(|u| u.seq == seq && u.end == end)
     }
 
     /// When the segment with exactly these bounds was captured first.
     pub fn stamp(&self, seq: SeqNum, end: SeqNum) -> Option<u64> {
-        self.list.iter().find(|u| u.seq == seq && u.end == end).map(|u| u.t_ns)
+        self.iter().find(|u| u.seq == seq && u.end == end).map(|u| u.t_ns)
     }
 
     /// Adds a segment. Where the list is full the segment is only counted.
     pub fn push(&mut self, seq: SeqNum, end: SeqNum, t_ns: u64, isn: SeqNum) {
-        if self.list.len() >= MAX_UNACKED {
-            self.overflow += 1;
+        let new = Unacked { seq, end, t_ns };
+        if self.first.is_none() {
+            self.disordered |= seq.lt(isn);
+            self.first = Some(new);
             return;
         }
-        self.disordered |= seq.lt(isn);
-        if let Some(last) = self.list.back() {
-            self.disordered |= seq.lt(last.seq) || end.lt(last.end);
+        if self.rest.as_ref().is_some_and(|rest| rest.len() + 1 >= MAX_UNACKED) {
+            self.overflow = self.overflow.saturating_add(1);
+            return;
         }
-        self.list.push_back(Unacked { seq, end, t_ns });
+        self.disordered |=
+            seq.lt(isn) || self.last().is_some_and(|last| seq.lt(last.seq) || end.lt(last.end));
+        self.rest.get_or_insert_default().push_back(new);
     }
 
     /// Drops what `ack` acknowledges and returns the stamp of the segment that ended there.
@@ -81,12 +99,17 @@ impl UnackedList {
             }
             u.end.gt(ack)
         };
-        if self.disordered {
-            self.list.retain_mut(keep);
-            self.disordered = !self.list.is_empty();
+        let Self { first, rest, disordered, .. } = self;
+        if *disordered {
+            first.take_if(|u| !keep(u));
+            if let Some(rest) = rest {
+                rest.retain_mut(keep);
+                *first = first.take().or_else(|| rest.pop_front());
+            }
+            *disordered = first.is_some();
         } else {
-            while self.list.front_mut().is_some_and(|u| !keep(u)) {
-                self.list.pop_front();
+            while first.take_if(|u| !keep(u)).is_some() {
+                *first = rest.as_mut().and_then(|rest| rest.pop_front());
             }
         }
         self.give_back();
@@ -95,17 +118,17 @@ impl UnackedList {
 
     /// Stamp of the oldest entry: what a sender whose timer expired has been waiting for.
     pub fn oldest(&self) -> Option<u64> {
-        self.list.front().map(|u| u.t_ns)
+        self.first.map(|u| u.t_ns)
     }
 
     /// First and last sequence number in flight (the last one exclusive). What comes before `isn` counts only
     /// where there is nothing else: it can't be of this connection.
     pub fn span(&self, isn: SeqNum) -> Option<(SeqNum, SeqNum)> {
-        let (first, last) = (self.list.front()?, self.list.back()?);
+        let (first, last) = (self.first?, self.last()?);
         if !self.disordered {
             return Some((first.seq, last.end));
         }
-        Some(self.list.iter().fold((first.seq, first.end), |(lo, hi), u| {
+        Some(self.iter().fold((first.seq, first.end), |(lo, hi), u| {
             (if u.seq.since(isn) < lo.since(isn) { u.seq } else { lo }, if u.end.gt(hi) { u.end } else { hi })
         }))
     }
@@ -113,14 +136,15 @@ impl UnackedList {
     /// Returns the memory of a burst once the connection is calm, with enough delay that a connection that
     /// bursts regularly doesn't allocate regularly.
     fn give_back(&mut self) {
-        if self.list.capacity() <= KEPT * 2 || self.list.len() > KEPT / 2 {
+        let Some(rest) = &mut self.rest else { return };
+        if rest.capacity() <= KEPT * 2 || rest.len() > KEPT / 2 {
             self.quiet = 0;
             return;
         }
         self.quiet += 1;
         if self.quiet >= QUIET {
             self.quiet = 0;
-            self.list.shrink_to(KEPT);
+            rest.shrink_to(KEPT);
         }
     }
 }
