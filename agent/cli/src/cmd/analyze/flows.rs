@@ -1,9 +1,8 @@
-//! Conversations: who with whom, how much each way, and how well.
+//! Conversations: who with whom, and how much each way.
 
 use std::net::SocketAddr;
 
 use tracenet_collectors::decode::Layer;
-use tracenet_core::tcp::{Analysis, Verdicts};
 use tracenet_core::time::{DurationNs, WallNs};
 
 use super::reading::Packet;
@@ -31,11 +30,6 @@ pub struct Flow {
     pub first: WallNs,
     pub last: WallNs,
     pub initial_rtt: Option<DurationNs>,
-    pub retransmissions: u32,
-    pub out_of_order: u32,
-    pub lost_segments: u32,
-    pub duplicate_acks: u32,
-    pub zero_windows: u32,
 }
 
 impl Flow {
@@ -48,11 +42,6 @@ impl Flow {
             first: packet.wall,
             last: packet.wall,
             initial_rtt: None,
-            retransmissions: 0,
-            out_of_order: 0,
-            lost_segments: 0,
-            duplicate_acks: 0,
-            zero_windows: 0,
         }
     }
 
@@ -69,33 +58,12 @@ impl Flow {
         self.last = self.last.max(packet.wall);
     }
 
-    pub fn judge(&mut self, analysis: &Analysis) {
-        self.initial_rtt = self.initial_rtt.or(analysis.initial_rtt);
-        if analysis.verdicts.is_empty() {
-            return;
-        }
-        let has = |v: Verdicts| u32::from(analysis.verdicts.contains(v));
-        self.retransmissions += has(Verdicts::RETRANSMISSION);
-        self.out_of_order += has(Verdicts::OUT_OF_ORDER);
-        self.lost_segments += has(Verdicts::LOST_SEGMENT);
-        self.duplicate_acks += has(Verdicts::DUPLICATE_ACK);
-        self.zero_windows += has(Verdicts::ZERO_WINDOW);
-    }
-
     pub fn frames(&self) -> u64 {
         self.from_a.frames + self.from_b.frames
     }
 
     pub fn bytes(&self) -> u64 {
         self.from_a.bytes + self.from_b.bytes
-    }
-
-    /// Segments that went wrong on the way or at an end, for the order of the worst.
-    pub fn trouble(&self) -> u64 {
-        [self.retransmissions, self.out_of_order, self.lost_segments, self.zero_windows]
-            .into_iter()
-            .map(u64::from)
-            .sum()
     }
 }
 
@@ -123,7 +91,7 @@ impl Flows {
                         if !layer.cut {
                             flow.add(packet, layer);
                         }
-                        flow.judge(&said.analysis);
+                        flow.initial_rtt = flow.initial_rtt.or(said.analysis.initial_rtt);
                     }
                     None => self.omitted_packets += 1,
                 },

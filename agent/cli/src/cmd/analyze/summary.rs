@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::flows::Flow;
 use super::print::verdict_ink;
 use super::tally::{Checks, Tally};
-use super::worst::Worst;
+use super::worst::{self, Worst};
 use super::{Closing, Print, Seen, View, Word};
 use crate::args::Format;
 use crate::paint::Ink;
@@ -159,20 +158,20 @@ impl Line {
 }
 
 impl Named {
-    fn of((stream, f): (usize, &Flow)) -> Self {
+    fn of(n: worst::Named) -> Self {
         Self {
-            stream,
-            a: f.a.to_string(),
-            b: f.b.to_string(),
-            packets: f.frames(),
-            bytes: f.bytes(),
-            duration_ns: f.last.0 - f.first.0,
-            retransmissions: f.retransmissions,
-            out_of_order: f.out_of_order,
-            lost_segments: f.lost_segments,
-            duplicate_acks: f.duplicate_acks,
-            zero_windows: f.zero_windows,
-            initial_rtt_ns: f.initial_rtt.map(|d| d.0),
+            stream: n.stream,
+            a: n.a.to_string(),
+            b: n.b.to_string(),
+            packets: n.packets.into(),
+            bytes: n.bytes,
+            duration_ns: n.duration.0,
+            retransmissions: n.faults.retransmissions,
+            out_of_order: n.faults.out_of_order,
+            lost_segments: n.faults.lost_segments,
+            duplicate_acks: n.faults.duplicate_acks,
+            zero_windows: n.faults.zero_windows,
+            initial_rtt_ns: n.initial_rtt.map(|d| d.0),
         }
     }
 }
@@ -246,12 +245,12 @@ fn text(summary: &Summary, closing: &Closing<'_>, print: &mut Print) {
         ));
     }
     let mut heading = Some("streams with the most trouble");
-    for (stream, f) in summary.worst.named() {
+    for named in summary.worst.named() {
         if let Some(title) = heading.take() {
             let title = print.paint.show(Ink::Strong, title);
             print.line(format_args!("{title}"));
         }
-        trouble(stream, f, print);
+        trouble(&named, print);
     }
     for (n, what) in [
         (closing.streams.evicted(), "streams gave way to others before they ended"),
@@ -283,26 +282,27 @@ fn checks(title: &str, c: &Checks, print: &mut Print) {
     }
 }
 
-fn trouble(stream: usize, f: &Flow, print: &mut Print) {
+fn trouble(n: &worst::Named, print: &mut Print) {
     let parts: Vec<String> = [
-        (f.retransmissions, "retransmitted"),
-        (f.out_of_order, "out of order"),
-        (f.lost_segments, "gaps"),
-        (f.zero_windows, "zero windows"),
-        (f.duplicate_acks, "duplicate ACKs"),
+        (n.faults.retransmissions, "retransmitted"),
+        (n.faults.out_of_order, "out of order"),
+        (n.faults.lost_segments, "gaps"),
+        (n.faults.zero_windows, "zero windows"),
+        (n.faults.duplicate_acks, "duplicate ACKs"),
     ]
     .iter()
     .filter(|(n, _)| *n > 0)
     .map(|(n, what)| format!("{what} {n}"))
     .collect();
-    let rtt = f.initial_rtt.map(|d| format!(", handshake {}", Time(d))).unwrap_or_default();
+    let rtt = n.initial_rtt.map(|d| format!(", handshake {}", Time(d))).unwrap_or_default();
     print.line(format_args!(
-        "  stream {stream} {} <-> {}: {} of {}, {} in {}{rtt}",
-        f.a,
-        f.b,
+        "  stream {} {} <-> {}: {} of {}, {} in {}{rtt}",
+        n.stream,
+        n.a,
+        n.b,
         print.paint.show(Ink::Warn, parts.join(", ")),
-        Count(f.frames(), "packet"),
-        Bytes(f.bytes()),
-        Time(DurationNs(f.last.0 - f.first.0)),
+        Count(n.packets.into(), "packet"),
+        Bytes(n.bytes),
+        Time(n.duration),
     ));
 }
