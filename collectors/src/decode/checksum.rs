@@ -39,6 +39,7 @@ impl Checksums {
     /// Headers that are kept.
     pub const MAX: usize = 4;
 
+    #[inline]
     pub(super) fn push(&mut self, checksum: Checksum) {
         if let Some(slot) = self.kept.get_mut(usize::from(self.len)) {
             *slot = checksum;
@@ -53,6 +54,7 @@ impl Checksums {
 }
 
 /// Of a whole IPv4 header.
+#[inline]
 pub(super) fn ipv4(header: &[u8]) -> Checksum {
     if fold(sum(header)) == u16::MAX {
         return Checksum::Good;
@@ -119,6 +121,7 @@ fn sum(b: &[u8]) -> u64 {
     total
 }
 
+#[inline]
 fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

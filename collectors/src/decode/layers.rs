@@ -15,6 +15,8 @@ use super::link::{self, LinkType, Network, be16, be32};
 use super::protocol::tell;
 use super::{IpPacket, Protocol, Undecoded, Visit, tcp};
 
+mod plain;
+
 /// Levels of encapsulation that are looked through.
 const MAX_DEPTH: u8 = 12;
 
@@ -58,8 +60,14 @@ impl RawOptions {
     fn of(bytes: &[u8]) -> Self {
         let mut options = Self::default();
         let len = bytes.len().min(Self::MAX);
-        options.bytes[..len].copy_from_slice(&bytes[..len]);
         options.len = len as u8;
+        // A header counts in words of four bytes; only a cut one has less than whole ones.
+        let (places, _) = options.bytes.as_chunks_mut::<4>();
+        let (words, rest) = bytes[..len].as_chunks::<4>();
+        for (place, word) in places.iter_mut().zip(words) {
+            *place = *word;
+        }
+        options.bytes[len - rest.len()..len].copy_from_slice(rest);
         options
     }
 
@@ -95,6 +103,20 @@ impl Layers {
     /// [`Undecoded`] says what it is instead.
     #[inline]
     pub fn walk(
+        &mut self,
+        link: LinkType,
+        captured: &[u8],
+        wire_len: u32,
+        visit: &mut impl Visit,
+    ) -> Result<(), Undecoded> {
+        if link == LinkType::Ethernet && plain::walk(captured, visit) {
+            return Ok(());
+        }
+        self.long(link, captured, wire_len, visit)
+    }
+
+    /// The way that leads everywhere.
+    fn long(
         &mut self,
         link: LinkType,
         captured: &[u8],

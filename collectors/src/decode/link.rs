@@ -385,10 +385,12 @@ fn from(b: &[u8], at: usize) -> Result<&[u8], Undecoded> {
     b.get(at..).ok_or(Undecoded::Cut)
 }
 
+#[inline]
 pub(super) fn be16(b: &[u8], at: usize) -> Result<u16, Undecoded> {
     b.get(at..).and_then(|b| b.first_chunk()).map(|c| u16::from_be_bytes(*c)).ok_or(Undecoded::Cut)
 }
 
+#[inline]
 pub(super) fn be32(b: &[u8], at: usize) -> Result<u32, Undecoded> {
     b.get(at..).and_then(|b| b.first_chunk()).map(|c| u32::from_be_bytes(*c)).ok_or(Undecoded::Cut)
 }

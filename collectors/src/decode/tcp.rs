@@ -10,11 +10,13 @@ use super::link::{be16, be32};
 pub(super) const FIXED: usize = 20;
 
 /// Source and destination port, which TCP and UDP have at the same place.
+#[inline]
 pub(super) fn ports(b: &[u8]) -> Result<(u16, u16), Undecoded> {
     Ok((be16(b, 0)?, be16(b, 2)?))
 }
 
 /// Ports, header and header length. Sixteen captured bytes, up to the window, are enough.
+#[inline]
 pub(super) fn header(b: &[u8]) -> Result<((u16, u16), Segment, usize), Undecoded> {
     let window = be16(b, 14)?;
     let offset_and_flags = be16(b, 12)?;
@@ -34,7 +36,20 @@ pub(super) fn header(b: &[u8]) -> Result<((u16, u16), Segment, usize), Undecoded
 }
 
 /// As far as they are whole.
-fn options(mut b: &[u8]) -> TcpOptions {
+#[inline]
+fn options(b: &[u8]) -> TcpOptions {
+    match *b {
+        [] => TcpOptions::default(),
+        // What nearly every segment carries: the timestamps alone (RFC 7323, appendix A).
+        [1, 1, 8, 10, a, b, c, d, e, f, g, h] => TcpOptions {
+            timestamps: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
+            ..TcpOptions::default()
+        },
+        _ => any_options(b),
+    }
+}
+
+fn any_options(mut b: &[u8]) -> TcpOptions {
     let mut found = TcpOptions::default();
     loop {
         match *b {

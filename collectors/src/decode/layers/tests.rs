@@ -159,3 +159,82 @@ proptest! {
         }
     }
 }
+
+/// Notes all that is told, in its order.
+#[derive(Debug, Default, PartialEq)]
+struct Told(Vec<String>);
+
+impl Visit for Told {
+    fn header(&mut self, protocol: Protocol, bytes: &[u8]) {
+        self.0.push(format!("{protocol:?} {:?} {}", bytes.as_ptr(), bytes.len()));
+    }
+
+    fn ip(&mut self, packet: &IpPacket) {
+        self.0.push(format!("{packet:?}"));
+    }
+
+    fn transport(&mut self, layer: &Layer) {
+        self.0.push(format!("{layer:?}"));
+    }
+}
+
+/// Whether the short way is taken, which then must say what the long one says.
+fn short_way_is_right(frame: &[u8], wire_len: u32) -> bool {
+    let (mut short, mut long) = (Told::default(), Told::default());
+    if !plain::walk(frame, &mut short) {
+        assert_eq!(short, Told::default(), "told, and then left");
+        return false;
+    }
+    let outcome = Layers::new().long(LinkType::Ethernet, frame, wire_len, &mut long);
+    assert_eq!((short, Ok(())), (long, outcome), "{frame:02x?}");
+    true
+}
+
+#[test]
+fn the_short_way_says_what_the_long_one_says() {
+    let root = std::env::var_os("TRACENET_CORPUS").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
+        std::path::PathBuf::from,
+    );
+    let Ok(captures) = std::fs::read_dir(root.join("captures")) else {
+        eprintln!("skipped: no corpus (set TRACENET_CORPUS)");
+        return;
+    };
+    let (mut frames, mut short) = (0, 0);
+    for capture in captures.flatten() {
+        let Ok(mut reader) = crate::files::Reader::open(&capture.path()) else { continue };
+        while let Some(frame) = reader.next_frame() {
+            if frame.link == LinkType::Ethernet {
+                frames += 1;
+                short += u32::from(short_way_is_right(frame.data, frame.wire_len));
+            }
+        }
+    }
+    assert!(short > frames / 2, "{short} of {frames} frames took it");
+}
+
+proptest! {
+    #[test]
+    fn the_short_way_is_left_where_it_leads_wrong(
+        options in prop::collection::vec(any::<u8>(), 0..40),
+        payload in prop::collection::vec(any::<u8>(), 0..60),
+        changes in prop::collection::vec((0usize..70, any::<u8>()), 0..3),
+        len in 0usize..160,
+        more in 0u32..100,
+    ) {
+        let mut ip = Vec::new();
+        PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+            .tcp(1000, 2000, 3, 4)
+            .options_raw(&options).unwrap()
+            .write(&mut ip, &payload)
+            .unwrap();
+        let mut frame = ethernet(&ip);
+        for (at, byte) in changes {
+            if let Some(place) = frame.get_mut(at) {
+                *place = byte;
+            }
+        }
+        frame.resize(if len < 20 { frame.len() + len } else { len }, 0);
+        short_way_is_right(&frame, frame.len() as u32 + more);
+    }
+}
