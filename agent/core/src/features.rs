@@ -20,6 +20,8 @@ pub use bits::Bit;
 pub use catalogue::{CATALOGUE, Feature, Tell, Value, feature};
 pub use fragments::Datagram;
 
+use std::sync::LazyLock;
+
 use crate::event::{Segment, tcp_flags};
 use crate::ip::IpFacts;
 use crate::tcp::Verdicts;
@@ -27,7 +29,7 @@ use crate::time::WallNs;
 
 use bits::{anomaly, flag, status};
 use icmp::Messages;
-use way::Way;
+use way::{Tcp, Way};
 
 /// Windows smaller than this, in bytes, count as too small: those that are shut.
 pub const WINDOW_THRESHOLD: u32 = 1;
@@ -89,7 +91,9 @@ pub struct Seen<'a> {
 /// Features of one flow, both directions.
 #[derive(Debug, Clone, Default)]
 pub struct Features {
-    ways: [Way; 2],
+    a: Way,
+    /// `None` until there is a packet of it: most flows of a scan never have one.
+    b: Option<Box<Way>>,
     handshake: Handshake,
     /// ICMP messages of A and of B: few flows have any.
     icmp: Option<Box<[Messages; 2]>>,
@@ -103,6 +107,9 @@ struct Handshake {
     ack_ns: Option<u64>,
 }
 
+/// A direction without packets.
+static UNSEEN: LazyLock<Way> = LazyLock::new(Way::default);
+
 impl Features {
     /// Of a flow without packets.
     pub fn new() -> Self {
@@ -112,26 +119,31 @@ impl Features {
     /// Reads something of every part, which takes what is known from the memory to the processor; the sum means nothing.
     #[inline]
     pub fn fetch(&self) -> u64 {
-        let [a, b] = &self.ways;
-        a.fetch() ^ b.fetch() ^ self.handshake.ack_ns.unwrap_or(0)
+        self.a.fetch() ^ self.b.as_ref().map_or(0, |b| b.fetch()) ^ self.handshake.ack_ns.unwrap_or(0)
     }
 
     /// Takes the flow's next packet.
     #[inline]
     pub fn packet(&mut self, from: Direction, seen: &Seen<'_>) {
-        let [a, b] = &mut self.ways;
         let (way, peer) = match from {
-            Direction::A => (a, b),
-            Direction::B => (b, a),
+            Direction::A => (&mut self.a, self.b.as_deref_mut()),
+            Direction::B => (&mut **self.b.get_or_insert_default(), Some(&mut self.a)),
         };
-        if peer.packets > 0 {
-            peer.trips.add(seen.t.0.saturating_sub(peer.last.0));
-        }
+        let silent = Tcp::default();
+        let peer = match peer {
+            Some(peer) => {
+                if peer.packets > 0 {
+                    peer.trips.add(seen.t.0.saturating_sub(peer.last.0));
+                }
+                &peer.tcp
+            }
+            None => &silent,
+        };
         way.packet(seen);
         if let Some(seg) = seen.tcp {
             way.segment(seen, seg, peer);
-            if seg.flags & tcp_flags::RST != 0 && !(way.tcp.is_closed() && peer.tcp.is_closed()) {
-                way.tcp.reset_first |= !peer.tcp.reset_first;
+            if seg.flags & tcp_flags::RST != 0 && !(way.tcp.is_closed() && peer.is_closed()) {
+                way.tcp.reset_first |= !peer.reset_first;
             }
             if self.handshake.ack_ns.is_none() {
                 self.handshake.segment(from, seen.t.0, seg.flags);
@@ -167,30 +179,27 @@ impl Features {
 
     /// Stamp of the latest packet.
     pub fn last(&self) -> WallNs {
-        let [a, b] = &self.ways;
-        a.last.max(b.last)
+        self.b.as_ref().map_or(self.a.last, |b| self.a.last.max(b.last))
     }
 
     /// Both sides closed, or one reset.
     pub fn is_closed(&self) -> bool {
-        let [a, b] = &self.ways;
-        let reset = (a.tcp.flags | b.tcp.flags) & u16::from(tcp_flags::RST) != 0;
-        reset || a.tcp.is_closed() && b.tcp.is_closed()
+        let (a, b) = (&self.a.tcp, &self.way(Direction::B).tcp);
+        let reset = (a.flags | b.flags) & u16::from(tcp_flags::RST) != 0;
+        reset || a.is_closed() && b.is_closed()
     }
 
     fn way(&self, direction: Direction) -> &Way {
-        let [a, b] = &self.ways;
         match direction {
-            Direction::A => a,
-            Direction::B => b,
+            Direction::A => &self.a,
+            Direction::B => self.b.as_deref().unwrap_or_else(|| &UNSEEN),
         }
     }
 
     fn way_mut(&mut self, direction: Direction) -> &mut Way {
-        let [a, b] = &mut self.ways;
         match direction {
-            Direction::A => a,
-            Direction::B => b,
+            Direction::A => &mut self.a,
+            Direction::B => self.b.get_or_insert_default(),
         }
     }
 
@@ -206,8 +215,7 @@ impl Features {
     /// How the connection went. The side of the first packet is the originator, unless that answers a SYN.
     fn conn_state(&self) -> &'static str {
         let answers = |way: &Way| way.tcp.flags & flag::SYN_ACK != 0;
-        let [a, b] = &self.ways;
-        let turned = answers(a) && !answers(b);
+        let turned = answers(&self.a) && !answers(self.way(Direction::B));
         let (originator, responder) =
             if turned { (Direction::B, Direction::A) } else { (Direction::A, Direction::B) };
         let side = |direction| {

@@ -160,9 +160,9 @@ impl Way {
         }
     }
 
-    /// What only TCP has. `peer` is the other direction.
+    /// What only TCP has. `peer` is that of the other direction.
     #[inline]
-    pub fn segment(&mut self, seen: &Seen<'_>, seg: &Segment, peer: &Way) {
+    pub fn segment(&mut self, seen: &Seen<'_>, seg: &Segment, peer: &Tcp) {
         let first = self.windows.count == 0;
         if first {
             self.tcp.first_flags = seg.flags;
@@ -176,10 +176,10 @@ impl Way {
         if let Some((value, echo)) = seg.options.timestamps {
             self.clock.add(seen.t, value, echo);
         }
-        self.tcp.sequence(seg, seen.payload_len, &peer.tcp);
+        self.tcp.sequence(seg, seen.payload_len, peer);
         self.tcp.verdicts(seen.verdicts, syn);
-        let agreed = self.tcp.scale.filter(|_| !syn && (peer.tcp.scale.is_some() || !peer.tcp.syn_seen));
-        if agreed.is_some() && peer.tcp.syn_seen {
+        let agreed = self.tcp.scale.filter(|_| !syn && (peer.scale.is_some() || !peer.syn_seen));
+        if agreed.is_some() && peer.syn_seen {
             self.tcp.status |= status::SCALE_USED;
         }
         let window = u32::from(seg.window) << agreed.unwrap_or(0).min(14);
