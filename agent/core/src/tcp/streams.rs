@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -43,6 +43,14 @@ impl Key {
     /// And which of the two `src` is.
     #[inline]
     fn of(src: SocketAddr, dst: SocketAddr) -> (Self, usize) {
+        if let (IpAddr::V4(s), IpAddr::V4(d)) = (src.ip(), dst.ip()) {
+            // Address and port in one word.
+            let end = |ip: Ipv4Addr, port: u16| u64::from(ip.to_bits()) << 16 | u64::from(port);
+            let (s, d) = (end(s, src.port()), end(d, dst.port()));
+            let (low, high) = (s.min(d), s.max(d));
+            let ports = (low & 0xffff) << 16 | high & 0xffff;
+            return (Self { addresses: [0, low >> 16, 0, high >> 16], ports }, usize::from(s > d));
+        }
         let family = u64::from(src.is_ipv6()) << 32 | u64::from(dst.is_ipv6()) << 33;
         let (s, d) = ((bits(src.ip()), src.port()), (bits(dst.ip()), dst.port()));
         let (low, high, at) = if s <= d { (s, d, 0) } else { (d, s, 1) };
@@ -66,6 +74,8 @@ fn bits(ip: IpAddr) -> u128 {
 pub struct Pair {
     key: Key,
     hash: u64,
+    /// Where the stream was when it was fetched; [`NONE`] before, and where there was none.
+    place: u32,
     /// Which end sent the segment: low or high.
     at: u8,
 }
@@ -128,15 +138,18 @@ struct Table {
 
 impl Table {
     #[inline]
-    fn find(&self, pair: &Pair) -> Option<&Stream> {
+    fn find(&self, pair: &Pair) -> Option<u32> {
         let is_it = |place: &u32| self.streams.get(*place).is_some_and(|s| s.key == pair.key);
-        self.streams.get(*self.places.find(pair.hash, is_it)?)
+        self.places.find(pair.hash, is_it).copied()
     }
 
     /// Place of the stream of a pair; a new one is as `begin` says.
     #[inline]
     fn place(&mut self, pair: &Pair, begin: impl FnOnce() -> Stream) -> u32 {
         let Self { places, streams, hasher } = self;
+        if streams.get(pair.place).is_some_and(|s| s.key == pair.key && s.index != NONE) {
+            return pair.place;
+        }
         let entry = places.entry(
             pair.hash,
             |place| streams.get(*place).is_some_and(|s| s.key == pair.key),
@@ -231,16 +244,19 @@ impl Streams {
     #[inline]
     pub fn pair(&self, src: SocketAddr, dst: SocketAddr) -> Pair {
         let (key, at) = Key::of(src, dst);
-        Pair { key, hash: self.table.hasher.hash_one(key), at: at as u8 }
+        Pair { key, hash: self.table.hasher.hash_one(key), place: NONE, at: at as u8 }
     }
 
     /// Looks at what is known of the pairs of the next segments, so that it is at hand when it is needed: many waits
     /// for the memory at once take as long as one.
-    pub fn fetch(&self, pairs: &[Pair]) {
-        for group in pairs.chunks(FETCHED) {
+    pub fn fetch(&self, pairs: &mut [Pair]) {
+        for group in pairs.chunks_mut(FETCHED) {
             let mut numbers = [NONE; FETCHED];
             for (number, pair) in numbers.iter_mut().zip(group) {
-                *number = self.table.find(pair).map_or(NONE, |stream| stream.analyser);
+                if let Some(place) = self.table.find(pair) {
+                    pair.place = place;
+                    *number = self.table.streams.get(place).map_or(NONE, |stream| stream.analyser);
+                }
             }
             for number in numbers {
                 if let Some(analyser) = self.analysers.get(number) {

@@ -95,7 +95,7 @@ impl Known {
         pairs.clear();
         let segments = batch.layers().iter().filter(|layer| layer.tcp.is_some() && !layer.quoted);
         pairs.extend(segments.map(|layer| self.streams.pair(layer.source, layer.destination)));
-        let mut next = Ahead { pairs: &pairs, at: 0, fetched: 0 };
+        let mut next = Ahead { pairs: &mut pairs, at: 0, fetched: 0 };
         let (mut words, mut ended) = (std::mem::take(&mut batch.words), std::mem::take(&mut batch.ended));
         for (at, dissected) in batch.packets().enumerate() {
             words.extend(
@@ -137,17 +137,17 @@ const AHEAD: usize = 128;
 
 /// The pairs of a batch, one for each segment.
 struct Ahead<'a> {
-    pairs: &'a [Pair],
+    pairs: &'a mut [Pair],
     at: usize,
     fetched: usize,
 }
 
-impl<'a> Ahead<'a> {
+impl Ahead<'_> {
     #[inline]
-    fn next(&mut self, streams: &Streams) -> Option<&'a Pair> {
+    fn next(&mut self, streams: &Streams) -> Option<&Pair> {
         if self.at == self.fetched {
             self.fetched = (self.at + AHEAD).min(self.pairs.len());
-            streams.fetch(self.pairs.get(self.at..self.fetched)?);
+            streams.fetch(self.pairs.get_mut(self.at..self.fetched)?);
         }
         self.at += 1;
         self.pairs.get(self.at - 1)
