@@ -65,10 +65,10 @@ impl<T> Slab<T> {
         self.pieces.iter_mut().flatten()
     }
 
-    /// Whole pieces could be given back, and a quarter of all.
+    /// Whole pieces could be given back, and half of all: moving the rest costs as much as a few packets for each.
     #[inline]
     pub fn is_sparse(&self) -> bool {
-        self.free.len() >= 2 * Self::EACH && self.free.len() * 4 >= self.pieces.len() * Self::EACH
+        self.free.len() >= 2 * Self::EACH && self.free.len() * 2 >= self.pieces.len() * Self::EACH
     }
 
     /// Moves what is in use together and gives the rest of the memory back. `numbers` are those in use, which change;

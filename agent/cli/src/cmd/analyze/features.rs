@@ -34,7 +34,6 @@ const CLOSED_NS: u64 = 120_000_000_000;
 const IDLE_NS: u64 = 3_600_000_000_000;
 
 /// A flow.
-#[derive(Clone)]
 struct Flow {
     /// In the order of the first packets.
     number: u64,
@@ -305,7 +304,7 @@ impl FlowFeatures {
         all.into_iter().for_each(|place| self.flows.free(place));
         if self.flows.is_sparse() {
             let places = [&mut self.tcp, &mut self.udp].into_iter().flatten().chain(self.icmp.values_mut());
-            self.flows.pack(places, |flow| flow.clone());
+            self.flows.pack(places, |flow| Flow { features: std::mem::take(&mut flow.features), ..*flow });
         }
     }
 }

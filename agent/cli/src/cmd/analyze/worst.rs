@@ -58,7 +58,7 @@ impl Faults {
 }
 
 /// What is counted of every stream; what few need is elsewhere.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Stream {
     first: WallNs,
     last: WallNs,
@@ -174,7 +174,7 @@ impl Worst {
         let named = Named::of(at, stream);
         self.streams.free(place);
         if self.streams.is_sparse() {
-            self.streams.pack(self.open.iter_mut(), |stream| stream.clone());
+            self.streams.pack(self.open.iter_mut(), |s| Stream { trouble: s.trouble.take(), ..*s });
         }
         let Some(named) = named else { return };
         self.ended.push(named);
