@@ -58,12 +58,8 @@ impl Flow {
         self.last = self.last.max(packet.wall);
     }
 
-    pub fn frames(&self) -> u64 {
+    fn frames(&self) -> u64 {
         self.from_a.frames + self.from_b.frames
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.from_a.bytes + self.from_b.bytes
     }
 }
 
