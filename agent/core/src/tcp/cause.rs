@@ -116,7 +116,7 @@ impl Trail {
 
 /// IP identifications of one direction.
 #[derive(Debug, Default)]
-struct Ids {
+pub(crate) struct Ids {
     /// The latest, in the order of counting; 0 before there was one.
     latest: u16,
     /// Bit n: `latest - n` was seen.
@@ -133,7 +133,7 @@ struct Ids {
 
 /// Where an identification stands among those seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum IdOrder {
+pub(crate) enum IdOrder {
     /// Later than all others, by so many.
     Later(i16),
     /// Seen before.
@@ -145,8 +145,24 @@ enum IdOrder {
 }
 
 impl Ids {
+    /// The packet that opens the connection, or (`answers`) accepts it, with TCP timestamps or without (`stamped`).
+    /// Linux has no socket to count for when it answers; of those who count, it alone stamps its first segment.
+    pub(crate) fn opened(id: Option<u16>, answers: bool, stamped: bool) -> Self {
+        Self { of_socket: if answers { id == Some(0) } else { stamped }, ..Self::default() }
+    }
+
+    /// The latest identification, in the order of counting; 0 before there was one.
+    pub(crate) fn latest(&self) -> u16 {
+        self.latest
+    }
+
+    /// They are those of one socket alone, by how it opened or by so many steps of one.
+    pub(crate) fn count_one_socket(&self, steps: u8) -> bool {
+        self.of_socket || self.by_one >= steps
+    }
+
     /// Takes the identification of the next packet; `None` while they tell nothing.
-    fn take(&mut self, id: u16) -> Option<IdOrder> {
+    pub(crate) fn take(&mut self, id: u16) -> Option<IdOrder> {
         let certain = self.counting >= CERTAIN;
         let reach = if certain { CERTAIN_STEP } else { STEP };
         let step = id.wrapping_sub(self.latest) as i16;
@@ -198,7 +214,7 @@ impl Ids {
 
     /// Takes note of whether they step by one as long as nothing is lost. A segment longer than a frame takes as
     /// many as it will be cut into.
-    fn watch(&mut self, order: Option<IdOrder>, len: u32) {
+    pub(crate) fn watch(&mut self, order: Option<IdOrder>, len: u32) {
         match order {
             _ if len > FRAME => self.by_one = 0,
             Some(IdOrder::Later(1)) => self.by_one = (self.by_one + 1).min(CONFIDENCE),
@@ -279,13 +295,13 @@ pub(super) fn judge(
     verdicts: Verdicts,
     round_trip_ns: u64,
 ) -> Option<Cause> {
+    let id = id.and_then(|id| u16::try_from(id).ok());
     if s.has(tcp_flags::SYN) {
-        // Linux has no socket to count for when it answers; of those who count, it alone stamps its first segment.
-        fwd.trail.ids.of_socket =
-            if s.has(tcp_flags::ACK) { id == Some(0) } else { s.seg.options.timestamps.is_some() };
+        let stamped = s.seg.options.timestamps.is_some();
+        fwd.trail.ids.of_socket = Ids::opened(id, s.has(tcp_flags::ACK), stamped).of_socket;
     }
     // Zero is what a packet that can't be fragmented may have for want of an identification (RFC 6864, section 4.1).
-    let id = id.and_then(|id| u16::try_from(id).ok()).filter(|id| *id != 0);
+    let id = id.filter(|id| *id != 0);
     let order = id.and_then(|id| fwd.trail.ids.take(id));
     let before_ns = fwd.last_ack_t_ns;
     let stamp = s.seg.options.timestamps.map(|(value, _)| value);

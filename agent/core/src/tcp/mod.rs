@@ -17,6 +17,7 @@ mod tests;
 
 pub use analyser::Analyser;
 pub use cause::Cause;
+pub(crate) use cause::{IdOrder, Ids};
 pub use streams::{StreamSegment, Streams};
 pub use unacked::MAX_UNACKED;
 pub use verdict::Verdicts;

@@ -1,16 +1,9 @@
 //! Packets that never came, by the IPv4 identifications of those that did.
 
-/// Steps of the identification that are taken for counting.
-const MAX_STEP: i16 = 256;
+use crate::tcp::{IdOrder, Ids};
 
 /// Steps of one in a row, about, after which a count is trusted that nothing else speaks for.
 const TRUSTED: u8 = 4;
-
-/// Confidence is limited to this many steps, so that it is lost as quickly.
-const CONFIDENCE: u8 = 16;
-
-/// Confidence that a larger step costs: hosts that count for all their sockets make many of them.
-const LEAP: u8 = 2;
 
 /// Payload of an Ethernet frame at most, bytes. A longer packet was put together of several, and stands for their numbers.
 const FRAME: u32 = 1460;
@@ -19,10 +12,7 @@ const FRAME: u32 = 1460;
 /// (`ip_select_ident_segs`), so that a number which is left out is a packet that was lost, or is late.
 #[derive(Debug, Default)]
 pub(super) struct Numbering {
-    latest: Option<u16>,
-    by_one: u8,
-    /// Counted for one socket, by how it opened.
-    of_socket: bool,
+    ids: Ids,
     /// The latest packet stands for several.
     merged: bool,
     left_out: u16,
@@ -30,48 +20,37 @@ pub(super) struct Numbering {
 
 impl Numbering {
     /// The packet that opens the connection, or (`answers`) accepts it, with TCP timestamps or without (`stamped`).
-    /// Linux has no socket to count for when it answers; of those who count, it alone stamps its first segment.
     pub(super) fn opened(&mut self, id: Option<u16>, answers: bool, stamped: bool) {
-        let of_socket = if answers { id == Some(0) } else { id.is_some_and(|id| id != 0) && stamped };
-        *self = Self { of_socket, latest: id.filter(|id| *id != 0), ..Self::default() };
+        *self = Self { ids: Ids::opened(id, answers, stamped), ..Self::default() };
+        self.take(id, 0);
     }
 
     /// The next packet. Zero is what one that can't be fragmented may have for want of a number (RFC 6864,
     /// section 4.1).
     pub(super) fn take(&mut self, id: Option<u16>, len: u32) {
         let Some(id) = id.filter(|id| *id != 0) else { return };
-        let merged = std::mem::replace(&mut self.merged, len > FRAME);
-        let Some(latest) = self.latest else {
-            self.latest = Some(id);
-            return;
-        };
-        match id.wrapping_sub(latest).cast_signed() {
-            step if step.abs() > MAX_STEP => *self = Self { latest: Some(id), ..Self::default() },
-            // It was late, or is a copy.
-            step if step <= 0 => {
-                self.merged = merged;
-                if step < 0 {
-                    self.left_out = self.left_out.saturating_sub(1);
-                }
-            }
-            step => {
-                self.latest = Some(id);
-                if step == 1 {
-                    self.by_one = (self.by_one + 1).min(CONFIDENCE);
-                } else if !merged {
-                    self.by_one = self.by_one.saturating_sub(LEAP);
+        let latest = self.ids.latest();
+        let order = self.ids.take(id);
+        match order {
+            Some(IdOrder::Later(step)) => {
+                let merged = std::mem::replace(&mut self.merged, len > FRAME);
+                if step > 1 && !merged {
                     // Zero may have been there, and be none.
                     let passed_zero = u16::from(id < latest);
                     self.left_out = self.left_out.saturating_add(step.unsigned_abs() - 1 - passed_zero);
                 }
             }
+            Some(IdOrder::Overtaken) => self.left_out = self.left_out.saturating_sub(1),
+            Some(IdOrder::Same | IdOrder::Ancient) => {}
+            None => (self.merged, self.left_out) = (len > FRAME, 0),
         }
+        self.ids.watch(order, len);
     }
 
     /// Packets that were left out since this was asked last.
     pub(super) fn left_out(&mut self) -> u16 {
         let left_out = std::mem::take(&mut self.left_out);
-        if self.of_socket || self.by_one >= TRUSTED { left_out } else { 0 }
+        if self.ids.count_one_socket(TRUSTED) { left_out } else { 0 }
     }
 }
 
@@ -100,7 +79,7 @@ mod tests {
         assert_eq!(left_out(&mut n, &[702, 703, 709, 710, 714, 715]), 0);
         assert_eq!(left_out(&mut n, &[9_000, 22_000, 3]), 0);
         assert_eq!(left_out(&mut n, &[4, 5, 6, 7, 8, 10]), 0, "not trusted enough after the step");
-        assert_eq!(left_out(&mut n, &[11, 12, 13, 14, 15, 17]), 1);
+        assert_eq!(left_out(&mut n, &[11, 12, 13, 14, 15, 16, 17, 19]), 1);
     }
 
     #[test]
