@@ -8,7 +8,8 @@ use crate::time::{DurationNs, MonoNs};
 const MAX_SENT: usize = 256;
 
 /// A captured packet that is this near to the report of a retransmission *is* the retransmission: the kernel sends
-/// first and reports afterwards (`__tcp_retransmit_skb`).
+/// first and reports afterwards (`__tcp_retransmit_skb`). So is one within half a round trip, on a machine that was busy
+/// in between: nobody sends again before he can have heard.
 const SAME_PACKET_NS: u64 = 200_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +42,13 @@ impl SentLog {
     }
 
     /// Time from the transmission of `seq` before the one that is reported at `now`.
-    pub(super) fn before(&self, seq: u32, now: MonoNs) -> Option<DurationNs> {
+    pub(super) fn before(&self, seq: u32, now: MonoNs, rtt: Option<DurationNs>) -> Option<DurationNs> {
+        let same = rtt.map_or(0, |rtt| rtt.0 / 2).max(SAME_PACKET_NS);
         self.log
             .iter()
             .rev()
             .filter(|s| seq.wrapping_sub(s.seq) < s.end.wrapping_sub(s.seq))
             .map(|s| now.since(s.t))
-            .find(|d| d.0 > SAME_PACKET_NS)
+            .find(|d| d.0 > same)
     }
 }

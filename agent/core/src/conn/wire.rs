@@ -296,7 +296,7 @@ impl Wire {
 
     /// Time since `seq` was sent before, for a retransmission reported at `now`.
     pub(crate) fn sent_before(&self, seq: u32, now: MonoNs) -> Option<DurationNs> {
-        self.sent.before(seq, now)
+        self.sent.before(seq, now, self.min_rtt())
     }
 }
 
