@@ -22,7 +22,13 @@ pub struct Seen<'a> {
 /// Name of a part and how often it happened.
 type Part = (&'static str, fn(&NetnsTotals) -> u64);
 
-/// A counter as people know it, and what it is the sum of.
+/// A counter as people know it, and what it is the sum of. Left out is what no sum of ours equals:
+/// * TCPLossProbes: a probe may carry what was never sent before (`tcp_send_loss_probe()`, RFC 8985, section 7.3), which no
+///   tracepoint tells from any other transmission.
+/// * ListenDrops: what a listener refuses for want of memory, a route or room for half-open connections has no reason of
+///   its own, and its socket's count takes packets that `tcp_listendrop()` doesn't. ListenOverflows is compared below.
+/// * softnet's dropped: it counts for the whole host, and frames of all protocols; ours are those with TCP and UDP. It stands
+///   among the counters of trouble.
 const COUNTERS: [(&str, &[Part]); 5] = [
     (
         "TcpRetransSegs",
