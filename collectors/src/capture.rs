@@ -22,8 +22,10 @@ pub use expression::Expression;
 
 use crate::decode::{LinkType, decode_frame};
 use crate::interfaces;
+use crate::opening::opening;
 
-/// Bytes that hold every header tracenet reads: a cooked header, IPv6 with extension headers, TCP with all options.
+/// Bytes that hold every header tracenet reads: a cooked header, IPv6 with extension headers, TCP with all options; in most
+/// packets also the line of a request and the headers of TLS records.
 pub const SNAPLEN_HEADERS: i32 = 256;
 
 /// libpcap's largest snapshot length: whole frames, also those of large receive and send offload.
@@ -278,6 +280,7 @@ impl Capture {
                         ip_id: d.ip_id,
                         payload_len: d.payload_len,
                         tcp: d.tcp,
+                        opening: d.tcp.and_then(|_| opening(d.payload)),
                         frame,
                     };
                     out.push(Event { t, kind: EventKind::Packet(Box::new(packet)) });

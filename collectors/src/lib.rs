@@ -11,5 +11,6 @@ pub mod firewall;
 pub mod incident;
 pub mod interfaces;
 pub mod netns;
+pub mod opening;
 pub mod pcapng;
 pub mod process;

@@ -114,6 +114,13 @@ pub(crate) fn connection(s: &ConnSummary) -> Vec<KeyValue> {
 pub(crate) fn turn(t: &Turn, id: Option<ConnId>) -> Vec<KeyValue> {
     let mut a = network(&t.tuple, t.role, id);
     a.push(int(attribute::TURN_INDEX, i64::from(t.index)));
+    if let Some(request) = &t.request {
+        a.push(string(semconv::HTTP_REQUEST_METHOD, &request.method));
+        // CONNECT has an authority in its place.
+        if request.path.starts_with('/') {
+            a.push(string(semconv::URL_PATH, &request.path));
+        }
+    }
     a.push(count(attribute::TURN_REQUEST_BYTES, t.request_bytes));
     a.push(count(attribute::TURN_RESPONSE_BYTES, t.response_bytes));
     let end = t.end.max(t.start);

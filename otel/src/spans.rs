@@ -4,7 +4,8 @@
 //! TCP connection                 INTERNAL; CLIENT or SERVER where it has no turns
 //!   TCP connect                  INTERNAL, client only; events syn, syn_ack
 //!   TCP accept wait              INTERNAL, server only
-//!   tcp request                  CLIENT or SERVER: one turn; events retransmit, drop, reset, zero window
+//!   tcp request                  CLIENT or SERVER: one turn; events retransmit, drop, reset, zero window. In plain HTTP/1
+//!                                its name is the method
 //! ```
 //!
 //! * A connection is a trace, with the trace id that the core made. Both ends have the same one where it comes from
@@ -296,9 +297,11 @@ impl SpanBuilder {
         resource: &Arc<Resource>,
         error: Option<&'static str>,
     ) {
-        let name = match turn.tuple.transport {
-            Transport::Tcp => names::TCP_REQUEST,
-            Transport::Udp => names::UDP_REQUEST,
+        // A path is no route, and no name is to have many values.
+        let name = match (&turn.request, turn.tuple.transport) {
+            (Some(request), _) => &*request.method,
+            (None, Transport::Tcp) => names::TCP_REQUEST,
+            (None, Transport::Udp) => names::UDP_REQUEST,
         };
         let ids = (Part::Turn(turn.index), Some(Part::Connection));
         let mut span = span(trace, turn.role, ids, name, (turn.start, turn.end), clock);

@@ -87,6 +87,21 @@ fn turned(t: tracenet_core::fact::Turn, tgid: u32, conn: u32) -> Fact {
 }
 
 #[test]
+fn a_request_of_http_is_named_by_its_method() {
+    use tracenet_core::opening::Request;
+    let named = |path: &str| {
+        let request = Some(Arc::new(Request { method: "POST".into(), path: path.into() }));
+        let turn = tracenet_core::fact::Turn { request, ..turn(Role::Client, 0, 200) };
+        spans(&[turned(turn, 1, 7)]).remove(0)
+    };
+    let span = named("/book/step1");
+    assert_eq!(span.name, "POST");
+    assert_eq!(string(&span.attributes, "http.request.method"), Some("POST"));
+    assert_eq!(string(&span.attributes, "url.path"), Some("/book/step1"));
+    assert_eq!(string(&named("db.test:443").attributes, "url.path"), None, "an authority is no path");
+}
+
+#[test]
 fn a_client_connection_is_a_tree() {
     let opened = FactKind::Opened { tuple: tuple(Role::Client), role: Role::Client, before: false };
     let all = spans(&[

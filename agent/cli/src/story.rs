@@ -409,14 +409,13 @@ fn dropped(drop: &DropFact, out: &mut String) {
 
 fn turn_line(turn: &Turn, explain: bool, out: &mut String) {
     let took = if explain { turn.duration() } else { turn.end.since(turn.start) };
-    let _ = write!(
-        out,
-        " turn {}: {} B asked, {} B answered, {}",
-        turn.index + 1,
-        turn.request_bytes,
-        turn.response_bytes,
-        Time(took),
-    );
+    let _ = write!(out, " turn {}", turn.index + 1);
+    if let Some(request) = &turn.request {
+        out.push_str(", ");
+        push_safe(out, &request.to_string());
+    }
+    let _ =
+        write!(out, ": {} B asked, {} B answered, {}", turn.request_bytes, turn.response_bytes, Time(took),);
     if let Some(p50) = turn.p50.filter(|_| explain) {
         let _ = write!(out, " (p50 of this endpoint: {})", Time(p50));
     }

@@ -1,21 +1,26 @@
 //! One connection: what the kernel, the wire and the application said of it.
 
+mod requests;
 mod sent;
+mod tls;
 pub mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::event::{DropEvent, IoTotals, SocketEvent, SocketIo, TcpInfo, TcpState};
+use crate::event::{DropEvent, IoTotals, Packet, SocketEvent, SocketIo, TcpInfo, TcpState};
 use crate::fact::{
     CloseReason, ConnSummary, DropTotals, PeerOwner, RetransmitTotals, TraceIdSource, Turn, Who,
 };
 use crate::flow::FlowKey;
 use crate::key::{ConnId, Direction, NetnsCookie, Role, SocketCookie, Transport, Tuple};
+use crate::opening::Opening;
 use crate::time::{DurationNs, MonoNs};
 use crate::trace_id;
 use crate::turn::{TurnMachine, TurnSpan};
 use crate::waterfall::{Cause, Early, Recorder, Sides};
 
+use requests::Requests;
+use tls::{Flight, Tls};
 pub(crate) use wire::Wire;
 
 /// Kinds of drop kept apart on one connection; the rest is added to the last one.
@@ -77,10 +82,14 @@ pub(crate) struct Conn {
     /// The socket changed hands or was seen late: the kernel may have counted what no event told.
     mid_life: bool,
     pub(crate) turns: TurnMachine,
+    tls: Tls,
+    requests: Requests,
     /// What explains the turns.
     pub(crate) notes: Recorder,
-    /// Threads that used the socket last.
+    /// Threads that used the socket last, or that accepted it.
     users: [u32; 2],
+    /// Bytes have passed.
+    used: bool,
     told_turns: bool,
     pub(crate) retransmits: RetransmitTotals,
     retransmitted_before: u32,
@@ -130,8 +139,11 @@ impl Conn {
             turns_before: 0,
             mid_life: false,
             turns: TurnMachine::default(),
+            tls: Tls::default(),
+            requests: Requests::default(),
             notes: Recorder::default(),
             users: [0; 2],
+            used: false,
             told_turns: false,
             retransmits: RetransmitTotals::default(),
             retransmitted_before: 0,
@@ -260,9 +272,45 @@ impl Conn {
         }
         self.totals(io.totals);
         if !self.users.contains(&io.task.tid) {
-            self.users = [io.task.tid, self.users[0]];
+            // Who accepted it waits for others, once somebody else uses it.
+            let before = if self.used { self.users[0] } else { 0 };
+            self.users = [io.task.tid, before];
         }
-        self.turns.io(t, self.role, io.direction, io.bytes, loss_epoch)
+        self.used = true;
+        let (bytes, shook) = self.tls.io(t, io, self.role);
+        if let Some(shook) = shook {
+            self.notes.begin_after(shook);
+        }
+        self.turns.io(t, self.role, io.direction, bytes, loss_epoch)
+    }
+
+    /// What the payload of a new segment begins with. True where that is a TLS handshake's.
+    pub(crate) fn opens(&mut self, t: MonoNs, p: &Packet, direction: Direction) -> bool {
+        let Some(seg) = &p.tcp else { return false };
+        let from_client = (self.role == Role::Client) == (direction == Direction::Out);
+        if let Some(Opening::Http(request)) = p.opening.as_ref().filter(|_| from_client) {
+            self.requests.seen(t, seg.seq, request);
+        }
+        let Some((ours, theirs)) = self.wire.isn_pair().filter(|_| !self.opened_before && !self.mid_life)
+        else {
+            return false;
+        };
+        let (sender, receiver) = if direction == Direction::Out { (ours, theirs) } else { (theirs, ours) };
+        self.tls.segment(&Flight {
+            t,
+            from_client,
+            offset: seg.seq.wrapping_sub(sender).wrapping_sub(1),
+            len: p.payload_len,
+            acked: seg.ack.wrapping_sub(receiver).wrapping_sub(1),
+            opening: p.opening.as_ref(),
+        })
+    }
+
+    /// A thread took it from its listener: what that waits for is this connection's, until somebody else uses it.
+    pub(crate) fn accepted_by(&mut self, tid: u32) {
+        if !self.used {
+            self.users = [tid, 0];
+        }
     }
 
     /// Whether this thread is one of the last that used the socket.
@@ -284,6 +332,7 @@ impl Conn {
             rtt,
             connect: handshake,
             lookup: self.lookup.filter(|_| first),
+            tls: self.tls.period().filter(|_| first),
             accept: queue.filter(|_| first),
             acceptor: self.acceptor,
             early: None,
@@ -337,6 +386,11 @@ impl Conn {
     /// The last turn, answered or not; of a connection that was never established its connect(2), if it failed.
     pub(crate) fn last_turn(&mut self) -> Option<(TurnSpan, Option<Early>)> {
         let Some(mut span) = self.turns.end() else {
+            if self.tls.is_unfinished() && self.wire.reset_by().is_some() {
+                let end = self.closed.unwrap_or(self.last);
+                let early = Early { last: end, cause: Some(Cause::Reset) };
+                return Some((TurnSpan::empty(end, self.loss_epoch), Some(early)));
+            }
             let (closed, _) = self.closed.zip(self.connect_start)?;
             // A program that gives up before the kernel does leaves no error behind.
             let tried = self.role == Role::Client && self.established.is_none();
@@ -346,9 +400,9 @@ impl Conn {
             return failed.then_some((span, Some(Early { last: closed, cause })));
         };
         let unanswered = span.response_start.is_none();
-        let peer_finished = self.wire.has_fin(Direction::In);
+        let finished = (self.wire.has_fin(Direction::Out), self.wire.has_fin(Direction::In));
         let last = span.end;
-        let early = if let Some(at) = self.notes.cut_off(&span, &self.sides(), peer_finished) {
+        let early = if let Some(at) = self.notes.cut_off(&span, &self.sides(), finished) {
             if unanswered || self.role == Role::Client {
                 span.end = span.end.max(at);
             }
@@ -376,7 +430,13 @@ impl Conn {
         let sides = Sides { early, ..self.sides() };
         let waterfall = self.notes.finish(span, &sides, cut);
         self.told_turns = true;
+        let mut request = self.requests.of_turn(span.request_end);
+        if request.is_none() && self.role == Role::Client {
+            // It may leave long after it was written.
+            request = self.requests.of_turn(cut.before(1));
+        }
         Turn {
+            request,
             index: span.index,
             role: self.role,
             start: span.start,
@@ -398,7 +458,7 @@ impl Conn {
 
     fn turns_total(&self) -> (u64, bool) {
         let told = u64::from(self.turns.completed()) + u64::from(self.turns_before);
-        let kernel = u64::from(self.io.turns);
+        let kernel = u64::from(self.io.turns.saturating_sub(self.tls.turns()));
         (told.max(kernel), told != kernel && !self.mid_life)
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drops::Details;
 use crate::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Tuple};
+use crate::opening::Opening;
 use crate::time::{MonoNs, WallNs};
 
 /// An event and its place in time.
@@ -533,6 +534,8 @@ pub struct Packet {
     pub payload_len: u32,
     /// TCP header; `None` for UDP.
     pub tcp: Option<Segment>,
+    /// What a TCP segment's payload begins with, where that tells something.
+    pub opening: Option<Opening>,
     /// The frame itself, kept only where somebody wants it written (`-w`); recordings leave it out.
     #[serde(skip)]
     pub frame: Option<Frame>,

@@ -8,6 +8,7 @@ use crate::event::{
     CounterSample, LossSource, Packet, RetransmitCause, SignalInfo, SyscallEvent, TcpInfo, TcpState,
 };
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Transport, Tuple};
+use crate::opening::Request;
 use crate::tcp::Analysis;
 use crate::time::{DurationNs, MonoNs};
 use crate::waterfall::Waterfall;
@@ -210,6 +211,8 @@ pub struct PeerOwner {
 pub struct Turn {
     /// 0-based number of the turn on its connection.
     pub index: u32,
+    /// What was asked for, where it was asked in plain HTTP/1.
+    pub request: Option<Arc<Request>>,
     /// Side of the observed socket.
     pub role: Role,
     /// First request byte written (client) or read (server).
@@ -233,8 +236,8 @@ pub struct Turn {
     pub incomplete: bool,
     /// Where its time went; `None` where packets are all that was seen.
     pub waterfall: Option<Box<Waterfall>>,
-    /// Median duration of the answered turns before it at the same server address, as seen from the same side; `None`
-    /// for the first, and where packets are all that was seen.
+    /// Median duration of the answered turns before it with the same [`request`](Self::request) at the same server address,
+    /// as seen from the same side; `None` for the first, and where packets are all that was seen.
     pub p50: Option<DurationNs>,
     /// Addresses of the connection, as [`ConnSummary::tuple`].
     pub tuple: Tuple,

@@ -16,6 +16,7 @@ pub mod histogram;
 pub mod ip;
 pub mod key;
 pub mod merge;
+pub mod opening;
 pub mod process;
 pub mod record;
 pub mod slab;

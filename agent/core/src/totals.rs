@@ -57,7 +57,8 @@ pub struct Totals {
     pub processes_omitted: u64,
     /// Turns that got an answer.
     pub turns: u64,
-    /// Turns at endpoints for which there was no room: their [`Turn::p50`](crate::fact::Turn::p50) is unknown.
+    /// Turns at endpoints for which there was no room: their [`Turn::p50`](crate::fact::Turn::p50) is unknown, or that of
+    /// all such requests at the server's address.
     pub turns_without_median: u64,
     /// Segments that targets' sockets sent again, [`no_connection`](Self::no_connection) included.
     pub retransmits: RetransmitTotals,

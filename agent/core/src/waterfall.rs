@@ -23,6 +23,7 @@
 //! hole shows until it is filled; where no later bytes show it, since the last progress: see [`incoming`]). Its kind is the kernel's cause of the retransmission, at either end where that is
 //! known, else by [`trouble::kind_of_hole`].
 
+mod before;
 mod cause;
 mod evidence;
 mod incoming;
@@ -79,7 +80,7 @@ pub enum Part {
     Peer,
     /// Name resolution by the same thread, answered shortly before connect(2) of the connection's first turn.
     Dns,
-    /// TLS handshake. Not measured yet: 0; it is a turn of its own.
+    /// TLS handshake before the connection's first turn, until its last byte was written or read.
     Tls,
     /// What is explained by nothing that was seen.
     Unaccounted,
@@ -203,7 +204,7 @@ impl Serialize for Parts {
 /// A turn's time, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waterfall {
-    /// Where the parts begin: the turn's start, of a server the arrival of its request, or that of the handshake or of
+    /// Where the parts begin: the turn's start, of a server the arrival of its request, or that of the handshakes or of
     /// the wait for accept(2) which a connection's first turn followed at once.
     pub start: MonoNs,
     /// Their sum is the time from [`start`](Self::start) to the turn's end.

@@ -307,6 +307,7 @@ impl Story {
             ip_id: bytes.flag().then(|| bytes.u16()),
             payload_len,
             tcp,
+            opening: None,
             frame: None,
         }
     }

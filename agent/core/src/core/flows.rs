@@ -72,7 +72,8 @@ impl Core {
             c.add_peer(&seen);
             c.wire.packet(&Sighting::of(t, p, direction, c.role));
             if c.wire.packets != before {
-                c.notes.packet(t, &Seen { direction, len, tcp: None, ip_id: None, cause: None, rtt: None });
+                let (tcp, ip_id, cause, rtt) = (None, None, None, None);
+                c.notes.packet(t, &Seen { direction, len, tcp, ip_id, cause, rtt, handshake: false });
             }
             self.announce(slot, t, out);
         } else {
@@ -87,7 +88,8 @@ impl Core {
             }
             if let Some(analysis) = &analysis {
                 let (tcp, ip_id, rtt) = (p.tcp.as_ref(), p.ip_id, c.wire.min_rtt());
-                c.notes.packet(t, &Seen { direction, len, tcp, ip_id, cause: analysis.cause, rtt });
+                let (cause, handshake) = (analysis.cause, c.opens(t, p, direction));
+                c.notes.packet(t, &Seen { direction, len, tcp, ip_id, cause, rtt, handshake });
             }
             if c.is_embryonic() {
                 self.table.set_deadline(slot, t.after(HALF_OPEN_NS));

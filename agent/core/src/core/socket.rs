@@ -302,6 +302,7 @@ impl Core {
         c.seen(t);
         c.set_owner(&who, is_target);
         c.acceptor = ran.map(|run| (run.woken, run.t));
+        c.accepted_by(task.tid);
         if let Some(established) = c.established {
             let wait = t.since(established);
             c.accept_wait = Some(wait);
@@ -309,6 +310,7 @@ impl Core {
             fact.who = Some(who);
             out.push(fact);
         }
+        self.used(task.tid, cookie);
     }
 
     fn wait_for_socket(&mut self, t: MonoNs, cookie: SocketCookie, early: Early) {

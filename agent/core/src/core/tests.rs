@@ -5,6 +5,7 @@ mod closing;
 mod connections;
 mod datagrams;
 mod owners;
+mod requests;
 mod trouble;
 mod wire;
 
@@ -233,6 +234,7 @@ pub(super) fn segment(from: &str, to: &str, flags: u8, seq: u32, ack: u32, len: 
         ip_id: None,
         payload_len: len,
         tcp: Some(tcp),
+        opening: None,
         frame: None,
     }
 }

@@ -37,8 +37,8 @@ pub(super) struct Run {
     pub(super) woken: MonoNs,
 }
 
-/// A thread that is pushed aside again and again within a call is remembered so many times.
-const MAX_RUNS: usize = 4;
+/// A thread that is pushed aside again and again before it first uses a socket is remembered so many times.
+const MAX_RUNS: usize = 16;
 
 /// Moves a socket to the end of the list.
 fn remember(list: &mut VecDeque<SocketCookie>, cookie: SocketCookie, max: usize) {

@@ -406,6 +406,7 @@ mod tests {
             ip_id: None,
             payload_len: 0,
             tcp: Some(seg),
+            opening: None,
             frame: None,
         };
         let fact = PacketFact { packet, direction: Direction::Out, analysis: None };

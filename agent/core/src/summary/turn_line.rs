@@ -14,6 +14,8 @@ use crate::waterfall::{Evidence, Parts};
 pub struct TurnDetail {
     /// Number on its connection, from 0.
     pub index: u32,
+    /// Method and path, where it was asked in plain HTTP/1; else null.
+    pub request: Option<String>,
     /// Side of the process.
     pub role: Role,
     /// First byte of the request; of a connection's first turn the beginning of the handshake or of the wait for
@@ -21,7 +23,7 @@ pub struct TurnDetail {
     pub start_ns: WallNs,
     /// From `start_ns` to `end_ns`.
     pub duration_ns: DurationNs,
-    /// Median duration of the earlier turns at the same server address; null for the first.
+    /// Median duration of the earlier turns with the same request at the same server address; null for the first.
     pub p50_ns: Option<DurationNs>,
     /// Last byte of the request.
     pub request_end_ns: WallNs,
@@ -135,6 +137,7 @@ pub(super) fn turn(t: &Turn, clock: ClockOffset) -> TurnDetail {
     let evidence = waterfall.map_or(&[][..], |w| &w.evidence);
     TurnDetail {
         index: t.index,
+        request: t.request.as_ref().map(ToString::to_string),
         role: t.role,
         start_ns: clock.wall(start),
         duration_ns: t.duration(),

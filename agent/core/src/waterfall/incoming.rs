@@ -41,6 +41,10 @@ pub(super) struct Incoming {
     hole: Option<MonoNs>,
     /// When bytes in order came last.
     progress: Option<MonoNs>,
+    /// When we acknowledged some of them last.
+    told: Option<MonoNs>,
+    /// The last ones filled a segment.
+    full: bool,
     again: Vec<Again>,
 }
 
@@ -51,6 +55,8 @@ pub(super) struct Arrival {
     pub(super) len: u32,
     /// Packets were left out before it that can't have been mere acknowledgements.
     pub(super) left_out: bool,
+    /// It is as long as a segment can be, and packets have no numbers that would tell of one left out.
+    pub(super) full: bool,
     /// When it could have come at the earliest, by what it answers.
     pub(super) expected: Option<MonoNs>,
     /// It was overtaken, not lost.
@@ -87,8 +93,19 @@ impl Incoming {
             }
             self.behind.clear();
         }
-        let silent = self.progress.max(a.expected).filter(|_| a.left_out && self.hole.is_none());
-        self.advance(t, end, silent, a.late, found)
+        let missing = a.left_out || self.held_back(t, a, found.rtt);
+        let silent = self.progress.max(a.expected).filter(|_| missing && self.hole.is_none());
+        let new = self.advance(t, end, silent, a.late, found);
+        self.full = a.full && self.behind.is_empty();
+        new
+    }
+
+    /// The sender had more and could have gone on: it has heard that bytes arrived, and waits for none of ours.
+    fn held_back(&self, t: MonoNs, a: &Arrival, rtt: Option<DurationNs>) -> bool {
+        let rtt_ns = rtt.map_or(0, |rtt| rtt.0);
+        let answers = |e: MonoNs| self.progress.is_none_or(|progress| e > progress.after(rtt_ns));
+        let heard = self.told.map(|told| told.after(trouble::turn_round(rtt)));
+        self.full && heard.is_some_and(|heard| t > heard) && !a.expected.is_some_and(answers)
     }
 
     /// It has all arrived before.
@@ -105,6 +122,7 @@ impl Incoming {
     pub(super) fn acknowledged(&mut self, t: MonoNs, ack: SeqNum, found: &mut Findings<'_>) -> u32 {
         if self.acked.is_none_or(|acked| ack.gt(acked)) {
             self.acked = Some(ack);
+            self.told = Some(t);
         }
         match self.next {
             Some(next) if ack.gt(next) => self.advance(t, ack, None, false, found),

@@ -1,7 +1,7 @@
 //! The phases of a turn: marks in, labelled intervals out.
 
-use super::Part;
 use super::sweep::Span;
+use super::{Part, trouble};
 use crate::key::Role;
 use crate::time::{DurationNs, MonoNs};
 
@@ -174,12 +174,11 @@ fn waiting(b: &Bounds, from: MonoNs, to: MonoNs, spans: &mut Vec<Span>) {
     spans.push(Span::new(Part::Peer, back, to));
 }
 
-/// Packets come in. A gap that a sender needs to hear of its window (one and a half RTT) is the network's.
+/// Packets come in. A gap that a sender needs to hear of its window is the network's.
 fn arrivals(b: &Bounds, marks: &[Mark], from: MonoNs, to: MonoNs, spans: &mut Vec<Span>) {
-    let rtt = b.rtt.map_or(0, |rtt| rtt.0);
     let mut at = from;
     for m in marks.iter().filter(|m| m.kind == MarkKind::Arrived && m.t > from && m.t <= to) {
-        if m.t.since(at).0 <= (rtt / 2).saturating_mul(3).saturating_add(COPY_NS) {
+        if m.t.since(at).0 <= trouble::turn_round(b.rtt) {
             spans.push(Span::new(Part::Network, at, m.t));
         } else {
             waiting(b, at, m.t, spans);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::before::before;
 use super::evidence::{Evidence, MAX_EVIDENCE};
 use super::incoming::{Arrival, Findings, Incoming};
 use super::numbering::Numbering;
@@ -23,6 +24,9 @@ const MAX_MARKS: usize = 2_048;
 /// Marks kept while no turn is open: those of a request that is about to be heard of.
 const MAX_IDLE_MARKS: usize = 64;
 
+/// Bytes of the timestamps option with its padding.
+const STAMPS: u32 = 12;
+
 /// Troubles of one turn.
 const MAX_SPANS: usize = 1_024;
 
@@ -43,6 +47,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) cause: Option<tcp::Cause>,
     /// Smallest RTT so far.
     pub(crate) rtt: Option<DurationNs>,
+    /// It carries bytes of a TLS handshake: nothing that a turn waits for.
+    pub(crate) handshake: bool,
 }
 
 /// What the connection knows besides.
@@ -55,6 +61,8 @@ pub(crate) struct Sides {
     pub(crate) connect: Option<(MonoNs, MonoNs)>,
     /// Query and answer of the name resolution before that.
     pub(crate) lookup: Option<(MonoNs, MonoNs)>,
+    /// First and last sign of the TLS handshake.
+    pub(crate) tls: Option<(MonoNs, MonoNs)>,
     /// ESTABLISHED and the return of accept(2), of a server.
     pub(crate) accept: Option<(MonoNs, MonoNs)>,
     /// When the accepting thread was woken last, and ran.
@@ -86,6 +94,8 @@ pub(crate) struct Lost<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     in_turn: bool,
+    /// A turn was over before.
+    told_any: bool,
     marks: Vec<Mark>,
     spans: Vec<Span>,
     evidence: Vec<Evidence>,
@@ -93,10 +103,16 @@ pub(crate) struct Recorder {
     incoming: Incoming,
     /// Of the peer's packets.
     numbering: Numbering,
+    /// Payload of the peer's segments at most: what we offered, less the timestamps (RFC 7323, section 3.2).
+    largest: Option<u32>,
     /// When bytes left for the first time, the last ones.
     last_out: Option<MonoNs>,
     /// The first reset, and whose.
     reset: Option<(MonoNs, Direction)>,
+    /// Bytes of the peer's that arrived and were not read.
+    unread: u64,
+    /// Some arrived after the reset.
+    came_after: bool,
     /// Since when the window that these segments tell of is shut; ours (out) and the peer's (in).
     shut: [Option<MonoNs>; 2],
     overflow: bool,
@@ -118,6 +134,9 @@ impl Recorder {
     pub(crate) fn io(&mut self, t: MonoNs, io: &SocketIo, in_turn: bool) {
         self.in_turn = in_turn;
         let entered = io.entered.map_or(t, |e| e.min(t));
+        if io.direction == Direction::In {
+            self.unread = self.unread.saturating_sub(io.bytes.into());
+        }
         self.mark(
             t,
             match io.direction {
@@ -134,13 +153,18 @@ impl Recorder {
 
     /// A thread that uses the socket slept and runs again.
     pub(crate) fn ran(&mut self, t: MonoNs, slept: MonoNs, woken: MonoNs) {
-        // What came for a server woke it before it could read.
-        let came =
-            self.marks.last().is_some_and(|m| matches!(m.kind, MarkKind::Arrived | MarkKind::Readable));
-        if self.in_turn || came {
+        // What came for a server woke it before it could read; and before the first turn a thread may have been pushed
+        // aside once it had the connection.
+        let came = || self.marks.iter().any(|m| matches!(m.kind, MarkKind::Arrived | MarkKind::Readable));
+        if self.in_turn || !self.told_any || came() {
             let woken = woken.min(t);
             self.mark(t, MarkKind::Ran { slept: slept.min(woken), woken });
         }
+    }
+
+    /// A TLS handshake was over at `t`: what was noted of it is no turn's.
+    pub(crate) fn begin_after(&mut self, t: MonoNs) {
+        self.marks.retain(|m| m.t > t);
     }
 
     /// A packet was seen.
@@ -158,7 +182,12 @@ impl Recorder {
         if has(tcp_flags::SYN) {
             // Its number is taken by no byte.
             match direction {
-                Direction::Out => self.outgoing = Outgoing::from(SeqNum(seg.seq).plus(1)),
+                Direction::Out => {
+                    self.outgoing = Outgoing::from(SeqNum(seg.seq).plus(1));
+                    let stamps = if seg.options.timestamps.is_some() { STAMPS } else { 0 };
+                    let most = seg.options.mss.map(|mss| u32::from(mss).saturating_sub(stamps));
+                    self.largest = most.filter(|most| *most > 0);
+                }
                 Direction::In => {
                     self.incoming = Incoming::from(SeqNum(seg.seq).plus(1));
                     let stamped = seg.options.timestamps.is_some();
@@ -185,6 +214,7 @@ impl Recorder {
                 let bytes = if len > 0 { self.outgoing.sent(t, seq, len) } else { 0 };
                 // A FIN that is acknowledged is no byte, and what comes after it is nothing.
                 if read > 1 {
+                    self.unread = self.unread.saturating_add(read.into());
                     self.mark(t, MarkKind::Arrived);
                 }
                 if bytes > 0 {
@@ -204,8 +234,9 @@ impl Recorder {
                 let found = &mut Findings { spans: &mut self.spans, evidence: &mut self.evidence, rtt };
                 let new = if len > 0 && !self.incoming.is_old(seq, len) {
                     let left_out = self.numbering.left_out() > spare;
+                    let full = p.ip_id.is_none() && self.largest.is_some_and(|most| len % most == 0);
                     let late = p.cause == Some(tcp::Cause::Reordered);
-                    self.incoming.arrived(t, &Arrival { seq, len, left_out, expected, late }, found)
+                    self.incoming.arrived(t, &Arrival { seq, len, left_out, full, expected, late }, found)
                 } else {
                     0
                 };
@@ -216,7 +247,9 @@ impl Recorder {
                         self.numbering.left_out();
                     }
                 }
-                if new > 0 {
+                self.unread = self.unread.saturating_add(new.into());
+                self.came_after |= new > 0 && self.reset.is_some();
+                if new > 0 && !p.handshake {
                     self.mark(t, MarkKind::Arrived);
                 }
             }
@@ -283,18 +316,21 @@ impl Recorder {
         self.reset.get_or_insert((t, direction));
     }
 
-    /// The reset that ended a connection's last turn before it was over; `peer_finished`: the peer had said all. A
+    /// The reset that ended a connection's last turn before it was over; `finished`: we had said all, and the peer. A
     /// turn is over when its answer is: of a client's nothing is known to be missing, and there was time for more to
-    /// come; of a server's all has been acknowledged.
-    pub(crate) fn cut_off(&self, turn: &TurnSpan, sides: &Sides, peer_finished: bool) -> Option<MonoNs> {
+    /// come, or the client has given up by itself with all of it read; of a server's all has been acknowledged.
+    pub(crate) fn cut_off(&self, turn: &TurnSpan, sides: &Sides, finished: (bool, bool)) -> Option<MonoNs> {
         let (at, from) = self.reset.filter(|(at, _)| *at >= turn.start)?;
         let cut = turn.response_start.is_none()
             || match sides.role {
-                Role::Client if peer_finished => false,
+                Role::Client if finished.1 => false,
+                Role::Client if from == Direction::Out => {
+                    !finished.0 && (self.incoming.has_hole() || self.unread > 0 || self.came_after)
+                }
                 Role::Client => {
                     let rtt = sides.rtt.map_or(0, |rtt| rtt.0);
                     let soon = at.since(turn.end).0 <= PRECEDES_NS.saturating_add(rtt);
-                    self.incoming.has_hole() || from == Direction::In && soon
+                    self.incoming.has_hole() || soon
                 }
                 Role::Server => self.unacknowledged(turn),
             };
@@ -359,7 +395,7 @@ impl Recorder {
         let seen = phases::lay(&bounds, &self.marks, &mut spans);
         // More of the answer was waited for, until it could not come any more.
         spans.push(Span::new(Part::Peer, end_of_phases, end));
-        let start = before(turn, sides, &mut spans).min(asked);
+        let start = before(turn, sides, &self.marks, &mut spans).min(asked);
 
         let server = sides.role == Role::Server;
         let mut troubles = self.troubles(cut, sides.rtt);
@@ -395,7 +431,7 @@ impl Recorder {
         self.marks.retain(|m| m.t > end);
         self.marks.shrink_to(MAX_IDLE_MARKS);
         self.spans.retain(|s| s.to > cut);
-        self.in_turn = false;
+        (self.in_turn, self.told_any) = (false, true);
         waterfall
     }
 
@@ -441,32 +477,6 @@ impl Recorder {
         mine.sort_by_key(Evidence::t);
         mine
     }
-}
-
-/// What preceded a connection's first turn, where the turn followed at once. Returns where the parts begin.
-fn before(turn: &TurnSpan, sides: &Sides, spans: &mut Vec<Span>) -> MonoNs {
-    let precedes = |(from, to): &(MonoNs, MonoNs)| {
-        let soon = to.since(*from).0.max(PRECEDES_NS);
-        from <= to && *to <= turn.start && turn.start.since(*to).0 <= soon
-    };
-    let (part, then, wait) = match sides.role {
-        Role::Client => (Part::Connect, Part::Application, sides.connect),
-        Role::Server => (Part::AcceptQueue, Part::ReceiveBuffer, sides.accept),
-    };
-    let Some((from, to)) = wait.filter(precedes) else { return turn.start };
-    // In the accept queue it may be that the thread who is to take it out has been called and gets no CPU.
-    let waited = sides
-        .acceptor
-        .filter(|(woken, ran)| part == Part::AcceptQueue && from < *ran && woken < ran && *ran <= to);
-    let (woken, ran) = waited.map_or((to, to), |(woken, ran)| (woken.max(from), ran));
-    spans.push(Span::new(part, from, woken));
-    spans.push(Span::new(Part::RunQueue, woken, ran));
-    spans.push(Span::new(part, ran, to));
-    spans.push(Span::new(then, to, turn.start));
-    let Some((asked, told)) = sides.lookup.filter(|(_, told)| *told <= from) else { return from };
-    spans.push(Span::new(Part::Dns, asked, told));
-    spans.push(Span::new(Part::Application, told, from));
-    asked
 }
 
 fn shut_part(direction: Direction) -> Part {

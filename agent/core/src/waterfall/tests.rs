@@ -47,6 +47,7 @@ impl Script {
             rtt: Some(self.rtt),
             connect: None,
             lookup: None,
+            tls: None,
             accept: None,
             acceptor: None,
             early: None,
@@ -82,7 +83,7 @@ impl Script {
     fn segment(&mut self, t: u64, direction: Direction, len: u32, seg: &Segment) -> &mut Self {
         self.last = self.last.max(t * MS);
         let rtt = Some(self.rtt);
-        let seen = Seen { direction, len, tcp: Some(seg), ip_id: None, cause: None, rtt };
+        let seen = Seen { direction, len, tcp: Some(seg), ip_id: None, cause: None, rtt, handshake: false };
         self.notes.packet(MonoNs(t * MS), &seen);
         self
     }
@@ -123,9 +124,33 @@ impl Script {
     }
 }
 
+#[test]
+fn without_numbers_a_full_segment_tells_that_more_was_to_follow() {
+    let late = |last: u32, silent: u64| {
+        let mut s = Script::new(Role::Client);
+        let syn = Segment { seq: u32::MAX, flags: 2, window: 100, ..Segment::default() };
+        let options = crate::event::TcpOptions { mss: Some(1_000), ..Default::default() };
+        s.segment(0, Out, 0, &Segment { options, ..syn });
+        s.call(0, 0, Out, 10).packet(0, Out, 0, 10, 0);
+        s.packet(20, In, 0, 1_000, 10).packet(20, In, 1_000, last, 10).packet(20, Out, 10, 0, 1_000 + last);
+        s.packet(20 + silent, In, 1_000 + last, 12, 10).call(1, 20 + silent, In, 1_012 + last);
+        s.end().cause
+    };
+    assert_eq!(late(1_000, 90), Cause::Part(Part::LossTlp), "no later bytes showed it");
+    assert_eq!(late(700, 90), Cause::Part(Part::Peer), "the sender had no more");
+    assert_eq!(late(1_000, 25), Cause::Part(Part::Network), "the sender waits for its window");
+}
+
 /// What opens a connection to a Linux server.
-const SYN_ACK: Seen<'static> =
-    Seen { direction: In, len: 0, tcp: Some(&OPENS), ip_id: None, cause: None, rtt: Some(RTT) };
+const SYN_ACK: Seen<'static> = Seen {
+    direction: In,
+    len: 0,
+    tcp: Some(&OPENS),
+    ip_id: None,
+    cause: None,
+    rtt: Some(RTT),
+    handshake: false,
+};
 
 const OPENS: Segment = Segment {
     seq: u32::MAX,
@@ -351,7 +376,9 @@ fn a_first_byte_is_late_by_a_loss_if_no_acknowledgement_alone_can_be_what_is_mis
 fn reset(mut s: Script, direction: Direction, peer_finished: bool) -> (bool, Vec<(&'static str, u64)>) {
     s.notes.reset(MonoNs(40 * MS), direction);
     let mut span = s.turns.end().expect("a turn");
-    let Some(at) = s.notes.cut_off(&span, &s.sides(), peer_finished) else { return (false, Vec::new()) };
+    let Some(at) = s.notes.cut_off(&span, &s.sides(), (false, peer_finished)) else {
+        return (false, Vec::new());
+    };
     let early = Some(Early { last: span.end, cause: Some(Cause::Reset) });
     if s.role == Role::Client || span.response_start.is_none() {
         span.end = at;
@@ -380,6 +407,10 @@ fn a_reset_ends_a_clients_turn_that_has_no_answer_or_half_of_it() {
     // The answer was all there: the peer had said so, or we hung up.
     assert!(!reset(half(), In, true).0);
     assert!(!reset(half(), Out, false).0);
+    // We hung up with bytes unread.
+    let mut unread = half();
+    unread.packet(21, In, 100, 100, 10);
+    assert!(reset(unread, Out, false).0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What kind of loss it was.
 
 use super::Part;
+use super::phases::COPY_NS;
 use crate::event::RetransmitCause;
 use crate::time::DurationNs;
 
@@ -12,6 +13,11 @@ const REACTION_NS: u64 = 5_000_000;
 
 /// A hole that is filled this soon, where the RTT is unknown, was no loss (the analyser's rule for late segments).
 const REORDERING_NS: u64 = 3_000_000;
+
+/// What a sender needs to hear of its window, at most: one and a half RTT and what its host takes.
+pub(super) fn turn_round(rtt: Option<DurationNs>) -> u64 {
+    (rtt.map_or(0, |rtt| rtt.0) / 2).saturating_mul(3).saturating_add(COPY_NS)
+}
 
 /// The kind of a loss whose retransmission was not seen at its sender, by how long the bytes were missed after later
 /// ones had come:

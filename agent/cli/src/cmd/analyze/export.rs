@@ -357,6 +357,7 @@ impl Stream {
                 ip_id: None,
                 payload_len: layer.payload_len,
                 tcp: Some(Segment { seq: self.relative(segment.seq, direction), ..*segment }),
+                opening: None,
                 frame: None,
             };
             let fact = PacketFact { packet: told, direction, analysis: Some(analysis) };
@@ -392,6 +393,7 @@ impl Stream {
         self.turns += u64::from(span.response_start.is_some());
         let turn = Turn {
             index: span.index,
+            request: None,
             role: Role::Client,
             start: span.start,
             request_end: span.request_end,
