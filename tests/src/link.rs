@@ -47,9 +47,9 @@ pub struct Sizes {
 
 /// Two namespaces with a [`Link`] between them. Dropped, the link is cut and they are deleted.
 pub struct Path {
-    /// 10.79.0.1.
+    /// 10.79.0.1 and fd79::1.
     pub client: Netns,
-    /// 10.79.0.2.
+    /// 10.79.0.2 and fd79::2.
     pub server: Netns,
     stop: Arc<AtomicBool>,
     carrier: Option<JoinHandle<Done>>,
@@ -60,18 +60,24 @@ impl Path {
     pub const CLIENT: &str = "10.79.0.1";
     /// Address of [`Path::server`].
     pub const SERVER: &str = "10.79.0.2";
+    /// IPv6 address of [`Path::client`].
+    pub const CLIENT6: &str = "fd79::1";
+    /// IPv6 address of [`Path::server`].
+    pub const SERVER6: &str = "fd79::2";
     /// Name of the interface at either end.
     pub const INTERFACE: &str = "tun0";
 
     /// Makes and connects them.
     pub fn new(link: Link) -> Self {
         let (client, server) = (Netns::new("near"), Netns::new("far"));
-        let ends = [(&client, Self::CLIENT), (&server, Self::SERVER)].map(|(netns, address)| {
+        let addresses = [(&client, Self::CLIENT, Self::CLIENT6), (&server, Self::SERVER, Self::SERVER6)];
+        let ends = addresses.map(|(netns, address, address6)| {
             let tun = netns.inside(open_tun).expect("root may make a TUN device");
             let i = Self::INTERFACE;
             // Shorter, and TCP would see losses that nobody ordered.
             netns.ip(&["link", "set", i, "txqueuelen", "20000"]);
             netns.ip(&["addr", "add", &format!("{address}/24"), "dev", i]);
+            netns.ip(&["addr", "add", &format!("{address6}/64"), "dev", i, "nodad"]);
             netns.ip(&["link", "set", i, "up"]);
             tun
         });

@@ -106,8 +106,31 @@ pub struct Scenario {
     pub link: fn(&Load) -> Link,
     /// Done to the namespaces before anything is started.
     pub prepare: fn(&Path),
+    /// The server's address.
+    pub address: &'static str,
     /// The oracle.
     pub judge: Judge,
+    /// Somebody is to suffer.
+    pub hurts: bool,
+}
+
+impl Scenario {
+    /// Over IPv4, with nothing to prepare.
+    const fn new(name: &'static str, load: fn(u64) -> Load, link: fn(&Load) -> Link, judge: Judge) -> Self {
+        Self { name, load, link, prepare: |_| {}, address: Path::SERVER, judge, hurts: true }
+    }
+
+    const fn prepared(self, prepare: fn(&Path)) -> Self {
+        Self { prepare, ..self }
+    }
+
+    const fn over_ipv6(self) -> Self {
+        Self { address: Path::SERVER6, ..self }
+    }
+
+    const fn harmless(self) -> Self {
+        Self { hurts: false, ..self }
+    }
 }
 
 /// What is run of a scenario.
@@ -117,6 +140,17 @@ pub struct Extent {
     pub seed: u64,
     /// Turns, or a few more.
     pub turns: u32,
+}
+
+/// What is run of each scenario with each seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount {
+    /// Turns at first.
+    pub turns: u32,
+    /// Further ones, until so many have suffered on each side that suffers.
+    pub hurt: u32,
+    /// But no more than these in all.
+    pub most: u32,
 }
 
 /// Runs a scenario by its name in a process of its own, the program `scenarios`: where a process that carries a link starts
@@ -131,7 +165,7 @@ pub fn run_apart(name: &str, extent: Extent) -> Rows {
 }
 
 /// Runs scenarios by their names, so many at a time, and hands on the rows of each.
-pub fn run_all(names: &[&str], seeds: &[u64], turns: u32, jobs: usize, told: impl Fn(&Rows) + Sync) {
+pub fn run_all(names: &[&str], seeds: &[u64], amount: Amount, jobs: usize, told: impl Fn(&Rows) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
@@ -139,7 +173,7 @@ pub fn run_all(names: &[&str], seeds: &[u64], turns: u32, jobs: usize, told: imp
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut rows = Rows::default();
                     for &seed in seeds {
-                        rows.extend(run_apart(name, Extent { seed, turns }));
+                        rows.extend(run_enough(name, seed, amount));
                     }
                     told(&rows);
                 }
@@ -148,12 +182,33 @@ pub fn run_all(names: &[&str], seeds: &[u64], turns: u32, jobs: usize, told: imp
     });
 }
 
+/// Seeds of further runs are so far from those that somebody asked for.
+const NEXT_SEED: u64 = 1_000;
+
+fn run_enough(name: &str, seed: u64, amount: Amount) -> Rows {
+    let mut rows = run_apart(name, Extent { seed, turns: amount.turns });
+    for again in 1.. {
+        let (turns, hurt) = (rows.turns(), rows.fewest_hurt());
+        let hurts = wire::ALL.iter().any(|s| s.name == name && s.hurts);
+        if !hurts || hurt >= u64::from(amount.hurt) || turns >= u64::from(amount.most) {
+            break;
+        }
+        // As many as that should take and a tenth more, in runs of a length that a program can be waited for.
+        let missing = u64::from(amount.hurt) - hurt;
+        let (left, run) = (u64::from(amount.most) - turns, u64::from(amount.turns) * 4);
+        let further = (missing * turns / hurt.max(1) * 11 / 10).max(100).min(left).min(run);
+        let turns = u32::try_from(further).unwrap_or(amount.most);
+        rows.extend(run_apart(name, Extent { seed: seed + again * NEXT_SEED, turns }));
+    }
+    rows
+}
+
 /// Runs a scenario once and scores each view's sides.
 pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     let load = (scenario.load)(extent.seed).with_turns(extent.turns);
     let mut path = Path::new((scenario.link)(&load));
     (scenario.prepare)(&path);
-    let address = SocketAddr::new(Path::SERVER.parse().expect("an address"), PORT);
+    let address = SocketAddr::new(scenario.address.parse().expect("an address"), PORT);
     let mut server = load.serve(&path.server, address);
     let mut client = load.client(&path.client, address);
     let blind = BlindSpot::of_retransmissions();

@@ -10,6 +10,7 @@ use tracenet_tests::scenario::host::{self, Extent};
 fn main() -> ExitCode {
     harness::main(vec![
         case!(rules_of_the_firewall_are_named, LAB),
+        case!(rules_are_named_over_ipv6_too, LAB),
         case!(a_full_table_of_connections_is_no_rule, LAB),
         case!(full_queues_tell_how_full, &TC),
         case!(packets_that_nobody_wants_tell_why, LAB),
@@ -37,6 +38,10 @@ fn play(names: &[&str], drops: u32) {
 
 fn rules_of_the_firewall_are_named() {
     play(&["nft-output", "nft-input", "nft-reject", "nft-forward"], 12);
+}
+
+fn rules_are_named_over_ipv6_too() {
+    play(&["nft-output-ipv6", "nft-input-ipv6"], 12);
 }
 
 fn a_full_table_of_connections_is_no_rule() {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tracenet_tests::case;
 use tracenet_tests::harness::{self, LAB};
-use tracenet_tests::scenario::{header, run_all, wire};
+use tracenet_tests::scenario::{Amount, header, run_all, wire};
 
 fn main() -> ExitCode {
     harness::main(vec![case!(the_cause_is_what_the_link_did, LAB)])
@@ -15,7 +15,8 @@ fn the_cause_is_what_the_link_did() {
     let names: Vec<&str> = wire::ALL.iter().map(|s| s.name).collect();
     let told = Mutex::new((Vec::new(), Vec::new()));
     // They mostly wait.
-    run_all(&names, &[7], 100, 2, |rows| {
+    let amount = Amount { turns: 100, hurt: 0, most: 100 };
+    run_all(&names, &[7], amount, 2, |rows| {
         let mut told = told.lock().expect("nobody panics with it");
         for row in rows.iter() {
             told.0.push(row.to_string());

@@ -54,7 +54,7 @@ fn nginx_workers_and_curl() {
     wait_for_listener(&pair, 8080);
     // The workers existed before; -f finds them below the master.
     let agent = Agent::attach(&[nginx.pid()], &["-f"]);
-    let url = format!("http://{}:8080/page", Pair::SERVER);
+    let url = format!("http://{}:8080/page?token=secret", Pair::SERVER);
     for _ in 0..5 {
         let size = pair.client.run("curl", &["-s", "-o", "/dev/null", "-w", "%{size_download}", &url]);
         assert_eq!(size, "300000");
@@ -70,6 +70,8 @@ fn nginx_workers_and_curl() {
         assert!(connection.bytes_sent > 300_000, "sendfile is counted: {connection:?}");
         assert!(connection.accept_wait_ns.is_some());
     }
+    let asked: Vec<_> = story.kind("turn").iter().map(|t| t["request"].clone()).collect();
+    assert_eq!(asked, ["GET /page"; 5], "of each turn, without the query");
     assert_eq!(story.summary.lost, Lost::NOTHING);
 }
 

@@ -28,8 +28,9 @@ fn wait_for_line() -> io::Result<()> {
 }
 
 /// A socket with the wanted buffer: what it offers is fixed when it connects or listens.
-fn new_socket(buffer: usize) -> io::Result<OwnedFd> {
-    let fd = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+fn new_socket(address: SocketAddr, buffer: usize) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     if buffer > 0 {
         socket::setsockopt(&fd, sockopt::RcvBuf, &buffer)?;
@@ -38,7 +39,7 @@ fn new_socket(buffer: usize) -> io::Result<OwnedFd> {
 }
 
 fn serve(address: SocketAddr, buffer: usize) -> Outcome {
-    let fd = new_socket(buffer)?;
+    let fd = new_socket(address, buffer)?;
     socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     socket::listen(&fd, socket::Backlog::new(128)?)?;
     let listener = TcpListener::from(fd);
@@ -64,8 +65,17 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
         buffer.resize(head.request.max(head.response) as usize, 0);
         stream.read_exact(&mut buffer[..(head.request - HEAD) as usize])?;
         sleep(head.think_us);
+        if head.abort_after > 0 {
+            stream.write_all(&buffer[..head.abort_after as usize])?;
+            return abort(&stream);
+        }
         stream.write_all(&buffer[..head.response as usize])?;
     }
+}
+
+/// Closing it will reset the connection (socket(7), SO_LINGER).
+fn abort(stream: &TcpStream) -> io::Result<()> {
+    Ok(socket::setsockopt(stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?)
 }
 
 fn sleep(us: u32) {
@@ -128,7 +138,7 @@ fn ask(mut address: SocketAddr, load: &Load, number: u32) -> Report {
 }
 
 fn connect(address: SocketAddr, buffer: usize) -> io::Result<TcpStream> {
-    let fd = new_socket(buffer)?;
+    let fd = new_socket(address, buffer)?;
     socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     let stream = TcpStream::from(fd);
     stream.set_nodelay(true)?;
@@ -143,6 +153,8 @@ fn take_turn(stream: &mut TcpStream, load: &Load, habit: bool, buffer: &mut [u8]
         response: load.response,
         read_late_us: us(Habit::ServerReadsLate),
         think_us: us(Habit::ServerThinks),
+        // So much that some of it has not left when the rest is dropped.
+        abort_after: if habit && load.habit == Habit::ServerAborts { load.response / 2 } else { 0 },
     };
     let request = load.request as usize;
     buffer[..HEAD as usize].copy_from_slice(&head.bytes());
@@ -154,5 +166,11 @@ fn take_turn(stream: &mut TcpStream, load: &Load, habit: bool, buffer: &mut [u8]
         stream.write_all(&buffer[request / 2..request])?;
     }
     sleep(us(Habit::ClientReadsLate));
+    if habit && load.habit == Habit::ClientAborts {
+        // So little that most of it is still to come.
+        stream.read_exact(&mut buffer[..load.response as usize / 10])?;
+        abort(stream)?;
+        return Err(io::Error::other("aborted"));
+    }
     stream.read_exact(&mut buffer[..load.response as usize])
 }

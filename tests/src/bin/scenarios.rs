@@ -6,14 +6,20 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use tracenet_tests::netns;
-use tracenet_tests::scenario::{Extent, Scenario, header, host, run, run_all, wire};
+use tracenet_tests::scenario::{Amount, Extent, Scenario, header, host, run, run_all, wire};
 
 #[derive(Parser)]
 #[command(about = "How well tracenet explains what is done to turns on purpose")]
 struct Args {
-    /// Turns of each scenario and seed
+    /// Turns of each scenario and seed, at first
     #[arg(long, default_value_t = 200)]
     turns: u32,
+    /// Further turns until so many have suffered, with all seeds together
+    #[arg(long, default_value_t = 200)]
+    hurt: u32,
+    /// But no more than these with a seed
+    #[arg(long, default_value_t = 10_000)]
+    most: u32,
     /// Seeds of each scenario
     #[arg(long, default_value_t = 3)]
     seeds: u64,
@@ -31,7 +37,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let Args { turns, seeds, jobs, alone, seed, names } = Args::parse();
+    let Args { turns, hurt, most, seeds, jobs, alone, seed, names } = Args::parse();
     if alone {
         let scenario =
             wire::ALL.iter().find(|s| names.iter().any(|n| s.name == n)).expect("a scenario's name");
@@ -51,10 +57,17 @@ fn main() -> ExitCode {
     if !chosen.is_empty() {
         println!("{}", header());
     }
+    let each = hurt.div_ceil(u32::try_from(seeds).unwrap_or(u32::MAX).max(1));
+    let amount = Amount { turns, hurt: each, most };
     let failed = Mutex::new(Vec::new());
     let seeds: Vec<u64> = (1..=seeds).collect();
-    run_all(&chosen, &seeds, turns, jobs, |rows| {
+    run_all(&chosen, &seeds, amount, jobs, |rows| {
         let mut failed = failed.lock().expect("nobody panics with it");
+        let few = rows.fewest_hurt();
+        if (1..u64::from(hurt)).contains(&few) {
+            let turns = rows.turns();
+            failed.push(format!("{few} turns hurt in {turns}, {hurt} wanted, at most {most} turns a seed"));
+        }
         for row in rows.iter() {
             println!("{row}");
             let failures = row.failures(true);
@@ -64,15 +77,18 @@ fn main() -> ExitCode {
         }
     });
     let mut failed = failed.into_inner().expect("nobody panics with it");
-    failed.extend(at_the_host(&of_host, turns, seeds.len() as u64));
+    failed.extend(at_the_host(&of_host, amount, seeds.len() as u64));
     for line in &failed {
         println!("missed: {line}");
     }
     ExitCode::from(u8::from(!failed.is_empty()))
 }
 
+/// Runs with one seed at most, where few turns suffer.
+const MOST_RUNS: u64 = 8;
+
 /// One at a time: they count what happens to the host. Returns what falls short.
-fn at_the_host(scenarios: &[&host::Scenario], turns: u32, seeds: u64) -> Vec<String> {
+fn at_the_host(scenarios: &[&host::Scenario], amount: Amount, seeds: u64) -> Vec<String> {
     if !scenarios.is_empty() {
         println!("{}", host::header());
     }
@@ -80,12 +96,18 @@ fn at_the_host(scenarios: &[&host::Scenario], turns: u32, seeds: u64) -> Vec<Str
     for scenario in scenarios {
         let mut rows: Vec<host::Row> = Vec::new();
         for seed in 1..=seeds {
-            // Some more than as many drops in all, since chance has a say.
-            let drops = (turns * 3 / 2).div_ceil(u32::try_from(seeds).unwrap_or(u32::MAX));
-            for row in host::run(scenario, host::Extent { seed, drops }) {
-                match rows.iter_mut().find(|r| r.name == row.name) {
-                    Some(known) => known.add(row),
-                    None => rows.push(row),
+            for again in 0..MOST_RUNS {
+                // Some more than as many drops in all, since chance has a say.
+                let drops = (amount.turns * 3 / 2).div_ceil(u32::try_from(seeds).unwrap_or(u32::MAX));
+                for row in host::run(scenario, host::Extent { seed: seed + 1_000 * again, drops }) {
+                    match rows.iter_mut().find(|r| r.name == row.name) {
+                        Some(known) => known.add(row),
+                        None => rows.push(row),
+                    }
+                }
+                let hurt = rows.iter().map(|r| r.turns).max().unwrap_or(0);
+                if hurt == 0 || hurt >= u64::from(amount.hurt) * seed {
+                    break;
                 }
             }
         }

@@ -185,6 +185,7 @@ impl Carrier {
         let size = |way: Way| if way == Way::Up { request } else { response }.max(1);
         let offset = place(tcp.seq, way);
         let turn = match tcp.len {
+            _ if syn => 0,
             0 => place(tcp.ack, way.back()).saturating_sub(1) / size(way.back()),
             _ => offset / size(way),
         };

@@ -1,4 +1,4 @@
-//! As much of IPv4 and TCP as a link has to know.
+//! As much of IP and TCP as a link has to know.
 
 /// From whom a packet comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,9 +28,10 @@ pub mod flags {
     pub const ACK: u8 = 16;
 }
 
-/// The header of a TCP packet over IPv4.
+/// The header of a TCP packet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tcp {
+    /// 0 over IPv6.
     pub(super) ip_id: u16,
     pub(super) source: u16,
     pub(super) destination: u16,
@@ -49,23 +50,24 @@ fn at32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// Length of the IPv4 header (RFC 791).
-fn ip_header(packet: &[u8]) -> Option<usize> {
-    let first = *packet.first()?;
-    (first >> 4 == 4).then_some(usize::from(first & 15) * 4)
+/// Identification and payload of an IPv4 (RFC 791) or IPv6 packet (RFC 8200) that carries TCP at once.
+fn payload(packet: &[u8]) -> Option<(u16, &[u8])> {
+    match packet.first()? >> 4 {
+        4 if packet.get(9) == Some(&6) => {
+            let (header, total) = (usize::from(packet[0] & 15) * 4, usize::from(at16(packet, 2)?));
+            Some((at16(packet, 4)?, packet.get(header..total)?))
+        }
+        6 if packet.get(6) == Some(&6) => Some((0, packet.get(40..40 + usize::from(at16(packet, 4)?))?)),
+        _ => None,
+    }
 }
 
-/// `None` for everything that isn't TCP over IPv4.
+/// `None` for everything that isn't TCP.
 pub(super) fn parse(packet: &[u8]) -> Option<Tcp> {
-    let header = ip_header(packet)?;
-    if packet.get(9) != Some(&6) {
-        return None;
-    }
-    let total = usize::from(at16(packet, 2)?);
-    let tcp = packet.get(header..total)?;
+    let (ip_id, tcp) = payload(packet)?;
     let data = usize::from(tcp.get(12)? >> 4) * 4;
     Some(Tcp {
-        ip_id: at16(packet, 4)?,
+        ip_id,
         source: at16(tcp, 0)?,
         destination: at16(tcp, 2)?,
         seq: at32(tcp, 4)?,
@@ -76,7 +78,7 @@ pub(super) fn parse(packet: &[u8]) -> Option<Tcp> {
     })
 }
 
-/// The reset that somebody on the way would send, in the name of the packet's receiver or (`back`) of its sender.
+/// The reset that somebody on the way would send over IPv4, in the name of the packet's receiver or (`back`) of its sender.
 pub(super) fn reset(packet: &[u8], tcp: &Tcp, back: bool) -> Vec<u8> {
     let mut out = vec![0; 40];
     out[0] = 0x45;

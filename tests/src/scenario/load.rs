@@ -10,7 +10,7 @@ use crate::netns::Netns;
 use crate::program::Program;
 
 /// Bytes at the beginning of every request: its length, the answer's, and what the server is to do, see [`Head`].
-pub const HEAD: u32 = 16;
+pub const HEAD: u32 = 20;
 
 /// A client's work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ pub enum Habit {
     ClientReadsLate,
     /// The client connects to a port that nobody listens on.
     WrongPort,
+    /// The server resets the connection (SO_LINGER, 0 s) in the middle of its answer.
+    ServerAborts,
+    /// The client resets it there.
+    ClientAborts,
 }
 
 impl Load {
@@ -120,13 +124,15 @@ pub struct Head {
     pub read_late_us: u32,
     /// Microseconds to sleep before the answer is written.
     pub think_us: u32,
+    /// Bytes of the answer after which the connection is reset; 0 for never.
+    pub abort_after: u32,
 }
 
 impl Head {
     /// As on the wire.
     pub fn bytes(self) -> [u8; HEAD as usize] {
         let mut out = [0; HEAD as usize];
-        let words = [self.request, self.response, self.read_late_us, self.think_us];
+        let words = [self.request, self.response, self.read_late_us, self.think_us, self.abort_after];
         for (to, word) in out.chunks_exact_mut(4).zip(words) {
             to.copy_from_slice(&word.to_be_bytes());
         }
@@ -138,7 +144,8 @@ impl Head {
         let word = |n: usize| {
             u32::from_be_bytes([bytes[4 * n], bytes[4 * n + 1], bytes[4 * n + 2], bytes[4 * n + 3]])
         };
-        Self { request: word(0), response: word(1), read_late_us: word(2), think_us: word(3) }
+        let (request, response, read_late_us, think_us) = (word(0), word(1), word(2), word(3));
+        Self { request, response, read_late_us, think_us, abort_after: word(4) }
     }
 }
 

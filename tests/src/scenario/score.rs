@@ -101,10 +101,8 @@ pub(super) fn score(
     let (given_up, unseen) = (given_up.count() as i64, unseen as i64);
     for a in &story.summary.audit {
         let (mistaken, missing) = match a.counter.as_str() {
-            // A probe may carry what was never sent before (RFC 8985, section 7.3): that is no retransmission. And the
-            // cause of one that was not seen is taken for that of the next.
-            "TCPLossProbes" => (unseen, i64::MAX),
-            // The last timeout gives up and sends nothing.
+            // The last timeout gives up and sends nothing. And the cause of one that was not seen is taken for that of the
+            // next.
             "TCPTimeouts" => (unseen, given_up + unseen),
             // Segments have a counter with each socket, which is exact, but for the cause; SYN/ACKs have none.
             "TCPSynRetrans" | "TcpRetransSegs" => (0, unseen),
@@ -274,6 +272,17 @@ impl Rows {
     /// Adds other runs.
     pub fn extend(&mut self, other: Self) {
         other.0.into_iter().for_each(|row| self.add(row));
+    }
+
+    /// Turns of each row.
+    pub fn turns(&self) -> u64 {
+        self.0.iter().map(|r| r.turns).max().unwrap_or(0)
+    }
+
+    /// Turns that suffered, of that row which has the fewest of those that have many.
+    pub fn fewest_hurt(&self) -> u64 {
+        let most = self.0.iter().map(|r| r.suffered).max().unwrap_or(0);
+        self.0.iter().map(|r| r.suffered).filter(|n| *n > most / 3).min().unwrap_or(0)
     }
 
     /// All.

@@ -10,40 +10,33 @@ use Judgement::{Innocent, Suffers, Unclear};
 
 /// All scenarios of the wire.
 pub const ALL: &[Scenario] = &[
-    Scenario { name: "plain", load: Load::new, link: plain, prepare: nothing, judge: ordinary },
-    Scenario { name: "loss-0.1%", load: Load::new, link: loss::<1>, prepare: nothing, judge: losses },
-    Scenario { name: "loss-1%", load: Load::new, link: loss::<10>, prepare: nothing, judge: losses },
-    Scenario { name: "loss-3%", load: Load::new, link: loss::<30>, prepare: nothing, judge: losses },
-    Scenario { name: "loss-10%", load: Load::new, link: loss::<100>, prepare: nothing, judge: losses },
-    Scenario { name: "loss-upload", load: upload, link: loss::<20>, prepare: nothing, judge: losses },
-    Scenario { name: "tail-loss", load: Load::new, link: tail_loss, prepare: nothing, judge: tail },
-    Scenario { name: "short-answer-lost", load: short, link: tail_loss, prepare: nothing, judge: lone },
-    Scenario { name: "burst-loss", load: Load::new, link: burst_loss, prepare: nothing, judge: fast },
-    Scenario { name: "reordered", load: Load::new, link: reordered, prepare: nothing, judge: innocent },
-    Scenario { name: "duplicated", load: Load::new, link: duplicated, prepare: nothing, judge: innocent },
-    Scenario { name: "ack-loss", load: Load::new, link: ack_loss, prepare: nothing, judge: unharmed },
-    Scenario { name: "blackhole", load: Load::new, link: blackhole, prepare: nothing, judge: timeouts },
-    Scenario { name: "blackhole-forever", load: few, link: dead_end, prepare: impatient, judge: timeouts },
-    Scenario { name: "syn-lost", load: once, link: syn_loss, prepare: nothing, judge: handshakes },
-    Scenario { name: "syn-refused", load: wrong_port, link: plain, prepare: nothing, judge: refusals },
-    Scenario { name: "reset", load: few, link: resets, prepare: nothing, judge: resets_hurt },
-    Scenario {
-        name: "zero-window-server",
-        load: server_late,
-        link: plain,
-        prepare: nothing,
-        judge: shut_server,
-    },
-    Scenario {
-        name: "zero-window-client",
-        load: client_late,
-        link: plain,
-        prepare: nothing,
-        judge: shut_client,
-    },
-    Scenario { name: "server-thinks", load: server_thinks, link: plain, prepare: nothing, judge: thinking },
-    Scenario { name: "client-pauses", load: client_pauses, link: plain, prepare: nothing, judge: pausing },
-    Scenario { name: "slow-transfer", load: big, link: narrow, prepare: nothing, judge: ordinary },
+    Scenario::new("plain", Load::new, plain, ordinary),
+    Scenario::new("loss-0.1%", Load::new, loss::<1>, losses),
+    Scenario::new("loss-1%", Load::new, loss::<10>, losses),
+    Scenario::new("loss-3%", Load::new, loss::<30>, losses),
+    Scenario::new("loss-10%", Load::new, loss::<100>, losses),
+    Scenario::new("loss-upload", upload, loss::<20>, losses),
+    Scenario::new("loss-ipv6", Load::new, loss::<20>, losses).over_ipv6(),
+    Scenario::new("tail-loss", Load::new, tail_loss, tail),
+    Scenario::new("short-answer-lost", short, tail_loss, lone),
+    Scenario::new("burst-loss", Load::new, burst_loss, fast),
+    Scenario::new("reordered", Load::new, reordered, innocent).harmless(),
+    Scenario::new("duplicated", Load::new, duplicated, innocent).harmless(),
+    Scenario::new("ack-loss", Load::new, ack_loss, unharmed).harmless(),
+    Scenario::new("blackhole", Load::new, blackhole, timeouts),
+    Scenario::new("blackhole-ipv6", Load::new, blackhole, timeouts).over_ipv6(),
+    Scenario::new("blackhole-forever", few, dead_end, timeouts).prepared(impatient),
+    Scenario::new("syn-lost", once, syn_loss, handshakes),
+    Scenario::new("syn-refused", wrong_port, plain, refusals),
+    Scenario::new("reset", few, resets, resets_hurt),
+    Scenario::new("server-aborts", server_aborts, plain, aborted),
+    Scenario::new("client-aborts", client_aborts, plain, aborted),
+    Scenario::new("zero-window-server", server_late, plain, shut_server),
+    Scenario::new("zero-window-client", client_late, plain, shut_client),
+    Scenario::new("zero-window-ipv6", client_late, plain, shut_client).over_ipv6(),
+    Scenario::new("server-thinks", server_thinks, plain, thinking),
+    Scenario::new("client-pauses", client_pauses, plain, pausing),
+    Scenario::new("slow-transfer", big, narrow, ordinary),
 ];
 
 /// One way; so the round trip takes 10 ms.
@@ -56,8 +49,6 @@ const SHARE: u64 = 5;
 
 /// A server that has nothing to do answers within this time, nanoseconds, if the machine has a CPU for it.
 const PROMPT_NS: u64 = 2_000_000;
-
-fn nothing(_: &Path) {}
 
 // Loads.
 
@@ -91,6 +82,19 @@ fn server_late(seed: u64) -> Load {
 fn client_late(seed: u64) -> Load {
     let (request, response, habit) = (200, 200_000, Habit::ClientReadsLate);
     Load { request, response, habit, ..server_late(seed) }
+}
+
+/// More than is on its way or in a buffer when somebody gives up.
+fn aborted_by(habit: Habit, seed: u64) -> Load {
+    Load { response: 200_000, habit, workers: 6, ..few(seed) }
+}
+
+fn server_aborts(seed: u64) -> Load {
+    aborted_by(Habit::ServerAborts, seed)
+}
+
+fn client_aborts(seed: u64) -> Load {
+    aborted_by(Habit::ClientAborts, seed)
 }
 
 fn server_thinks(seed: u64) -> Load {
@@ -325,6 +329,11 @@ fn refusals(t: &Truth, side: Side) -> Judgement {
 
 fn resets_hurt(t: &Truth, _: Side) -> Judgement {
     if t.was_reset() { Suffers(&["reset"]) } else { Innocent }
+}
+
+/// By one of the ends.
+fn aborted(t: &Truth, _: Side) -> Judgement {
+    if t.habit { Suffers(&["reset"]) } else { Innocent }
 }
 
 fn shut(t: &Truth, causes: &'static [&'static str]) -> Judgement {

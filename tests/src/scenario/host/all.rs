@@ -15,6 +15,8 @@ use crate::scenario::load::{Load, Report};
 pub const ALL: &[Scenario] = &[
     Scenario { name: "nft-output", cast: nft_output, play: play_output },
     Scenario { name: "nft-input", cast: nft_input, play: play_input },
+    Scenario { name: "nft-output-ipv6", cast: nft_output6, play: play_output },
+    Scenario { name: "nft-input-ipv6", cast: nft_input6, play: play_input },
     Scenario { name: "nft-reject", cast: nft_reject, play: play_reject },
     Scenario { name: "nft-forward", cast: nft_forward, play: play_forward },
     Scenario { name: "conntrack-full", cast: conntrack, play: play_conntrack },
@@ -41,7 +43,11 @@ const LOSSES: &[&str] = &["loss_fast", "loss_tlp", "loss_rto"];
 const HELD_NS: u64 = 150_000_000;
 
 fn server() -> SocketAddr {
-    SocketAddr::new(Route::SERVER.parse().expect("an address"), Route::PORT)
+    at(Route::SERVER)
+}
+
+fn at(address: &str) -> SocketAddr {
+    SocketAddr::new(address.parse().expect("an address"), Route::PORT)
 }
 
 fn actor(netns: &Netns, words: &[&str]) -> Program {
@@ -51,12 +57,12 @@ fn actor(netns: &Netns, words: &[&str]) -> Program {
 }
 
 /// A client and a server that ask and answer until about so many packets were lost.
-fn talk(route: &Route, extent: Extent) -> Cast {
+fn talk(route: &Route, extent: Extent, address: &str) -> Cast {
     // A turn of these sizes makes some three packets each way.
     let turns = extent.drops * 100 / LOSS / 3;
     let load = Load { response: 6_000, ..Load::new(extent.seed) }.with_turns(turns);
-    let server_program = load.serve(&route.server, server());
-    Cast { client: load.client(&route.client, server()), server: Some(server_program) }
+    let server_program = load.serve(&route.server, at(address));
+    Cast { client: load.client(&route.client, at(address)), server: Some(server_program) }
 }
 
 /// Lets a talk go on to its end; which of the client's turns were held up.
@@ -106,6 +112,16 @@ fn by_rule(
 }
 
 fn nft_output(route: &Route, extent: Extent) -> Cast {
+    lose_output(route);
+    talk(route, extent, Route::SERVER)
+}
+
+fn nft_output6(route: &Route, extent: Extent) -> Cast {
+    lose_output(route);
+    talk(route, extent, Route::SERVER6)
+}
+
+fn lose_output(route: &Route) {
     let port = Route::PORT;
     // Rules beside it that have nothing to do with it.
     route.client.nft(&format!(
@@ -120,7 +136,6 @@ fn nft_output(route: &Route, extent: Extent) -> Cast {
             }}
         }}"
     ));
-    talk(route, extent)
 }
 
 fn play_output(route: &Route, cast: &mut Cast, ground: &Ground) -> Outcome {
@@ -131,6 +146,16 @@ fn play_output(route: &Route, cast: &mut Cast, ground: &Ground) -> Outcome {
 }
 
 fn nft_input(route: &Route, extent: Extent) -> Cast {
+    lose_input(route);
+    talk(route, extent, Route::SERVER)
+}
+
+fn nft_input6(route: &Route, extent: Extent) -> Cast {
+    lose_input(route);
+    talk(route, extent, Route::SERVER6)
+}
+
+fn lose_input(route: &Route) {
     let port = Route::PORT;
     route.server.nft(&format!(
         "table ip early {{
@@ -148,7 +173,6 @@ fn nft_input(route: &Route, extent: Extent) -> Cast {
             }}
         }}"
     ));
-    talk(route, extent)
 }
 
 fn play_input(route: &Route, cast: &mut Cast, ground: &Ground) -> Outcome {
@@ -194,7 +218,7 @@ fn nft_forward(route: &Route, extent: Extent) -> Cast {
         }}",
         Route::SERVER
     ));
-    talk(route, extent)
+    talk(route, extent, Route::SERVER)
 }
 
 fn play_forward(route: &Route, cast: &mut Cast, ground: &Ground) -> Outcome {
@@ -510,7 +534,13 @@ fn cpu_starved(route: &Route, extent: Extent) -> Cast {
     let pid = server_program.pid().to_string();
     route.server.run("taskset", &["-a", "-c", "-p", "0", &pid]);
     route.server.run("renice", &["-n", "19", "-p", &pid]);
-    Cast { client: load.client(&route.client, server()), server: Some(server_program) }
+    // Nobody but the server is to wait: a client that is woken beside it would share its lot.
+    let client = load.client(&route.client, server());
+    let pid = client.pid().to_string();
+    let last = std::thread::available_parallelism().map_or(1, usize::from) - 1;
+    route.client.run("taskset", &["-a", "-c", "-p", &last.to_string(), &pid]);
+    route.client.run("chrt", &["-a", "-f", "-p", "1", &pid]);
+    Cast { client, server: Some(server_program) }
 }
 
 /// Nanoseconds that the threads of a process have waited for a CPU (Documentation/scheduler/sched-stats.rst).

@@ -3,7 +3,7 @@
 use crate::counters::{self, Mib};
 use crate::netns::Netns;
 
-/// 10.81.0.1 (`eth0`) - 10.81.0.254 (`left`), 10.82.0.254 (`right`) - 10.82.0.1 (`eth0`).
+/// 10.81.0.1 (`eth0`) - 10.81.0.254 (`left`), 10.82.0.254 (`right`) - 10.82.0.1 (`eth0`); the same with fd81:: and fd82::.
 pub struct Route {
     /// Who asks.
     pub client: Netns,
@@ -18,6 +18,10 @@ impl Route {
     pub const CLIENT: &str = "10.81.0.1";
     /// Address of [`Route::server`].
     pub const SERVER: &str = "10.82.0.1";
+    /// IPv6 address of [`Route::client`].
+    pub const CLIENT6: &str = "fd81::1";
+    /// IPv6 address of [`Route::server`].
+    pub const SERVER6: &str = "fd82::1";
     /// The server's port. Nobody listens on the next one.
     pub const PORT: u16 = 8200;
     /// Name of the interface of client and server.
@@ -35,10 +39,10 @@ impl Route {
             server: Netns::new("answering"),
         };
         let ends = [
-            (&route.client, Self::CLIENT, Self::LEFT, "10.81.0.254"),
-            (&route.server, Self::SERVER, Self::RIGHT, "10.82.0.254"),
+            (&route.client, Self::CLIENT, Self::CLIENT6, Self::LEFT, "10.81.0.254", "fd81::254"),
+            (&route.server, Self::SERVER, Self::SERVER6, Self::RIGHT, "10.82.0.254", "fd82::254"),
         ];
-        for (netns, address, far, gateway) in ends {
+        for (netns, address, address6, far, gateway, gateway6) in ends {
             let (i, router) = (Self::INTERFACE, &route.router);
             let there = router.path();
             let there = there.file_name().and_then(|n| n.to_str()).expect("a name");
@@ -48,10 +52,18 @@ impl Route {
             router.ip(&["addr", "add", &format!("{gateway}/24"), "dev", far]);
             router.ip(&["link", "set", far, "up"]);
             netns.ip(&["route", "add", "default", "via", gateway]);
+            netns.ip(&["addr", "add", &format!("{address6}/64"), "dev", i, "nodad"]);
+            router.ip(&["addr", "add", &format!("{gateway6}/64"), "dev", far, "nodad"]);
+            netns.ip(&["route", "add", "default", "via", gateway6]);
         }
-        route.router.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
+        route.router.run("sysctl", &["-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
         // The first packets must not wait for neighbours that are yet to be found: their queue is short.
-        for (netns, peer) in [(&route.client, Self::SERVER), (&route.server, Self::CLIENT)] {
+        for (netns, peer) in [
+            (&route.client, Self::SERVER),
+            (&route.server, Self::CLIENT),
+            (&route.client, Self::SERVER6),
+            (&route.server, Self::CLIENT6),
+        ] {
             let closed = std::net::SocketAddr::new(peer.parse().expect("an address"), Self::PORT + 1);
             netns.inside(|| std::net::TcpStream::connect(closed)).expect_err("nobody listens");
         }
