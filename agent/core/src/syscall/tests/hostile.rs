@@ -75,6 +75,7 @@ fn no_event_panics_or_writes_control_characters() {
             hex_strings: if r.below(2) == 0 { HexStrings::Never } else { HexStrings::NonAscii },
             verbose: r.below(2) == 0,
             fd_paths: if r.below(2) == 0 { FdPaths::None } else { FdPaths::Details },
+            interfaces: &[],
         };
         out.clear();
         render_timed(&ev, MonoNs(r.number()), &opts, &mut out);
