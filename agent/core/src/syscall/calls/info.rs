@@ -145,7 +145,7 @@ pub(super) fn rusage(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 fn limit(c: &mut Call<'_>, v: u64, infinity: &str) {
     let _ = match v {
         u64::MAX => write!(c.out, "{infinity}"),
-        _ if v > 1024 && v % 1024 == 0 => write!(c.out, "{}*1024", v / 1024),
+        _ if v > 1024 && v.is_multiple_of(1024) => write!(c.out, "{}*1024", v / 1024),
         _ => write!(c.out, "{v}"),
     };
 }

@@ -64,7 +64,7 @@ fn argument(c: &mut Call<'_>, i: usize) {
         // FICLONE
         0x4004_9409 => c.fd(v as i32),
         0x8910 => c.structure(i, data, if_name),
-        0x8933 if c.failed() => c.structure(i, data, |c, d| name_only(c, d)),
+        0x8933 if c.failed() => c.structure(i, data, name_only),
         0x8913..=0x8942 => interface(c, i, data),
         // BLKGETSIZE64, BLKSSZGET
         0x8008_1272 => c.structure(i, written, |c, d| {
@@ -147,19 +147,12 @@ fn baud(c: &mut Call<'_>, cflag: u32) {
 }
 
 fn output_flags(c: &mut Call<'_>, v: u64) {
-    let delays =
-        [(0x4000u64, "VT1", "VT0"), (0x8000, "FF1", "FF0"), (0x2000, "BS1", "BS0"), (0x100, "NL1", "NL0")];
-    for (bit, on, off) in [delays[3]] {
-        c.push(if v & bit != 0 { on } else { off });
-    }
-    c.push("|");
-    c.push(["CR0", "CR1", "CR2", "CR3"][(v >> 9 & 3) as usize]);
-    c.push("|");
-    c.push(["TAB0", "TAB1", "TAB2", "TAB3"][(v >> 11 & 3) as usize]);
-    for (bit, on, off) in [delays[2], delays[0], delays[1]] {
-        c.push("|");
-        c.push(if v & bit != 0 { on } else { off });
-    }
+    c.push(if v & 0x100 != 0 { "NL1|" } else { "NL0|" });
+    c.push(["CR0|", "CR1|", "CR2|", "CR3|"][(v >> 9 & 3) as usize]);
+    c.push(["TAB0|", "TAB1|", "TAB2|", "TAB3|"][(v >> 11 & 3) as usize]);
+    c.push(if v & 0x2000 != 0 { "BS1|" } else { "BS0|" });
+    c.push(if v & 0x4000 != 0 { "VT1|" } else { "VT0|" });
+    c.push(if v & 0x8000 != 0 { "FF1" } else { "FF0" });
     let rest = text::known_flags(c.out, v & 0xff, t::OFLAG, "|");
     if rest != 0 {
         let _ = write!(c.out, "|{rest:#x}");

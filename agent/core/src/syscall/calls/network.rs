@@ -15,7 +15,7 @@ use crate::syscall::text::{self, i32_at};
 
 const FAMILY: Arg = OneOf(n::AF, "AF_???");
 const TYPE: Arg = With(|c, i| socket_type(c.out, c.ev.args.get(i).copied().unwrap_or(0) & 0xffff_ffff));
-const PROTOCOL: Arg = With(|c, i| protocol(c, i));
+const PROTOCOL: Arg = With(protocol);
 const MSG: Arg = Flags(n::MSG, "MSG_???");
 const NAME: Arg = Arg::Late(name);
 const NAME_LEN: Arg = With(name_len);
