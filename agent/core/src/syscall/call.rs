@@ -10,6 +10,8 @@ use super::{CaptureKind, sockaddr};
 use crate::event::{Capture, SyscallEvent};
 
 const AT_FDCWD: i32 = -100;
+/// A line that is longer says no more of descriptors: one may stand in it hundreds of times.
+const DESCRIBED_MAX: usize = 32_768;
 /// Set in [`Capture::kind`] where it was read at the entry.
 const AT_ENTRY: u8 = 0x80;
 
@@ -179,7 +181,7 @@ impl<'a> Call<'a> {
     }
 
     fn described(&mut self, n: i32) {
-        if self.opts.fd_paths == FdPaths::None {
+        if self.opts.fd_paths == FdPaths::None || self.out.len() > DESCRIBED_MAX {
             return;
         }
         let kinds = [CaptureKind::Fd, CaptureKind::FdPair, CaptureKind::FdPoll, CaptureKind::FdSet];

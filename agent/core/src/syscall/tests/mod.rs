@@ -2,6 +2,8 @@
 
 mod hostile;
 mod io;
+#[cfg(target_arch = "x86_64")]
+mod lines;
 mod network;
 
 use super::*;
