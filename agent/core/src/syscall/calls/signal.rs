@@ -28,7 +28,10 @@ pub(super) const CALLS: &[Shape] = &[
     call("rt_sigtimedwait", &[In(SIGSET, sigset), Arg::Late(waited), In(16, timespec), Size])
         .reads(&[spec(1, K::Fixed, 128)])
         .ret(Ret::With(signal_result)),
-    call("rt_sigreturn", &[With(sigframe)]).reads(&[entry(0, K::Sigframe, 0)]),
+    call("rt_sigreturn", &[With(sigframe)])
+        .reads(&[entry(0, K::Sigframe, 0)])
+        // It is the register of before the signal.
+        .ret(Ret::With(|c, ret| _ = write!(c.out, "{}", ret as u64))),
     call("rt_sigqueueinfo", &[Int, SIGNAL, In(128, siginfo)]),
     call("rt_tgsigqueueinfo", &[Int, Int, SIGNAL, In(128, siginfo)]),
     call("pidfd_send_signal", &[Fd, SIGNAL, In(128, siginfo), Arg::Hex32]),
