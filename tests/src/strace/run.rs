@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use super::compare::{Score, compare};
-use super::lines::Trace;
+use super::lines::{Trace, result_of};
 use super::normalise::{self, Normal};
 
 /// Flags that both tools are given.
@@ -83,6 +83,7 @@ fn under_strace(job: &Job, flags: &[&str]) -> Result<Vec<Normal>> {
     let work = tempfile::tempdir()?;
     let file = work.path().join("strace");
     let mut command = Command::new("strace");
+    crate::agent::clean_environment(&mut command);
     command.args(flags).arg("-o").arg(&file).args(&job.command);
     finish(command, job)?;
     Ok(normalise::threads(&Trace::of_strace(&read(&file)?)))
