@@ -15,8 +15,7 @@ const ACCEPTED: &[Accepted] = &[
     Accepted { call: "", theirs: "<UDP:[", ours: "<UDP:[" },
     Accepted { call: "", theirs: "<TCP:[", ours: "<TCP:[" },
     Accepted { call: "", theirs: "<TCPv6:[", ours: "<TCPv6:[" },
-    Accepted { call: "", theirs: "nlmsg_len=", ours: "<NETLINK:[" },
-    Accepted { call: "", theirs: "if_nametoindex(", ours: "" },
+    Accepted { call: "", theirs: "nlmsg_len=", ours: "nlmsg_len=" },
     Accepted { call: "kill", theirs: "SIGKILL) = ?", ours: "SIGKILL) = 0" },
 ];
 
