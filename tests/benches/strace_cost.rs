@@ -46,7 +46,8 @@ fn main() {
     if which("strace").is_some() {
         let ns = median(1, || spin(SLOW_CALLS, |pid| tool("strace", &["-f", "-o"], pid, &file), interrupt));
         strace = Some(added("strace -f -o FILE", ns));
-        let ns = median(1, || spin(SLOW_CALLS, |pid| tool("strace", &["-f", "-c", "-o"], pid, &file), interrupt));
+        let ns =
+            median(1, || spin(SLOW_CALLS, |pid| tool("strace", &["-f", "-c", "-o"], pid, &file), interrupt));
         added("strace -c", ns);
         println!("{:<44} {:>8}", "strace --seccomp-bpf", "can't attach (strace(1))");
     }

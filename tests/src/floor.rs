@@ -59,7 +59,11 @@ impl Drop for Floor {
 
 /// `struct bpf_insn` as a number.
 const fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> u64 {
-    code as u64 | (dst as u64) << 8 | (src as u64) << 12 | (off as u16 as u64) << 16 | (imm as u32 as u64) << 32
+    code as u64
+        | (dst as u64) << 8
+        | (src as u64) << 12
+        | (off as u16 as u64) << 16
+        | (imm as u32 as u64) << 32
 }
 
 /// `r0 = 0; exit`
@@ -87,7 +91,10 @@ fn attach(tracepoint: &str, code: &[u64]) -> io::Result<OwnedFd> {
     let attr = [u64::from(TYPE_RAW_TRACEPOINT) | count << 32, code.as_ptr() as u64, license.as_ptr() as u64];
     let program = bpf(PROG_LOAD, &attr)?;
     let name = std::ffi::CString::new(tracepoint)?;
-    bpf(RAW_TRACEPOINT_OPEN, &[name.as_ptr() as u64, u64::try_from(program.as_raw_fd()).map_err(io::Error::other)?])
+    bpf(
+        RAW_TRACEPOINT_OPEN,
+        &[name.as_ptr() as u64, u64::try_from(program.as_raw_fd()).map_err(io::Error::other)?],
+    )
 }
 
 fn bpf(command: libc::c_int, attr: &[u64]) -> io::Result<OwnedFd> {

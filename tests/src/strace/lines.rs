@@ -108,5 +108,4 @@ mod tests {
         let calls: Vec<_> = trace.threads.iter().map(|t| (t.tid, t.calls[0].as_str())).collect();
         assert_eq!(calls, [(8, "close(1) = 0"), (7, "read(3,\"a) = b\", 9) = 6")]);
     }
-
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use super::compare::{Score, compare};
-use super::lines::{Trace, result_of};
+use super::lines::Trace;
 use super::normalise::{self, Normal};
 
 /// Flags that both tools are given.
@@ -101,12 +101,7 @@ fn under_tracenet(job: &Job, flags: &[&str]) -> Result<Vec<Normal>> {
 /// `tracenet run` as far as the command.
 fn tracenet(output: &Path, flags: &[&str]) -> Command {
     let mut command = crate::agent::command();
-    command
-        .arg("run")
-        .args(flags)
-        .args(["--strace", "-o"])
-        .arg(output)
-        .arg("--");
+    command.arg("run").args(flags).args(["--strace", "-o"]).arg(output).arg("--");
     command
 }
 
