@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         case!(broken_lines_find_their_ends, BPF),
         case!(each_thread_has_a_file, BPF),
         case!(only_failed_calls_are_told_on_demand, BPF),
+        case!(calls_of_a_path_are_those_that_strace_tells, STRACE),
         case!(a_thousand_threads_are_told_to_their_ends, BPF),
         case!(twenty_thousand_children_are_told_to_their_ends, PERL),
     ])
@@ -202,6 +203,20 @@ fn only_failed_calls_are_told_on_demand() {
         assert_eq!(lines.contains("openat(AT_FDCWD, \"/nowhere\""), failed, "{lines}");
         assert_eq!(lines.contains("openat(AT_FDCWD, \"/dev/null\""), !failed, "{lines}");
     }
+}
+
+fn calls_of_a_path_are_those_that_strace_tells() {
+    let program = ["sh", "-c", "cat /etc/hostname /etc/passwd >/dev/null; exec cat </etc/hostname"];
+    let names = |lines: String| -> Vec<String> {
+        let calls = lines.lines().filter_map(|l| l.split_once(' ')?.1.trim_start().split_once('('));
+        calls.map(|(name, _)| name.to_owned()).collect()
+    };
+    let (mine, its) = (
+        names(ours(&["--strace", "-f", "-P", "/etc/hostname"], &program)),
+        names(theirs(&["-f", "-P", "/etc/hostname"], &program)),
+    );
+    assert_eq!(mine, its);
+    assert!(its.contains(&"openat".to_owned()) && its.contains(&"read".to_owned()), "{its:?}");
 }
 
 fn a_thousand_threads_are_told_to_their_ends() {

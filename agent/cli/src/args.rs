@@ -371,13 +371,13 @@ pub struct TraceArgs {
     #[arg(short = 'T')]
     pub durations: bool,
     /// Say of descriptors what they are: their paths; twice: protocols, addresses and device numbers too.
-    #[arg(short = 'y', long = "decode-fds", action = clap::ArgAction::Count)]
+    #[arg(short = 'y', long = "decode-fds", action = ArgAction::Count, help_heading = "As in strace")]
     pub fd_paths: u8,
     /// Print structures, and the environment of execve, in full.
-    #[arg(short = 'v', long = "no-abbrev")]
+    #[arg(short = 'v', long = "no-abbrev", help_heading = "As in strace")]
     pub verbose: bool,
     /// Print strings with bytes outside ASCII in hexadecimal; twice: all strings.
-    #[arg(short = 'x', long = "strings-in-hex", action = clap::ArgAction::Count)]
+    #[arg(short = 'x', long = "strings-in-hex", action = ArgAction::Count, help_heading = "As in strace")]
     pub hex_strings: u8,
     /// Interface to capture on, `any` for all, `none` for no packets [default: any].
     #[arg(short = 'i', long = "interface", value_name = "IFACE")]
@@ -444,6 +444,9 @@ pub struct LineArgs {
     /// Only calls that failed.
     #[arg(short = 'Z', long = "failed-only")]
     pub failed: bool,
+    /// Only calls that name this path or have a descriptor of it; repeatable.
+    #[arg(short = 'P', long = "trace-path", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
     /// Column in which results begin [default: 40].
     #[arg(short = 'a', long = "columns", value_name = "COLUMN")]
     pub column: Option<u16>,

@@ -59,6 +59,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
         What::Command(held) => vec![Target { comm: held.name().to_owned(), ..targets::of(held.pid())? }],
     };
     let counting = habits.counting;
+    let fd_paths = config.syscalls.fd_paths > 0 || habits.need_fd_paths();
     let lines = habits.style.is_some() && counting.is_none_or(|c| c.lines);
     let mut sinks = Sinks::open(config, explain, habits)?;
     let recorder =
@@ -71,7 +72,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
         What::Command(held) => Some(held.pid()),
         What::Live => None,
     };
-    let session = open_session(config, &selection, &targets, lines, counting, held)?;
+    let session = open_session(config, &selection, &targets, lines, counting, held, fd_paths)?;
     for hook in session.status().iter().filter(|h| !h.attached) {
         sinks::warn(&format!(
             "{} is not attached, so there is no {} (tracenet doctor tells more)",
@@ -144,6 +145,7 @@ fn open_session(
     lines: bool,
     counting: Option<Counting>,
     held: Option<u32>,
+    fd_paths: bool,
 ) -> Result<Session, Failure> {
     let mut syscalls = SyscallFilter::none();
     for nr in 0..tracenet_core::syscall::MAX_NR {
@@ -162,7 +164,7 @@ fn open_session(
         counted: if counting.is_some() { syscalls } else { SyscallFilter::none() },
         by_connection: counting.is_some_and(|c| c.by_connection),
         syscalls: if counting.is_some_and(|c| !c.lines) { SyscallFilter::none() } else { syscalls },
-        captures: PlanOptions { verbose: config.syscalls.verbose, fd_paths: config.syscalls.fd_paths > 0 },
+        captures: PlanOptions { verbose: config.syscalls.verbose, fd_paths },
         lines,
         ring_bytes: u32::try_from(config.limits.ring_bytes.0).unwrap_or(u32::MAX),
     };

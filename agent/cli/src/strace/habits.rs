@@ -1,6 +1,7 @@
 //! What strace's flags ask for beyond the settings that a file can hold.
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use tracenet_core::event::{SignalInfo, SyscallEvent};
 use tracenet_core::fact::FactKind;
@@ -26,11 +27,13 @@ pub struct Habits {
     statuses: Statuses,
     /// Bit `n` of signal `n`.
     signals: u128,
+    /// Only calls that have to do with one of these, where there are any.
+    paths: Vec<Vec<u8>>,
 }
 
 impl Default for Habits {
     fn default() -> Self {
-        Self { style: None, counting: None, statuses: Statuses::ALL, signals: u128::MAX }
+        Self { style: None, counting: None, statuses: Statuses::ALL, signals: u128::MAX, paths: Vec::new() }
     }
 }
 
@@ -149,6 +152,7 @@ impl Habits {
         if args.successful || args.failed {
             habits.statuses = Statuses { successful: args.successful, failed: args.failed, ..Statuses::NONE };
         }
+        habits.paths = args.paths.iter().flat_map(|p| both_names(p)).collect();
         if args.strace {
             habits.style = Some(habits.style_of(args));
         }
@@ -204,17 +208,33 @@ impl Habits {
             return matches!(kind, FactKind::Lost { .. });
         }
         match kind {
-            FactKind::Syscall(call) => self.statuses.has(call),
+            FactKind::Syscall(call) => self.statuses.has(call) && self.has_path(call),
             FactKind::Signal { info, ignored } => self.has_signal(info) && (self.style.is_some() || !ignored),
-            FactKind::Sleeps(_) => self.style.as_ref().is_some_and(|s| !s.whole),
+            FactKind::Sleeps(call) => self.style.as_ref().is_some_and(|s| !s.whole) && self.has_path(call),
             FactKind::ThreadExited { .. } => self.style.is_some(),
             _ => true,
         }
     }
 
+    /// What descriptors are has to be read to tell.
+    pub fn need_fd_paths(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
+    fn has_path(&self, call: &SyscallEvent) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|p| syscall::touches(call, p))
+    }
+
     fn has_signal(&self, info: &SignalInfo) -> bool {
         info.number > SIGNALS || self.signals >> info.number & 1 == 1
     }
+}
+
+/// A path as it was given, and what it leads to.
+fn both_names(path: &Path) -> impl Iterator<Item = Vec<u8>> {
+    let bytes = |p: PathBuf| p.into_os_string().into_vec();
+    let led = path.canonicalize().ok().filter(|p| p != path);
+    [Some(path.to_owned()), led].into_iter().flatten().map(bytes)
 }
 
 /// strace's sets: names with commas between them, `all`, `none`, and all others with a `!` in front.

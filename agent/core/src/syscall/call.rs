@@ -13,7 +13,7 @@ const AT_FDCWD: i32 = -100;
 /// A line that is longer says no more of descriptors: one may stand in it hundreds of times.
 const DESCRIBED_MAX: usize = 32_768;
 /// Set in [`Capture::kind`] where it was read at the entry.
-const AT_ENTRY: u8 = 0x80;
+pub(super) const AT_ENTRY: u8 = 0x80;
 
 /// A call that is being printed.
 pub(super) struct Call<'a> {

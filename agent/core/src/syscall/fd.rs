@@ -82,6 +82,28 @@ fn write(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// Whether it is a descriptor of this path; false where its names were cut.
+pub(super) fn is_of(data: &[u8], path: &[u8]) -> bool {
+    let (Some(mode), Some(flags), Some(names)) = (u16_at(data, 28), data.get(35), data.get(INFO..)) else {
+        return false;
+    };
+    if mode & S_IFMT == S_IFSOCK || flags & FD_CUT != 0 {
+        return false;
+    }
+    let names = names.strip_suffix(b"\0").unwrap_or(names);
+    let Some(mut rest) = path.strip_prefix(b"/") else { return false };
+    if names.is_empty() {
+        return rest.is_empty();
+    }
+    let mut first = true;
+    for name in names.rsplit(|b| *b == 0) {
+        let Some(after) = rest.strip_prefix(if first { &b""[..] } else { b"/" }) else { return false };
+        let Some(after) = after.strip_prefix(name) else { return false };
+        (rest, first) = (after, false);
+    }
+    rest.is_empty()
+}
+
 /// The names come from the file up to the root.
 fn path(c: &mut Call<'_>, names: &[u8], flags: u8) {
     let names = names.strip_suffix(b"\0").unwrap_or(names);

@@ -25,6 +25,7 @@ mod table_x86_64;
 #[cfg(test)]
 mod tests;
 mod text;
+mod touch;
 
 pub use errno::{errno_name, errno_text};
 pub use plan::{CAPTURES_MAX, CaptureKind, CaptureSpec, MAX_NR, Plan, PlanOptions, plan};
@@ -32,3 +33,4 @@ pub use render::{FdPaths, HexStrings, Interfaces, Layout, RenderOptions, render,
 pub use select::{Selection, SelectionError};
 pub use siginfo::{render_signal, signal_name};
 pub use table::{name, number};
+pub use touch::touches;
