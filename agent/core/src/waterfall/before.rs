@@ -9,15 +9,21 @@ use crate::key::Role;
 use crate::time::MonoNs;
 use crate::turn::TurnSpan;
 
-/// Adds the intervals before the turn; returns where the parts begin. What lies between them is the client's own time,
-/// or waited for a CPU; a server waits for its client.
-pub(super) fn before(turn: &TurnSpan, sides: &Sides, marks: &[Mark], spans: &mut Vec<Span>) -> MonoNs {
+/// Adds the intervals before the turn, whose request came (of a client: was written) at `asked`; returns where the parts
+/// begin. What lies between them is the client's own time, or waited for a CPU; a server waits for its client.
+pub(super) fn before(
+    turn: &TurnSpan,
+    asked: MonoNs,
+    sides: &Sides,
+    marks: &[Mark],
+    spans: &mut Vec<Span>,
+) -> MonoNs {
     let (opened, between) = match sides.role {
         Role::Client => (sides.connect.map(|c| (Part::Connect, c)), Part::Application),
         Role::Server => (sides.accept.map(|a| (Part::AcceptQueue, a)), Part::Peer),
     };
     let stages = [sides.tls.map(|t| (Part::Tls, t)), opened, sides.lookup.map(|l| (Part::Dns, l))];
-    let mut start = turn.start;
+    let mut start = asked;
     for (part, (from, to)) in stages.into_iter().flatten() {
         let soon = to.since(from).0.max(PRECEDES_NS);
         if from > to || to > turn.start || start.since(to).0 > soon {

@@ -395,7 +395,7 @@ impl Recorder {
         let seen = phases::lay(&bounds, &self.marks, &mut spans);
         // More of the answer was waited for, until it could not come any more.
         spans.push(Span::new(Part::Peer, end_of_phases, end));
-        let start = before(turn, sides, &self.marks, &mut spans).min(asked);
+        let start = before(turn, asked, sides, &self.marks, &mut spans);
 
         let server = sides.role == Role::Server;
         let mut troubles = self.troubles(cut, sides.rtt);

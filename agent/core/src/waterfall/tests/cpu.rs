@@ -59,3 +59,14 @@ fn a_server_waits_for_a_client_that_connects_and_takes_its_time() {
     let of = |part| w.parts.get(part).0 / MS;
     assert_eq!((of(Part::AcceptQueue), of(Part::Peer), of(Part::ReceiveBuffer)), (5, 55, 1), "{w:?}");
 }
+
+#[test]
+fn what_precedes_a_request_precedes_its_turn_however_late_that_is_read() {
+    let mut s = Script::new(Role::Server);
+    s.packet(60, In, 0, 10, 0).call(160, 160, In, 10).call(160, 161, Out, 100);
+    let span = s.turns.end().expect("a turn");
+    let at = |ms: u64| MonoNs(ms * MS);
+    let w = s.notes.finish(&span, &Sides { tls: Some((at(0), at(40))), ..s.sides() }, at(161));
+    let of = |part| w.parts.get(part).0 / MS;
+    assert_eq!((of(Part::Tls), of(Part::Peer), of(Part::ReceiveBuffer)), (40, 20, 100), "{w:?}");
+}
