@@ -71,7 +71,10 @@ impl<'a> Call<'a> {
 
     fn find(&self, i: usize, kind: u8) -> Option<&'a Capture> {
         let found = self.ev.captures.iter().find(|c| usize::from(c.arg) == i && c.kind == kind)?;
-        (found.full_len == 0 || !found.data.is_empty()).then_some(found)
+        // With `-s 0` nothing is read of what could be.
+        let cut = [CaptureKind::BufferByArg, CaptureKind::BufferByRet].iter().any(|k| *k as u8 == kind)
+            && self.opts.string_limit == 0;
+        (found.full_len == 0 || !found.data.is_empty() || cut).then_some(found)
     }
 
     /// What was read at argument `i` when the call returned; `None` where it couldn't be.
@@ -249,7 +252,7 @@ impl<'a> Call<'a> {
     /// A socket address, or its address.
     pub(super) fn sockaddr(&mut self, i: usize, kind: CaptureKind) {
         let c = self.capture(i, kind).filter(|c| c.full_len >= 2 && self.value(i) != 0);
-        if !c.is_some_and(|c| sockaddr::sockaddr(self.out, &c.data, self.opts.interfaces)) {
+        if !c.is_some_and(|c| sockaddr::sockaddr(self.out, &c.data, self.opts)) {
             text::address(self.out, self.value(i));
         }
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::names::link::{ARPHRD, ETH_P, PACKET_TYPE};
 use super::names::net::AF;
-use super::render::Interfaces;
+use super::render::{HexStrings, Interfaces, RenderOptions};
 use super::text::{self, be16_at, be32_at, i32_at, u16_at, u32_at};
 
 const AF_UNIX: u16 = 1;
@@ -21,16 +21,16 @@ const UNIX_PATH_MAX: usize = 108;
 const LL_ADDR_MAX: usize = 8;
 
 /// Writes an address; false, and nothing written, where `data` doesn't even hold a family.
-pub(super) fn sockaddr(out: &mut String, data: &[u8], names: Interfaces) -> bool {
+pub(super) fn sockaddr(out: &mut String, data: &[u8], opts: &RenderOptions) -> bool {
     let Some(family) = u16_at(data, 0) else { return false };
     out.push_str("{sa_family=");
     text::one_of(out, family.into(), AF, "AF_???");
     let known = match family {
-        AF_INET => inet(out, data),
-        AF_INET6 => inet6(out, data, names),
-        AF_UNIX => unix(out, data),
+        AF_INET => inet(out, data, opts),
+        AF_INET6 => inet6(out, data, opts),
+        AF_UNIX => unix(out, data, opts),
         AF_NETLINK => netlink(out, data),
-        AF_PACKET => packet(out, data, names),
+        AF_PACKET => packet(out, data, opts),
         AF_VSOCK => vsock(out, data),
         _ => None,
     };
@@ -78,14 +78,22 @@ pub(super) fn inet_pton6(out: &mut String, data: &[u8], name: &str) -> Option<()
     Some(())
 }
 
-fn inet(out: &mut String, data: &[u8]) -> Option<()> {
+fn inet(out: &mut String, data: &[u8], opts: &RenderOptions) -> Option<()> {
     data.get(..16)?;
     let _ = write!(out, ", sin_port=htons({}), sin_addr=", be16_at(data, 2)?);
+    let at = out.len();
     inet_addr(out, be32_at(data, 4)?);
+    // `-xx` spares no string.
+    if opts.hex_strings == HexStrings::Always {
+        let text = out.split_off(at);
+        out.push_str("inet_addr(\"");
+        text::hex_bytes(out, text.trim_start_matches("inet_addr(\"").trim_end_matches("\")").as_bytes());
+        out.push_str("\")");
+    }
     Some(())
 }
 
-fn inet6(out: &mut String, data: &[u8], names: Interfaces) -> Option<()> {
+fn inet6(out: &mut String, data: &[u8], opts: &RenderOptions) -> Option<()> {
     let address = data.get(8..24)?;
     let _ =
         write!(out, ", sin6_port=htons({}), sin6_flowinfo=htonl({}), ", be16_at(data, 2)?, be32_at(data, 4)?);
@@ -94,7 +102,7 @@ fn inet6(out: &mut String, data: &[u8], names: Interfaces) -> Option<()> {
         out.push_str(", sin6_scope_id=");
         // Of a link-local address it is an interface.
         if address.starts_with(&[0xfe, 0x80]) || address.starts_with(&[0xff, 0x02]) {
-            interface(out, scope as i32, names);
+            interface(out, scope as i32, opts.interfaces);
         } else {
             let _ = write!(out, "{scope}");
         }
@@ -102,7 +110,7 @@ fn inet6(out: &mut String, data: &[u8], names: Interfaces) -> Option<()> {
     Some(())
 }
 
-fn unix(out: &mut String, data: &[u8]) -> Option<()> {
+fn unix(out: &mut String, data: &[u8], opts: &RenderOptions) -> Option<()> {
     let path = data.get(2..)?;
     let path = &path[..path.len().min(UNIX_PATH_MAX)];
     let (mark, path) = match path {
@@ -110,9 +118,8 @@ fn unix(out: &mut String, data: &[u8]) -> Option<()> {
         [0, name @ ..] => ("@", name),
         _ => ("", path.split(|b| *b == 0).next().unwrap_or_default()),
     };
-    let _ = write!(out, ", sun_path={mark}\"");
-    text::escape(out, path);
-    out.push('"');
+    let _ = write!(out, ", sun_path={mark}");
+    text::quoted(out, path, path.len() as u64, u32::MAX, opts.hex_strings);
     Some(())
 }
 
@@ -126,14 +133,14 @@ fn netlink(out: &mut String, data: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn packet(out: &mut String, data: &[u8], names: Interfaces) -> Option<()> {
+fn packet(out: &mut String, data: &[u8], opts: &RenderOptions) -> Option<()> {
     let address = data.get(12..20)?;
     let (protocol, ifindex, hatype) = (be16_at(data, 2)?, i32_at(data, 4)?, u16_at(data, 8)?);
     let (pkttype, halen) = (*data.get(10)?, *data.get(11)?);
     out.push_str(", sll_protocol=htons(");
     text::one_of(out, protocol.into(), ETH_P, "ETH_P_???");
     out.push_str("), sll_ifindex=");
-    interface(out, ifindex, names);
+    interface(out, ifindex, opts.interfaces);
     out.push_str(", sll_hatype=");
     text::one_of(out, hatype.into(), ARPHRD, "ARPHRD_???");
     out.push_str(", sll_pkttype=");
@@ -167,7 +174,7 @@ mod tests {
 
     fn print(data: &[u8]) -> String {
         let mut s = String::new();
-        assert_eq!(sockaddr(&mut s, data, &[]), data.len() >= 2);
+        assert_eq!(sockaddr(&mut s, data, &RenderOptions::default()), data.len() >= 2);
         s
     }
 

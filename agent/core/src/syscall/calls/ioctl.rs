@@ -209,7 +209,7 @@ fn interface(c: &mut Call<'_>, i: usize, data: Option<&[u8]>) {
                 });
                 if request == 0x8927 {
                     hardware_address(c, d.get(16..32)?)?;
-                } else if !sockaddr::sockaddr(c.out, d.get(16..32)?, c.opts.interfaces) {
+                } else if !sockaddr::sockaddr(c.out, d.get(16..32)?, c.opts) {
                     return None;
                 }
             }

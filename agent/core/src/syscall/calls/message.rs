@@ -65,7 +65,7 @@ fn message(c: &mut Call<'_>, tag: usize, h: &[u8], name_len: Option<i32>, moved:
     let (name, len) = (field(0), i32_at(h, 8).unwrap_or(0));
     c.push("{msg_name=");
     let address = c.capture(tag, K::MsgName).filter(|read| read.full_len >= 2 && name != 0);
-    if !address.is_some_and(|read| sockaddr::sockaddr(c.out, &read.data, c.opts.interfaces)) {
+    if !address.is_some_and(|read| sockaddr::sockaddr(c.out, &read.data, c.opts)) {
         c.address(name);
     }
     match name_len {
