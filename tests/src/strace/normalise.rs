@@ -98,7 +98,9 @@ fn line(call: &str, places: &HashMap<u32, String>) -> String {
                     out.push('P');
                     out.push_str(place);
                 }
-                None if volatile && digits >= 2 => out.push('N'),
+                // A port behind an address.
+                None if before == b':' && digits >= 4 => out.push('N'),
+                None if volatile && digits >= 2 && !rest[digits..].starts_with('.') => out.push('N'),
                 None => out.push_str(number),
             }
             at += digits;
