@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         case!(each_thread_has_a_file, BPF),
         case!(only_failed_calls_are_told_on_demand, BPF),
         case!(calls_of_a_path_are_those_that_strace_tells, STRACE),
+        case!(flags_that_make_no_sense_are_refused_in_a_line, BPF),
         case!(a_thousand_threads_are_told_to_their_ends, BPF),
         case!(twenty_thousand_children_are_told_to_their_ends, PERL),
     ])
@@ -217,6 +218,22 @@ fn calls_of_a_path_are_those_that_strace_tells() {
     );
     assert_eq!(mine, its);
     assert!(its.contains(&"openat".to_owned()) && its.contains(&"read".to_owned()), "{its:?}");
+}
+
+fn flags_that_make_no_sense_are_refused_in_a_line() {
+    for (flags, word) in [
+        (&["-E", "A=1"][..], "env(1)"),
+        (&["-e", "inject=all:error=EIO"], "watches and changes nothing"),
+        (&["--seccomp-bpf"], "nothing is stopped"),
+        (&["-ff"], "needs -o FILE"),
+        (&["-S", "calls"], "-c or -C"),
+    ] {
+        let mut command = agent::command();
+        let output = command.arg("run").args(flags).args(["--", "true"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains(word) && said.lines().count() == 1, "{flags:?}: {said}");
+    }
 }
 
 fn a_thousand_threads_are_told_to_their_ends() {

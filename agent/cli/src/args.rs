@@ -343,6 +343,8 @@ pub struct TraceArgs {
     pub expressions: Vec<String>,
     #[command(flatten)]
     pub lines: LineArgs,
+    #[command(flatten)]
+    pub refused: RefusedArgs,
     /// Nothing but a table of calls, errors and times, added up in the kernel.
     #[arg(short = 'c', long = "summary-only", help_heading = "As in strace", conflicts_with = "json")]
     pub count: bool,
@@ -422,6 +424,48 @@ pub struct TraceArgs {
     /// Configuration file; flags win over it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// strace's flags that make no sense here: known, so that it can be said.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RefusedArgs {
+    #[arg(short = 'E', long = "env", value_name = "VAR=VALUE", hide = true)]
+    pub environment: Vec<String>,
+    #[arg(short = 'u', long = "user", value_name = "NAME", hide = true)]
+    pub user: Option<String>,
+    #[arg(short = 'I', long = "interruptible", value_name = "WHEN", hide = true)]
+    pub interruptible: Option<String>,
+    #[arg(short = 'b', long = "detach-on", value_name = "CALL", hide = true)]
+    pub detach_on: Option<String>,
+    #[arg(short = 'D', long = "daemonize", action = ArgAction::Count, hide = true)]
+    pub daemonize: u8,
+    #[arg(short = 'k', long = "stack-traces", hide = true)]
+    pub stacks: bool,
+    #[arg(short = 'O', long = "summary-syscall-overhead", value_name = "TIME", hide = true)]
+    pub overhead: Option<String>,
+    #[arg(long, hide = true)]
+    pub seccomp_bpf: bool,
+}
+
+impl RefusedArgs {
+    /// The first of them that was given, and why it is refused.
+    pub fn given(&self) -> Option<(&'static str, &'static str)> {
+        let all = [
+            (!self.environment.is_empty(), "-E", "set it with env(1): run -- env VAR=VALUE COMMAND"),
+            (
+                self.user.is_some(),
+                "-u",
+                "change the user with setpriv(1) or su(1): run -- su USER -c COMMAND",
+            ),
+            (self.interruptible.is_some(), "-I", "the traced process is never stopped"),
+            (self.detach_on.is_some(), "-b", "nothing is attached that could get in the way"),
+            (self.daemonize > 0, "-D", "the command is a child of tracenet, but nobody's tracee"),
+            (self.stacks, "-k", "stacks are not read"),
+            (self.overhead.is_some(), "-O", "the overhead of a call is not part of its time"),
+            (self.seccomp_bpf, "--seccomp-bpf", "nothing is stopped at a call, so none need be spared"),
+        ];
+        all.into_iter().find(|(given, ..)| *given).map(|(_, flag, why)| (flag, why))
+    }
 }
 
 /// strace's flags that shape lines.

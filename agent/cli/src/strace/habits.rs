@@ -110,6 +110,9 @@ impl Statuses {
 impl Habits {
     /// From the flags of `attach` and `run`.
     pub fn of(args: &TraceArgs) -> Result<Self, Failure> {
+        if let Some((flag, why)) = args.refused.given() {
+            return Err(Failure::Usage(format!("{flag} makes no sense here: {why}")));
+        }
         let mut habits = Self::of_lines(&args.lines)?;
         for e in &args.expressions {
             habits.expression(e)?;
