@@ -72,7 +72,7 @@ fn line(call: &str, places: &HashMap<u32, String>) -> String {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         if starts_word && digits > 0 {
             let number = &rest[..digits];
-            let written = &out[out.len().saturating_sub(24)..];
+            let written = out.get(out.len().saturating_sub(24)..).unwrap_or_default();
             let volatile = [
                 "[",
                 "->",
