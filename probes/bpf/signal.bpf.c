@@ -71,9 +71,12 @@ int on_thread_exit(u64 *ctx)
 	struct inflight *in;
 	struct ev_exit *e;
 
-	if (!cfg_lines || !is_target(task->tgid))
+	if (!cfg_lines)
 		return 0;
 	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+	/* Another of the last threads may have taken the process off already: then what is kept of this one tells. */
+	if (!in && !is_target(task->tgid))
+		return 0;
 	if (in && in->entered) {
 		plan = bpf_map_lookup_elem(&syscall_plan, &in->nr);
 		/* It never comes back from the call that it is in. */

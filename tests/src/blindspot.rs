@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -15,7 +16,8 @@ pub struct BlindSpot {
 }
 
 impl BlindSpot {
-    /// Begins to count drops. Without tracefs there is nothing to count with, and nothing is excused.
+    /// Begins to count drops. tracefs is mounted where it isn't; if it can't be, there is nothing to count with, and nothing
+    /// is excused.
     pub fn watch() -> Self {
         Self::of(&["skb/kfree_skb"])
     }
@@ -26,6 +28,10 @@ impl BlindSpot {
     }
 
     fn of(events: &'static [&'static str]) -> Self {
+        if !Path::new(TRACEFS).join("instances").exists() {
+            // A fresh machine has it on demand only.
+            let _ = Command::new("mount").args(["-t", "tracefs", "nodev", TRACEFS]).output();
+        }
         let instance = Path::new(TRACEFS).join(format!("instances/tracenet-test-{}", std::process::id()));
         let threads: Vec<String> = fs::read_dir("/proc/1/task")
             .map(|folder| {

@@ -308,6 +308,10 @@ impl Sinks {
         if let Some(files) = &mut self.files {
             let result = files.flush();
             self.split_error(result);
+        } else if let Some(lines) = &mut self.lines_of_calls {
+            self.line.clear();
+            lines.settle(now, &mut self.line);
+            self.text.extend_from_slice(self.line.as_bytes());
         }
         self.push();
         if let Some(error) = self.output.take_error() {

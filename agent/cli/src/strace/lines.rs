@@ -23,8 +23,20 @@ const MAX_HELD: usize = 64;
 struct Thread {
     /// It is in a call whose line was begun: so many bytes of it.
     begun: Option<usize>,
+    /// It sleeps in a call.
+    asleep: bool,
     held: Vec<SignalInfo>,
 }
+
+/// The beginning of a line.
+struct Pending {
+    tid: u32,
+    entered: MonoNs,
+    entry: String,
+}
+
+/// How long a call may take before its beginning is shown without its end.
+const SHOWN_AFTER_NS: u64 = 50_000_000;
 
 /// Makes lines.
 pub struct Lines {
@@ -34,6 +46,8 @@ pub struct Lines {
     threads: FxHashMap<u32, Thread>,
     /// Whose line has no end yet.
     open: Option<u32>,
+    /// A line that would be begun, if another's had to come between, or it took long.
+    pending: Option<Pending>,
     before: Option<MonoNs>,
     call: String,
     lines: u64,
@@ -48,6 +62,7 @@ impl Lines {
             stamp: Stamp::default(),
             threads: FxHashMap::default(),
             open: None,
+            pending: None,
             before: None,
             call: String::new(),
             lines: 0,
@@ -78,7 +93,7 @@ impl Lines {
             FactKind::Signal { info, ignored } => {
                 let Some(thread) = self.thread(tid) else { return };
                 // What is ignored doesn't wake the thread from its call.
-                if *ignored && thread.begun.is_some() && thread.held.len() < MAX_HELD {
+                if *ignored && thread.asleep && thread.held.len() < MAX_HELD {
                     thread.held.push(*info);
                 } else {
                     self.signal(tid, info, fact.t, out);
@@ -100,6 +115,7 @@ impl Lines {
 
     /// The end: a line that was begun is broken off, as when strace detaches.
     pub fn finish(&mut self, out: &mut String) {
+        self.show_pending(out);
         if self.open.take().is_some() {
             out.push_str(" <detached ...>\n");
             self.lines += 1;
@@ -114,19 +130,34 @@ impl Lines {
     }
 
     fn sleeps(&mut self, tid: u32, call: &SyscallEvent, out: &mut String) {
-        if self.thread(tid).is_none_or(|t| t.begun.is_some()) {
+        // In a file of its own a thread's lines are never broken.
+        if self.is_split() || self.thread(tid).is_none_or(|t| t.asleep) {
             return;
         }
-        let mut text = std::mem::take(&mut self.call);
-        text.clear();
-        let layout = syscall::render(call, &self.render, &mut text);
-        let start = self.begin(tid, call.entered, out);
-        out.push_str(text.get(..layout.at_exit).unwrap_or_default());
-        let begun = out.len() - start;
-        self.call = text;
-        self.open = Some(tid);
+        self.break_off(out);
+        let mut entry = String::new();
+        let layout = syscall::render(call, &self.render, &mut entry);
+        entry.truncate(layout.at_exit);
+        self.pending = Some(Pending { tid, entered: call.entered, entry });
         if let Some(thread) = self.thread(tid) {
-            thread.begun = Some(begun);
+            thread.asleep = true;
+        }
+    }
+
+    /// Shows what is under way for long. `now`: all that happened before was told.
+    pub fn settle(&mut self, now: MonoNs, out: &mut String) {
+        if self.pending.as_ref().is_some_and(|p| now.since(p.entered).0 >= SHOWN_AFTER_NS) {
+            self.show_pending(out);
+        }
+    }
+
+    fn show_pending(&mut self, out: &mut String) {
+        let Some(Pending { tid, entered, entry }) = self.pending.take() else { return };
+        let start = self.start(tid, entered, out);
+        out.push_str(&entry);
+        self.open = Some(tid);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.begun = Some(out.len() - start);
         }
     }
 
@@ -137,9 +168,15 @@ impl Lines {
         let (entry, rest) = text.split_at_checked(layout.at_exit).unwrap_or((&text, ""));
         let (args, result) =
             rest.split_at_checked(layout.result.saturating_sub(layout.at_exit)).unwrap_or(("", rest));
-        let begun = self.thread(tid).and_then(|thread| thread.begun.take());
+        if self.pending.as_ref().is_some_and(|p| p.tid == tid) {
+            self.pending = None;
+        }
+        let begun = self.thread(tid).and_then(|thread| {
+            thread.asleep = false;
+            thread.begun.take()
+        });
         let column = match begun {
-            Some(column) if self.is_split() || self.open == Some(tid) => {
+            Some(column) if self.open == Some(tid) => {
                 self.open = None;
                 column
             }
@@ -211,7 +248,8 @@ impl Lines {
 
     /// Breaks off what was begun on the same output.
     fn break_off(&mut self, out: &mut String) {
-        if self.open.take().is_some() && !self.is_split() {
+        self.show_pending(out);
+        if self.open.take().is_some() {
             out.push_str(" <unfinished ...>\n");
             self.lines += 1;
         }
@@ -220,6 +258,11 @@ impl Lines {
     /// Begins a line and returns where, in bytes.
     fn begin(&mut self, tid: u32, t: MonoNs, out: &mut String) -> usize {
         self.break_off(out);
+        self.start(tid, t, out)
+    }
+
+    /// Writes what stands before a line.
+    fn start(&mut self, tid: u32, t: MonoNs, out: &mut String) -> usize {
         self.thread(tid);
         let start = out.len();
         if self.is_split() {

@@ -1,5 +1,6 @@
 //! A call that is being printed, and how its plainer arguments are.
 
+use std::cell::Cell;
 use std::fmt::Write;
 
 use super::fd;
@@ -21,6 +22,8 @@ pub(super) struct Call<'a> {
     pub(super) opts: &'a RenderOptions,
     pub(super) out: &'a mut String,
     shape: &'static Shape,
+    /// The result was asked for: what is printed now depends on it.
+    asked: Cell<bool>,
 }
 
 impl<'a> Call<'a> {
@@ -30,7 +33,7 @@ impl<'a> Call<'a> {
         opts: &'a RenderOptions,
         out: &'a mut String,
     ) -> Self {
-        Self { ev, opts, out, shape }
+        Self { ev, opts, out, shape, asked: Cell::new(false) }
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -52,12 +55,18 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn failed(&self) -> bool {
-        self.ev.ret.is_none_or(|r| (-4095..0).contains(&r))
+        self.ret().is_none_or(|r| (-4095..0).contains(&r))
     }
 
     /// Bytes moved, or whatever else the call counted.
     pub(super) fn returned(&self) -> u64 {
-        self.ev.ret.and_then(|r| u64::try_from(r).ok()).unwrap_or(0)
+        self.ret().and_then(|r| u64::try_from(r).ok()).unwrap_or(0)
+    }
+
+    /// The result; `None` where there is none yet, or never will be.
+    pub(super) fn ret(&self) -> Option<i64> {
+        self.asked.set(true);
+        self.ev.ret
     }
 
     pub(super) fn push(&mut self, text: &str) {
@@ -109,15 +118,18 @@ impl<'a> Call<'a> {
                 self.out.push_str(", ");
             }
             first = false;
-            if at_exit.is_none() && matches!(arg, Arg::Late(_) | Arg::Out(..) | Arg::BufOut) {
-                at_exit = Some(self.out.len());
+            let start = self.out.len();
+            self.asked.set(matches!(arg, Arg::Late(_) | Arg::Out(..) | Arg::BufOut));
+            self.arg(i, *arg);
+            if at_exit.is_none() && self.asked.get() {
+                at_exit = Some(start);
                 if self.ev.ret.is_none() {
                     // It never came so far.
+                    self.out.truncate(start);
                     self.out.push_str(" <unfinished ...>");
                     break;
                 }
             }
-            self.arg(i, *arg);
         }
         at_exit.unwrap_or(self.out.len())
     }

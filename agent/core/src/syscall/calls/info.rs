@@ -244,7 +244,7 @@ fn group(c: &mut Call<'_>, d: &[u8]) -> Option<()> {
 fn groups_out(c: &mut Call<'_>, i: usize) {
     match c.capture(i, K::StructByRet) {
         Some(read) if c.int(0) > 0 && !c.failed() => c.array(&read.data, 4, c.returned(), group),
-        None if c.value(i) != 0 && c.ev.ret == Some(0) => c.push("[]"),
+        None if c.value(i) != 0 && c.ret() == Some(0) => c.push("[]"),
         _ => c.address(c.value(i)),
     }
 }

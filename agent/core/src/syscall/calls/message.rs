@@ -201,7 +201,7 @@ pub(super) fn sendmmsg(c: &mut Call<'_>, i: usize) {
 pub(super) fn recvmmsg(c: &mut Call<'_>, i: usize) {
     match header(c, i, K::Mmsghdrs) {
         Some(_) if !c.failed() => messages(c, i, c.returned(), false),
-        _ if c.ev.ret == Some(0) => c.push("[]"),
+        _ if c.ret() == Some(0) => c.push("[]"),
         _ => c.address(c.value(i)),
     }
 }
@@ -213,7 +213,7 @@ pub(super) fn timeout(c: &mut Call<'_>, i: usize) {
 /// What is left of the time to wait.
 pub(super) fn left(c: &mut Call<'_>) {
     match c.fixed(4) {
-        _ if c.ev.ret == Some(0) => c.push(" (Timeout)"),
+        _ if c.ret() == Some(0) => c.push(" (Timeout)"),
         Some(data) if c.value(4) != 0 => {
             c.push(" (left ");
             let print: Print = timespec;

@@ -145,7 +145,7 @@ fn pollfds(c: &mut Call<'_>, ready: bool) {
 }
 
 fn polled(c: &mut Call<'_>) {
-    if c.ev.ret == Some(0) {
+    if c.ret() == Some(0) {
         return c.push(" (Timeout)");
     }
     if c.capture(0, K::Pollfds).is_none() {
@@ -198,7 +198,7 @@ fn set_before(c: &mut Call<'_>, i: usize) {
 
 fn selected(c: &mut Call<'_>) {
     let print: Print = if c.name() == "select" { timeval } else { timespec };
-    if c.ev.ret == Some(0) {
+    if c.ret() == Some(0) {
         return c.push(" (Timeout)");
     }
     let mut separator = " (";
@@ -251,7 +251,7 @@ fn epoll_events(c: &mut Call<'_>, i: usize) {
         Some(read) if c.returned() > 0 && read.data.len() >= EPOLL_EVENT => {
             c.array(&read.data, EPOLL_EVENT, c.returned(), epoll_event);
         }
-        _ if c.ev.ret == Some(0) && c.value(i) != 0 => c.push("[]"),
+        _ if c.ret() == Some(0) && c.value(i) != 0 => c.push("[]"),
         _ => text::address(c.out, c.value(i)),
     }
 }

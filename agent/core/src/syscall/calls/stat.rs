@@ -190,7 +190,7 @@ fn entries(data: &[u8]) -> impl Iterator<Item = Dirent<'_>> {
 fn dirents(c: &mut Call<'_>, i: usize) {
     let data = match c.capture(i, K::Dirents) {
         Some(read) if !c.failed() => read.data.as_slice(),
-        None if c.ev.ret == Some(0) => &[],
+        None if c.ret() == Some(0) => &[],
         _ => return c.address(c.value(i)),
     };
     if !c.opts.verbose {

@@ -115,7 +115,7 @@ pub(super) fn int_in_brackets(c: &mut Call<'_>, data: &[u8]) -> Option<()> {
 fn remaining(c: &mut Call<'_>, i: usize, written: bool) {
     const EINTR: i64 = -4;
     const RESTART: i64 = -516;
-    let data = c.fixed(i).filter(|_| written && matches!(c.ev.ret, Some(EINTR | RESTART)));
+    let data = c.fixed(i).filter(|_| written && matches!(c.ret(), Some(EINTR | RESTART)));
     c.structure(i, data, timespec);
 }
 
