@@ -144,8 +144,6 @@ pub struct ReplayArgs {
     /// Show the time spent in each syscall.
     #[arg(short = 'T')]
     pub durations: bool,
-    #[command(flatten)]
-    pub lines: LineArgs,
     /// Leave the packet lines out of the story.
     #[arg(long)]
     pub no_packets: bool,
@@ -161,6 +159,9 @@ pub struct ReplayArgs {
     /// When to use colour.
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+    // Last: its heading is that of all that follows.
+    #[command(flatten)]
+    pub lines: LineArgs,
 }
 
 /// `tracenet explain`
@@ -341,10 +342,6 @@ pub struct TraceArgs {
     /// signal=SET; calls that ended how: status=failed ...
     #[arg(short = 'e', value_name = "EXPR")]
     pub expressions: Vec<String>,
-    #[command(flatten)]
-    pub lines: LineArgs,
-    #[command(flatten)]
-    pub refused: RefusedArgs,
     /// Nothing but a table of calls, errors and times, added up in the kernel.
     #[arg(short = 'c', long = "summary-only", help_heading = "As in strace", conflicts_with = "json")]
     pub count: bool,
@@ -424,6 +421,11 @@ pub struct TraceArgs {
     /// Configuration file; flags win over it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    // Last: its heading is that of all that follows.
+    #[command(flatten)]
+    pub lines: LineArgs,
+    #[command(flatten)]
+    pub refused: RefusedArgs,
 }
 
 /// strace's flags that make no sense here: known, so that it can be said.
