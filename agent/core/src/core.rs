@@ -212,13 +212,11 @@ impl Core {
             }
             EventKind::Exec { task, comm, filename } => {
                 self.processes.exec(task.tgid, &comm);
-                let who = self.processes.who(task);
-                out.push(Fact { t, who: Some(who), conn: None, kind: FactKind::Executed { filename } });
+                self.act(t, task, FactKind::Executed { filename }, out);
             }
             EventKind::Exit { task, code } => {
-                let who = self.processes.who(task);
+                self.act(t, task, FactKind::Exited { code }, out);
                 self.processes.exit(task.tgid, code);
-                out.push(Fact { t, who: Some(who), conn: None, kind: FactKind::Exited { code } });
             }
             EventKind::ThreadExit { task, code } => {
                 self.act(t, task, FactKind::ThreadExited { code }, out);

@@ -56,8 +56,6 @@ pub struct Style {
     pub append: bool,
     /// Not told (`-q`): 1 attaching, 2 the ends of processes too.
     pub quiet: u8,
-    /// Lines can't begin before their call is over, since it decides whether they are told.
-    pub whole: bool,
 }
 
 /// `-t`, `-tt`, `-ttt`.
@@ -125,26 +123,24 @@ impl Habits {
             return Err(Failure::Usage("-ff needs -o FILE: each thread's lines go to FILE.TID".into()));
         }
         if split && habits.style.is_none() {
-            habits.style = Some(habits.style_of(&args.lines));
+            habits.style = Some(style_of(&args.lines));
         }
         if args.count || args.count_too {
             let lines = args.count_too;
             let sort = args.sort.unwrap_or_default();
             habits.counting = Some(Counting { sort, by_connection: args.by_connection, lines });
             if habits.style.is_none() {
-                habits.style = Some(habits.style_of(&args.lines));
+                habits.style = Some(style_of(&args.lines));
             }
         } else if args.sort.is_some() || args.by_connection {
             return Err(Failure::Usage("-S and --by-connection shape the table of -c or -C: add one".into()));
         }
-        let whole = habits.statuses != Statuses::ALL;
         if let Some(style) = &mut habits.style {
             style.follow = args.follow > 0;
             style.to_file = args.output.is_some();
             style.split = args.output.clone().filter(|_| split);
             style.append = args.append;
             style.quiet = args.quiet;
-            style.whole = whole;
         }
         Ok(habits)
     }
@@ -157,28 +153,9 @@ impl Habits {
         }
         habits.paths = args.paths.iter().flat_map(|p| both_names(p)).collect();
         if args.strace {
-            habits.style = Some(habits.style_of(args));
+            habits.style = Some(style_of(args));
         }
         Ok(habits)
-    }
-
-    fn style_of(&self, args: &LineArgs) -> Style {
-        Style {
-            stamps: match args.stamps {
-                0 => Stamps::None,
-                1 => Stamps::Seconds,
-                2 => Stamps::Micros,
-                _ => Stamps::Epoch,
-            },
-            relative: args.relative,
-            column: args.column.map_or(COLUMN, usize::from),
-            follow: false,
-            to_file: false,
-            split: None,
-            append: false,
-            quiet: 0,
-            whole: self.statuses != Statuses::ALL,
-        }
     }
 
     /// An `-e` that sets no traced calls.
@@ -213,7 +190,10 @@ impl Habits {
         match kind {
             FactKind::Syscall(call) => self.statuses.has(call) && self.has_path(call),
             FactKind::Signal { info, ignored } => self.has_signal(info) && (self.style.is_some() || !ignored),
-            FactKind::Sleeps(call) => self.style.as_ref().is_some_and(|s| !s.whole) && self.has_path(call),
+            // How a call ends may decide whether it is told: then nothing of it can be before.
+            FactKind::Sleeps(call) => {
+                self.style.is_some() && self.statuses == Statuses::ALL && self.has_path(call)
+            }
             FactKind::ThreadExited { .. } => self.style.is_some(),
             _ => true,
         }
@@ -230,6 +210,25 @@ impl Habits {
 
     fn has_signal(&self, info: &SignalInfo) -> bool {
         info.number > SIGNALS || self.signals >> info.number & 1 == 1
+    }
+}
+
+/// As far as the flags that shape lines say.
+fn style_of(args: &LineArgs) -> Style {
+    Style {
+        stamps: match args.stamps {
+            0 => Stamps::None,
+            1 => Stamps::Seconds,
+            2 => Stamps::Micros,
+            _ => Stamps::Epoch,
+        },
+        relative: args.relative,
+        column: args.column.map_or(COLUMN, usize::from),
+        follow: false,
+        to_file: false,
+        split: None,
+        append: false,
+        quiet: 0,
     }
 }
 

@@ -54,19 +54,6 @@ pub(super) const CALLS: &[Shape] =
         call("epoll_pwait2", &[Fd, EVENTS, Int, In(16, timespec), MASK, Size]).reads(WAITS),
     ];
 
-const SELECT: &[CaptureSpec] = &[
-    entry(1, K::Fixed, FD_SET),
-    entry(2, K::Fixed, FD_SET),
-    entry(3, K::Fixed, FD_SET),
-    entry(4, K::Fixed, 16),
-    entry(1, K::FdSet, 0),
-    entry(2, K::FdSet, 0),
-    entry(3, K::FdSet, 0),
-    spec(1, K::Fixed, FD_SET),
-    spec(2, K::Fixed, FD_SET),
-    spec(3, K::Fixed, FD_SET),
-    spec(4, K::Fixed, 16),
-];
 const PSELECT: &[CaptureSpec] = &[
     entry(1, K::Fixed, FD_SET),
     entry(2, K::Fixed, FD_SET),
@@ -81,6 +68,8 @@ const PSELECT: &[CaptureSpec] = &[
     spec(4, K::Fixed, 16),
     spec(5, K::Pair, 0),
 ];
+/// The same without the set of signals.
+const SELECT: &[CaptureSpec] = PSELECT.split_at(PSELECT.len() - 1).0;
 
 /// A time that the kernel overwrites with what is left of it.
 fn time_before(c: &mut Call<'_>, i: usize, print: Print) {
