@@ -9,25 +9,17 @@ use std::process::Command;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
+const EVENTS: [&str; 3] = ["skb/kfree_skb", "tcp/tcp_retransmit_skb", "tcp/tcp_retransmit_synack"];
+
 /// Counts events on the threads of PID 1, from its making on.
 pub struct BlindSpot {
     instance: Option<PathBuf>,
-    events: &'static [&'static str],
 }
 
 impl BlindSpot {
-    /// Begins to count drops. tracefs is mounted where it isn't; if it can't be, there is nothing to count with, and nothing
-    /// is excused.
+    /// Begins to count drops and retransmissions. tracefs is mounted where it isn't; if it can't be, there is nothing to
+    /// count with, and nothing is excused.
     pub fn watch() -> Self {
-        Self::of(&["skb/kfree_skb"])
-    }
-
-    /// The same of retransmissions.
-    pub fn of_retransmissions() -> Self {
-        Self::of(&["tcp/tcp_retransmit_skb", "tcp/tcp_retransmit_synack"])
-    }
-
-    fn of(events: &'static [&'static str]) -> Self {
         if !Path::new(TRACEFS).join("instances").exists() {
             // A fresh machine has it on demand only.
             let _ = Command::new("mount").args(["-t", "tracefs", "nodev", TRACEFS]).output();
@@ -43,8 +35,8 @@ impl BlindSpot {
             fs::write(folder.join("filter"), threads.join(" || "))?;
             fs::write(folder.join("enable"), "1")
         };
-        let begun = fs::create_dir(&instance).and_then(|()| events.iter().try_for_each(enable));
-        Self { instance: begun.is_ok().then_some(instance), events }
+        let begun = fs::create_dir(&instance).and_then(|()| EVENTS.iter().try_for_each(enable));
+        Self { instance: begun.is_ok().then_some(instance) }
     }
 
     /// Retransmissions so far that happened there.
@@ -71,7 +63,7 @@ impl BlindSpot {
 impl Drop for BlindSpot {
     fn drop(&mut self) {
         if let Some(instance) = &self.instance {
-            for event in self.events {
+            for event in EVENTS {
                 let _ = fs::write(instance.join("events").join(event).join("enable"), "0");
             }
             let _ = fs::remove_dir(instance);

@@ -211,7 +211,7 @@ pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     let address = SocketAddr::new(scenario.address.parse().expect("an address"), PORT);
     let mut server = load.serve(&path.server, address);
     let mut client = load.client(&path.client, address);
-    let blind = BlindSpot::of_retransmissions();
+    let blind = BlindSpot::watch();
     let agents = View::ALL.map(|view| (view, attach(view, &client, &server)));
     client.say("go");
     let reports: Vec<Report> = serde_json::from_value(client.json()).expect("the client's reports");

@@ -58,6 +58,7 @@ struct Truth {
     server_drops: u64,
     /// Of both, those that no BPF program could see.
     blind_drops: u64,
+    blind_retransmissions: u64,
     client_mib: [Mib; 2],
     server_mib: [Mib; 2],
 }
@@ -97,6 +98,7 @@ impl Scene {
             client_drops: self.pair.client.nft_counters()["lost"].packets,
             server_drops: self.pair.server.nft_counters()["lost"].packets,
             blind_drops: self.blindspot.netfilter_drops(),
+            blind_retransmissions: self.blindspot.retransmissions(),
             client_mib: [self.before[0].clone(), after[0].clone()],
             server_mib: [self.before[1].clone(), after[1].clone()],
         }
@@ -318,7 +320,10 @@ fn a_lost_syn_and_a_lost_syn_ack_are_told_apart() {
 }
 
 fn the_causes_are_the_kernels_own() {
-    let mut scene = Scene::new(30, 30, (2_000, 60_000), true);
+    const LARGEST: u64 = 60_000;
+    // Of Ethernet's 1500 bytes, without the headers and the timestamps.
+    const SEGMENT: u64 = 1_448;
+    let mut scene = Scene::new(30, 30, (2_000, LARGEST), true);
     let pids = [scene.lossy.pid(), scene.clean.pid(), scene.servers[0].pid(), scene.servers[1].pid()];
     let agent = Agent::attach(&pids, &["-e", "trace=none", "-i", "none"]);
     let truth = scene.play();
@@ -332,20 +337,24 @@ fn the_causes_are_the_kernels_own() {
         assert_eq!(sum(|r| r.total), kernel("TcpRetransSegs"));
         let causes = sum(|r| r.fast + r.tail_loss_probe + r.timeout + r.syn + r.syn_ack + r.other);
         assert_eq!(causes, sum(|r| r.total), "every segment has one cause");
-        assert_eq!(sum(|r| r.other), 0);
-        // On some virtual machines a BPF program is now and then not run. The next one finds by the socket's own
-        // counter what it missed, so that the sum is exact, but can't tell its cause any more.
-        let near = |ours: u64, kernels: u64| ours.abs_diff(kernels) <= 1 + kernels / 25;
+        // Where a BPF program was not run, the next one finds by the socket's own counter what it missed: the sum is
+        // exact, but the cause is that of the next one, or none. One event may be of all that one `send` gave.
+        let blind = truth.blind_retransmissions * LARGEST.div_ceil(SEGMENT);
+        assert!(sum(|r| r.other) <= blind, "other {} of {blind} unseen", sum(|r| r.other));
+        let near = |ours: u64, kernels: u64| ours.abs_diff(kernels) <= 1 + kernels / 25 + blind;
         let fast = (sum(|r| r.fast), kernel("TcpExtTCPFastRetrans"));
         assert!(near(fast.0, fast.1), "fast {fast:?}");
         // A probe may also carry new data, and is then no retransmission.
         assert!(sum(|r| r.tail_loss_probe) <= 1 + kernel("TcpExtTCPLossProbes") * 26 / 25);
         let syn = (sum(|r| r.syn + r.syn_ack), kernel("TcpExtTCPSynRetrans"));
         assert!(near(syn.0, syn.1), "SYN {syn:?}");
-        // The timer sends one segment (or SYN) itself; what follows it is counted as slow start.
+        // The timer sends one segment (or SYN) itself; what follows it is counted as slow start. A timeout that finds its
+        // segment still in a queue of this host (-EBUSY) sends nothing again.
+        let held = kernel("TcpExtTCPSpuriousRtxHostQueues");
         let timer = kernel("TcpExtTCPTimeouts") + kernel("TcpExtTCPSlowStartRetrans");
         let timeout = (sum(|r| r.timeout + r.syn), timer);
-        assert!(near(timeout.0, timeout.1), "timer {timeout:?}");
+        let most = timeout.0.max(timeout.1.min(timeout.0 + held));
+        assert!(near(most, timeout.1), "timer {timeout:?}, {held} held, {blind} unseen");
     }
 }
 
