@@ -11,12 +11,6 @@ fn main() -> ExitCode {
     harness::main(vec![case!(the_cause_is_what_the_link_did, LAB)])
 }
 
-/// What is known to be told wrongly then and now: their rows are printed here, and held by `make scenarios` only.
-/// * server-aborts: a server that waits for its CPU before it aborts is sometimes blamed on that wait.
-/// * blackhole-ipv6: from the client alone, a lost answer of one segment whose request was acknowledged before looks like a
-///   peer that thinks; without packet numbers nothing else tells.
-const WEAK: [&str; 2] = ["server-aborts", "blackhole-ipv6"];
-
 fn the_cause_is_what_the_link_did() {
     let names: Vec<&str> = wire::ALL.iter().map(|s| s.name).collect();
     let told = Mutex::new((Vec::new(), Vec::new()));
@@ -27,7 +21,7 @@ fn the_cause_is_what_the_link_did() {
         for row in rows.iter() {
             told.0.push(row.to_string());
             let failures = row.failures(false);
-            if !failures.is_empty() && !WEAK.contains(&row.name.0.as_str()) {
+            if !failures.is_empty() {
                 told.1.push(format!("{}: {}", row.title(), failures.join("; ")));
             }
         }

@@ -393,7 +393,8 @@ impl Conn {
             }
             let (closed, _) = self.closed.zip(self.connect_start)?;
             // A program that gives up before the kernel does leaves no error behind.
-            let tried = self.role == Role::Client && self.established.is_none();
+            let tcp = self.tuple.transport == Transport::Tcp;
+            let tried = tcp && self.role == Role::Client && self.established.is_none();
             let failed = tried && (self.err != 0 || self.retransmits.syn > 0);
             let cause = (self.err == errno::ECONNREFUSED).then_some(Cause::Refused);
             let span = TurnSpan::empty(closed, self.loss_epoch);

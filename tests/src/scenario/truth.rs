@@ -132,6 +132,31 @@ impl Truth {
         self.losses(Way::Up).any(|r| Some(r.sight.offset) == first)
     }
 
+    /// The request's acknowledgement came by itself, and then its answer from the first byte on: to the client no different
+    /// from a server that thinks, whatever was lost in between (IPv4's packet numbers may tell).
+    pub fn looks_like_thought(&self) -> bool {
+        let down = || self.packets.iter().filter(|r| r.sight.way == Way::Down && !r.sight.is_syn());
+        let Some(asked) = self
+            .packets
+            .iter()
+            .filter(|r| r.sight.way == Way::Up && r.sight.is_data())
+            .map(|r| r.sight.t)
+            .min()
+        else {
+            return false;
+        };
+        let begins = down().filter(|r| r.sight.is_data()).map(|r| r.sight.offset).min();
+        let answered = down().filter(|r| r.sight.is_data() && r.arrives.is_some()).min_by_key(|r| r.arrives);
+        answered.is_some_and(|first| {
+            let waits = |r: &&Record| {
+                !r.sight.is_data() && r.arrives.is_some_and(|t| t > asked) && r.arrives < first.arrives
+            };
+            Some(first.sight.offset) == begins
+                && self.losses(Way::Up).next().is_none()
+                && down().any(|r| waits(&r))
+        })
+    }
+
     /// Somebody had no room for what was to come.
     pub fn window_was_shut(&self) -> bool {
         self.packets.iter().any(|r| r.sight.window == 0 && r.sight.flags & flags::RST == 0)

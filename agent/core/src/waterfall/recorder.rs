@@ -318,20 +318,21 @@ impl Recorder {
 
     /// The reset that ended a connection's last turn before it was over; `finished`: we had said all, and the peer. A
     /// turn is over when its answer is: of a client's nothing is known to be missing, and there was time for more to
-    /// come, or the client has given up by itself with all of it read; of a server's all has been acknowledged.
+    /// come, or the client has given up by itself with all of it read; of a server's all has been acknowledged, and it did
+    /// not give up at once with nothing closed.
     pub(crate) fn cut_off(&self, turn: &TurnSpan, sides: &Sides, finished: (bool, bool)) -> Option<MonoNs> {
         let (at, from) = self.reset.filter(|(at, _)| *at >= turn.start)?;
+        let rtt = sides.rtt.map_or(0, |rtt| rtt.0);
+        let soon = at.since(turn.end).0 <= PRECEDES_NS.saturating_add(rtt);
         let cut = turn.response_start.is_none()
             || match sides.role {
                 Role::Client if finished.1 => false,
                 Role::Client if from == Direction::Out => {
                     !finished.0 && (self.incoming.has_hole() || self.unread > 0 || self.came_after)
                 }
-                Role::Client => {
-                    let rtt = sides.rtt.map_or(0, |rtt| rtt.0);
-                    let soon = at.since(turn.end).0 <= PRECEDES_NS.saturating_add(rtt);
-                    self.incoming.has_hole() || soon
-                }
+                Role::Client => self.incoming.has_hole() || soon,
+                // It may have waited for its CPU until all that it wrote had been acknowledged.
+                Role::Server if from == Direction::Out && soon => !finished.0 && !finished.1,
                 Role::Server => self.unacknowledged(turn),
             };
         cut.then_some(at)
