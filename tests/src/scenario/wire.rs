@@ -339,9 +339,13 @@ fn resets_hurt(t: &Truth, _: Side) -> Judgement {
     if t.was_reset() { Suffers(&["reset"]) } else { Innocent }
 }
 
-/// By one of the ends.
+/// By one of the ends. Where the machine is busy, a large answer may fill its reader's buffer.
 fn aborted(t: &Truth, _: Side) -> Judgement {
-    if t.habit { Suffers(&["reset"]) } else { Innocent }
+    match t {
+        _ if t.habit => Suffers(&["reset"]),
+        _ if t.window_was_shut() => Unclear,
+        _ => Innocent,
+    }
 }
 
 fn shut(t: &Truth, causes: &'static [&'static str]) -> Judgement {
