@@ -23,27 +23,18 @@ int on_count_enter(u64 *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	struct task_struct *task = bpf_get_current_task_btf();
-	u32 nr = (u32)ctx[1], tgid;
+	u32 nr = (u32)ctx[1];
 	struct plan_entry *plan;
-	struct target *target;
 	struct inflight *in;
 
-	if (!maybe_target())
+	if (!maybe_target(task))
 		return 0;
 	plan = plan_of(nr);
 	if (!plan || !plan->counted)
 		return 0;
-	in = bpf_task_storage_get(&inflight, task, 0, 0);
-	if (!in || !in->target) {
-		tgid = task->tgid;
-		target = bpf_map_lookup_elem(&targets, &tgid);
-		if (!target || (target->held && !(plan->flags & CALL_EXEC)) || is_compat())
-			return 0;
-		in = bpf_task_storage_get(&inflight, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-		if (!in)
-			return 0;
-		in->target = !target->held;
-	}
+	in = target_thread(task, plan);
+	if (!in)
+		return 0;
 	if (cfg_by_connection) {
 		in->cookie = 0;
 		in->sock = 0;
@@ -85,6 +76,7 @@ static __always_inline void count_by_connection(struct inflight *in, u32 nr, u64
 SEC("tp_btf/sys_exit")
 int on_count_exit(u64 *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	s64 ret = (s64)ctx[1];
 	struct call_count *count;
 	struct inflight *in;
@@ -92,9 +84,9 @@ int on_count_exit(u64 *ctx)
 	u64 took;
 	u32 nr, bucket;
 
-	if (!maybe_target())
+	if (!maybe_target(task))
 		return 0;
-	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+	in = bpf_task_storage_get(&inflight, task, 0, 0);
 	if (!in || !in->counting)
 		return 0;
 	nr = in->counting - 1;

@@ -53,8 +53,8 @@ static __always_inline void ran(struct task_struct *task)
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* The current task goes to sleep: the call that it does so in is told of, once. */
-static __always_inline void sleeps(struct inflight *in)
+/* The current task, 'task', goes to sleep: the call that it does so in is told of, once. */
+static __always_inline void sleeps(const struct task_struct *task, struct inflight *in)
 {
 	struct plan_entry *plan;
 
@@ -65,7 +65,7 @@ static __always_inline void sleeps(struct inflight *in)
 	    !(plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket)))
 		return;
 	in->sleeps = 1;
-	emit_syscall(in, plan, -1, PHASE_SLEEPS);
+	emit_syscall(task, in, plan, -1, PHASE_SLEEPS);
 }
 
 SEC("tp_btf/sched_switch")
@@ -85,6 +85,6 @@ int on_switch(u64 *ctx)
 	/* Still able to run, or pushed aside on its way to sleep: it waits for the CPU from here on. */
 	in->woken = ctx[0] || !(u32)ctx[3] ? in->slept : 0;
 	if (cfg_lines && !in->woken)
-		sleeps(in);
+		sleeps(prev, in);
 	return 0;
 }

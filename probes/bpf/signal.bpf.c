@@ -81,7 +81,7 @@ int on_thread_exit(u64 *ctx)
 		plan = bpf_map_lookup_elem(&syscall_plan, &in->nr);
 		/* It never comes back from the call that it is in. */
 		if (plan && !(plan->flags & CALL_NORETURN) && plan->mode != MODE_OFF)
-			emit_syscall(in, plan, -1, PHASE_NEVER_RETURNS);
+			emit_syscall(task, in, plan, -1, PHASE_NEVER_RETURNS);
 	}
 	e = RESERVE(struct ev_exit, KIND_THREAD_EXIT);
 	if (!e)

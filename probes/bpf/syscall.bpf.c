@@ -50,28 +50,52 @@ static __always_inline u32 spec_word(const struct capture_spec *spec)
 	return spec->arg | (u32)spec->kind << 8 | (u32)spec->len << 16;
 }
 
-static __always_inline void output(struct scratch *s, struct inflight *in, s64 ret, u32 captured, u32 phase)
+/* All but the arguments. */
+static __always_inline void describe(struct ev_syscall *e, const struct task_struct *task, const struct inflight *in,
+				     s64 ret, u32 captured, u32 phase)
 {
-	u32 kind = KIND_SYSCALL, len = sizeof(s->e) + captured;
+	/* What sleeps stands where it began, before what its thread says next. */
+	e->h.t = phase == PHASE_SLEEPS ? in->entered : bpf_ktime_get_ns();
+	e->h.kind = KIND_SYSCALL;
+	e->h.tgid = task->tgid;
+	e->h.tid = task->pid;
+	e->ret = ret;
+	e->entered = in->entered;
+	e->cookie = in->cookie;
+	e->nr = in->nr;
+	e->captures_len = captured;
+	e->phase = phase;
+	e->pad = 0;
+}
+
+static __always_inline void output(struct scratch *s, const struct task_struct *task, struct inflight *in, s64 ret,
+				   u32 captured, u32 phase)
+{
+	u32 len = sizeof(s->e) + captured;
 
 	if (captured > sizeof(s->data))
 		return;
-	/* What sleeps stands where it began, before what its thread says next. */
-	s->e.h.t = phase == PHASE_SLEEPS ? in->entered : bpf_ktime_get_ns();
-	s->e.h.kind = KIND_SYSCALL;
-	set_task(&s->e.h);
-	s->e.ret = ret;
-	s->e.entered = in->entered;
-	s->e.cookie = in->cookie;
-	s->e.nr = in->nr;
-	s->e.captures_len = captured;
-	s->e.phase = phase;
+	describe(&s->e, task, in, ret, captured, phase);
 	if (bpf_ringbuf_output(&bulk, s, len, 0))
-		count_lost(kind);
+		count_lost(KIND_SYSCALL);
+}
+
+/* A call that names no memory goes into the ring at once. */
+static __always_inline void output_bare(const struct task_struct *task, struct inflight *in, s64 ret, u32 phase)
+{
+	struct ev_syscall *e = bpf_ringbuf_reserve(&bulk, sizeof(*e), 0);
+
+	if (!e) {
+		count_lost(KIND_SYSCALL);
+		return;
+	}
+	__builtin_memcpy(e->args, in->args, sizeof(e->args));
+	describe(e, task, in, ret, 0, phase);
+	bpf_ringbuf_submit(e, 0);
 }
 
 /* What the call overwrites, or takes away with it: a record of its own, before that of the call. */
-static __always_inline void emit_entry(struct inflight *in, const struct plan_entry *plan)
+static __always_inline void emit_entry(const struct task_struct *task, struct inflight *in, const struct plan_entry *plan)
 {
 	struct scratch *s = scratch();
 	u32 off = 0;
@@ -90,13 +114,12 @@ static __always_inline void emit_entry(struct inflight *in, const struct plan_en
 	}
 	in->unreadable = s->unreadable;
 	if (off)
-		output(s, in, 0, off, PHASE_ENTERED);
+		output(s, task, in, 0, off, PHASE_ENTERED);
 }
 
 /* What the call returned, a thread that dies of SIGKILL or of another's exit_group never sees. */
-static __always_inline bool cut_short(void)
+static __always_inline bool cut_short(const struct task_struct *task)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	u32 by;
 
 	if (!(task->pending.signal.sig[0] & SIGKILL_BIT))
@@ -106,11 +129,17 @@ static __always_inline bool cut_short(void)
 	return by == 0 || by == SIGKILL;
 }
 
-static __always_inline void emit_syscall(struct inflight *in, const struct plan_entry *plan, s64 ret, u32 phase)
+static __always_inline void emit_syscall(const struct task_struct *task, struct inflight *in,
+					 const struct plan_entry *plan, s64 ret, u32 phase)
 {
-	struct scratch *s = scratch();
-	u32 off = 0;
+	u32 said = phase == PHASE_RETURNED && cut_short(task) ? PHASE_NEVER_RETURNS : phase, off = 0;
+	struct scratch *s;
 
+	if (!plan->captures[0].kind) {
+		output_bare(task, in, ret, said);
+		return;
+	}
+	s = scratch();
 	if (!s)
 		return;
 	__builtin_memcpy(s->e.args, in->args, sizeof(s->e.args));
@@ -139,7 +168,7 @@ static __always_inline void emit_syscall(struct inflight *in, const struct plan_
 				off = capture(off, spec_word(spec), ret, plan->flags);
 		}
 	}
-	output(s, in, ret, off, phase == PHASE_RETURNED && cut_short() ? PHASE_NEVER_RETURNS : phase);
+	output(s, task, in, ret, off, said);
 }
 
 static __always_inline struct plan_entry *plan_of(u32 nr)
@@ -148,46 +177,65 @@ static __always_inline struct plan_entry *plan_of(u32 nr)
 }
 
 /* Everybody's syscalls pass here: one look at an array ends it for those who are no target. */
-static __always_inline bool maybe_target(void)
+static __always_inline bool maybe_target(const struct task_struct *task)
 {
-	/* Newer verifiers inline this helper, which the one for the ids isn't. */
-	u32 slot = (u32)bpf_get_current_task_btf()->tgid % HINT_SLOTS;
+	u32 slot = (u32)task->tgid % HINT_SLOTS;
 	u32 *hint = bpf_map_lookup_elem(&target_hints, &slot);
 
 	return hint && *hint;
 }
 
 /* A 32-bit program's call numbers are another table's (TS_COMPAT of arch/x86/include/asm/thread_info.h). */
-static __always_inline bool is_compat(void)
+static __always_inline bool is_compat(const struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
-	struct task_struct *task = bpf_get_current_task_btf();
-
 	if (bpf_core_field_exists(task->thread_info.status))
 		return task->thread_info.status & 2;
 #endif
 	return false;
 }
 
+static __always_inline struct target *target_of(const struct task_struct *task)
+{
+	u32 tgid = task->tgid;
+
+	return bpf_map_lookup_elem(&targets, &tgid);
+}
+
+/* Where the current thread's calls are kept if its process is a target; who was one stays one. */
+static __always_inline struct inflight *target_thread(struct task_struct *task, const struct plan_entry *plan)
+{
+	struct inflight *in = bpf_task_storage_get(&inflight, task, 0, 0);
+	struct target *target;
+
+	if (is_compat(task))
+		return 0;
+	if (in && in->target)
+		return in;
+	target = target_of(task);
+	if (!target || (target->held && !(plan->flags & CALL_EXEC)))
+		return 0;
+	in = bpf_task_storage_get(&inflight, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (in)
+		in->target = !target->held;
+	return in;
+}
+
 SEC("tp_btf/sys_enter")
 int on_sys_enter(u64 *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	u32 nr = (u32)ctx[1], tgid;
+	u32 nr = (u32)ctx[1];
 	struct plan_entry *plan;
-	struct target *target;
 	struct inflight *in;
 
-	if (!maybe_target())
+	if (!maybe_target(task))
 		return 0;
 	plan = plan_of(nr);
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
 		return 0;
-	tgid = bpf_get_current_pid_tgid() >> 32;
-	target = bpf_map_lookup_elem(&targets, &tgid);
-	if (!target || (target->held && !(plan->flags & CALL_EXEC)) || is_compat())
-		return 0;
-	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	in = target_thread(task, plan);
 	if (!in)
 		return 0;
 	SYSCALL_ARGS(regs, in->args);
@@ -207,10 +255,10 @@ int on_sys_enter(u64 *ctx)
 		/* It has no argument but its stack. */
 		if (plan->captures[0].kind == (CAPTURE_SIGFRAME | CAPTURE_AT_ENTRY))
 			in->args[0] = regs->sp;
-		emit_entry(in, plan);
+		emit_entry(task, in, plan);
 	}
 	if ((plan->flags & CALL_NORETURN) && plan->mode != MODE_OFF)
-		emit_syscall(in, plan, -1, PHASE_NEVER_RETURNS);
+		emit_syscall(task, in, plan, -1, PHASE_NEVER_RETURNS);
 	return 0;
 }
 
@@ -267,31 +315,28 @@ static __always_inline void closed(struct inflight *in)
 SEC("tp_btf/sys_exit")
 int on_sys_exit(u64 *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	s64 ret = (s64)ctx[1];
 	struct plan_entry *plan;
 	struct target *target;
 	struct inflight *in;
 	struct sock *sk;
-	u32 tgid, nr;
+	u32 nr;
 
-	if (!maybe_target())
-		return 0;
-	tgid = bpf_get_current_pid_tgid() >> 32;
-	target = bpf_map_lookup_elem(&targets, &tgid);
-	if (!target || is_compat())
+	if (!maybe_target(task))
 		return 0;
 	nr = SYSCALL_NR(regs);
 	/* rt_sigreturn gave the registers of before the signal back. */
 	if (nr == NO_SYSCALL) {
-		in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
+		in = bpf_task_storage_get(&inflight, task, 0, 0);
 		if (in)
 			nr = in->nr;
 	}
 	plan = plan_of(nr);
-	if (!plan || (plan->mode == MODE_OFF && !plan->flags) || (target->held && !(plan->flags & CALL_EXEC)))
+	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
 		return 0;
-	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	in = target_thread(task, plan);
 	if (!in)
 		return 0;
 	if (in->nr != nr || !in->entered) {
@@ -299,6 +344,9 @@ int on_sys_exit(u64 *ctx)
 		if (plan->flags & (CALL_FORK | CALL_EXEC))
 			return 0;
 		/* It was in this call when it became a target: since then at least. */
+		target = target_of(task);
+		if (!target)
+			return 0;
 		SYSCALL_ARGS(regs, in->args);
 		in->entered = target->since_ns;
 		in->nr = nr;
@@ -316,7 +364,7 @@ int on_sys_exit(u64 *ctx)
 	if (plan->flags & CALL_CLOSE)
 		closed(in);
 	if (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))
-		emit_syscall(in, plan, ret, PHASE_RETURNED);
+		emit_syscall(task, in, plan, ret, PHASE_RETURNED);
 	in->nr = NO_SYSCALL;
 	in->entered = 0;
 	in->sock = 0;

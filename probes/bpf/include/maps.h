@@ -96,7 +96,7 @@ struct inflight {
 	u64 connecting_netns;
 	u64 counted_from; /* when the call that is counted was entered */
 	u32 counting; /* its number and one, 0 for none */
-	u32 target; /* known to be one, by the counting probes */
+	u32 target; /* known to be one's */
 };
 
 struct {
