@@ -162,11 +162,11 @@ impl Core {
                 (whose, victim) = (hurt, o);
             }
         }
+        self.totals.peer_drops += u64::from(peer.is_some() || far.is_some());
         for (slot, direction) in [(peer, d.direction.reversed()), (far, d.direction)] {
             let Some(slot) = slot else { continue };
             self.announce_quiet_udp(slot, t, out);
             let Some(c) = self.table.get_mut(slot) else { continue };
-            self.totals.peer_drops += 1;
             c.seen(t);
             c.turns.dropped();
             let fact = Arc::new(drop_fact(d, Some(owner.clone()), whose, victim.clone()));
