@@ -352,6 +352,8 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location,
 	else
 		COUNT(c, drops_unowned, 1);
 	count_drop(netns, reason, &w->packet, packets, segments);
+	if (cfg_accounts && owned)
+		account_drops(&w->owner, packets);
 
 	/* Whom to tell: the target that was hurt here, or the target at the other end. */
 	here = flow_at(&w->reply, netns);

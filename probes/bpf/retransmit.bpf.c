@@ -78,6 +78,8 @@ int on_retransmit(u64 *ctx)
 	}
 	if (!st->owner.tgid)
 		COUNT(c, retransmits_unowned, segments);
+	if (cfg_accounts)
+		account_retransmits(&st->owner, cause, segments);
 	/* -EBUSY: the segment still waits in a queue of this host, and nothing was sent again. */
 	if (!segments || !(st->flags & SOCK_TARGET))
 		return 0;
@@ -122,6 +124,8 @@ int on_retransmit_synack(u64 *ctx)
 	}
 	if (!st->owner.tgid)
 		COUNT(c, retransmits_unowned, 1);
+	if (cfg_accounts)
+		account_retransmits(&st->owner, CAUSE_SYNACK, 1);
 	if (!(st->flags & SOCK_TARGET))
 		return 0;
 	e = RESERVE(struct ev_retransmit, KIND_RETRANSMIT);

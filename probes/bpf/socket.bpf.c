@@ -67,6 +67,8 @@ int on_set_state(u64 *ctx)
 		if (!st)
 			return 0;
 	}
+	if (cfg_accounts)
+		account_state(st, old_state, new_state);
 	if (st->flags & SOCK_TARGET)
 		emit_socket(sk, st, REASON_STATE, new_state, old_state);
 	return 0;
@@ -93,7 +95,11 @@ int on_destroy(u64 *ctx)
 			COUNT(c, other, n);
 			st->retrans_seen += n;
 			st->retransmitted += n;
+			if (cfg_accounts)
+				account_retransmits(&st->owner, CAUSE_OTHER, n);
 		}
+		if (cfg_accounts)
+			account_rest(sk, st, tp);
 	}
 	if (st->flags & SOCK_TARGET)
 		emit_socket(sk, st, REASON_DESTROY, -1, 0);
@@ -107,9 +113,15 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	struct inflight *in;
 	struct tcp_sock *tp;
 	struct ev_io *e;
+	u64 before;
 
-	if (len <= 0 || !inet_proto(sk))
+	if (!inet_proto(sk))
 		return;
+	if (len <= 0) {
+		if (cfg_accounts)
+			account_error(len);
+		return;
+	}
 	st = sock_state_of(sk, true);
 	if (!st)
 		return;
@@ -120,6 +132,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 			st->role = dir == DIR_OUT ? ROLE_CLIENT : ROLE_SERVER;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
+	before = st->received;
 	if (tp) {
 		/* Found before something is sent: it came in unseen. */
 		if (absorb(sk, st, tp) && dir == DIR_OUT)
@@ -135,6 +148,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 		own(st);
 		st->flags &= ~(SOCK_TUPLE | SOCK_ANNOUNCED);
 	}
+	if (cfg_accounts)
+		account_bytes(st, sk, tp, (u64)len, st->received - before, dir);
 	install(sk, st);
 	if (!(st->flags & SOCK_ANNOUNCED)) {
 		if (st->proto == IPPROTO_UDP)

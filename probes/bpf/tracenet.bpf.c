@@ -12,6 +12,7 @@
 #include "common.h"
 #include "packet.h"
 #include "sock.h"
+#include "account.h"
 
 #include "process.bpf.c"
 #include "syscall.bpf.c"

@@ -115,6 +115,14 @@ wire! {
     struct ConnectionCall = "connection_call" { cookie: u64, nr: u32, pad: u32, }
     /// Value of `connection_counts`.
     struct ConnectionCount = "connection_count" { calls: u64, errors: u64, ns: u64, }
+    /// Key of `accounts`.
+    struct AccountKey = "account_key" { start_ns: u64, tgid: u32, pad: u32, }
+    /// Value of `accounts`.
+    struct AccountValue = "account" {
+        tcp_sent: u64, tcp_received: u64, udp_sent: u64, udp_received: u64, segments_sent: u64,
+        segments_received: u64, datagrams_sent: u64, datagrams_received: u64, errors: u64, lookups: u64, opened: u64,
+        accepted: u64, failed: u64, retransmitted: [u64; 6], drops: u64, rtt_us: u64, rtts: u64, comm: [u8; 16],
+    }
     /// Key of `drop_totals`.
     struct DropKey = "drop_key" { netns: u64, reason: u32, proto: u8, ip: u8, pad: [u8; 2], }
     /// Value of `drop_totals`.
@@ -148,7 +156,7 @@ pub(crate) mod kind {
     pub(crate) const THREAD_EXIT: u16 = 16;
 
     /// Indexed by kind.
-    pub(crate) const NAMES: [&str; 18] = [
+    pub(crate) const NAMES: [&str; 19] = [
         "unknown",
         "target",
         "fork",
@@ -167,6 +175,7 @@ pub(crate) mod kind {
         "signal",
         "thread exit",
         "calls by connection",
+        "accounts of processes",
     ];
 }
 

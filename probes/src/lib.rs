@@ -11,6 +11,7 @@
 //! the attach as its entry, and the calls of 32-bit programs are not told at all (their sockets are).
 
 mod abi;
+mod accounts;
 mod counts;
 mod decode;
 mod entries;
@@ -20,6 +21,7 @@ mod spec;
 mod symbols;
 mod totals;
 
+pub use accounts::{Account, Accounts};
 pub use counts::{Counted, Counts};
 pub use decode::Decoder;
 pub use load::doctor;

@@ -18,6 +18,7 @@ use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
 use crate::abi::{CAPTURE_AT_ENTRY, PlanEntry, Target, WireSpec, call, kind, mode};
+use crate::accounts::Accounts;
 use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
 use crate::load::{self, map, one_line};
@@ -130,6 +131,7 @@ pub struct Session {
     hints: Array<MapData, u32>,
     totals: Totals,
     counts: Counts,
+    accounts: Accounts,
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     losses_read: Instant,
@@ -170,6 +172,7 @@ impl Session {
         );
         let losses = map(ebpf, "lost")?;
         fill_plan(&mut plans, opts)?;
+        let accounts = Accounts::new(map(ebpf, "accounts")?);
         let counts = Counts::new(map(ebpf, "call_counts")?, map(ebpf, "connection_counts")?);
         for tgid in &opts.targets {
             insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
@@ -185,6 +188,7 @@ impl Session {
             hints,
             totals,
             counts,
+            accounts,
             losses,
             lost_seen: [0; kind::NAMES.len()],
             losses_read: Instant::now(),
@@ -387,6 +391,11 @@ impl Session {
     /// A handle on what was counted of each syscall, for any thread, also after the session's end.
     pub fn counts(&self) -> Counts {
         self.counts.clone()
+    }
+
+    /// A handle on what was added up by process, for any thread: empty without [`Options::accounts`].
+    pub fn accounts(&self) -> Accounts {
+        self.accounts.clone()
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.

@@ -30,6 +30,8 @@ pub struct Options {
     /// Tell also of calls that sleep, of ignored signals and of the ends of threads: what whole lines of strace's need
     /// beside the syscalls.
     pub lines: bool,
+    /// Add up what every process of the host does on the network: see [`Session::accounts`](crate::Session::accounts).
+    pub accounts: bool,
     /// Size of the ring buffer in bytes; rounded up to a power of two, at least 64 KiB, at most 1 GiB.
     pub ring_bytes: u32,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
             counted: SyscallFilter::default(),
             by_connection: false,
             lines: false,
+            accounts: false,
             ring_bytes: DEFAULT_RING_BYTES,
         }
     }
@@ -168,6 +171,9 @@ impl Options {
     /// Whether these options have a use for the probe. What tells strace's lines or counts calls needs few of them,
     /// and each that is attached costs the traced something.
     pub(crate) fn want(&self, probe: &str) -> bool {
+        if self.accounts && self.targets.is_empty() {
+            return ACCOUNTING.contains(&probe);
+        }
         match probe {
             "on_count_enter" | "on_count_exit" => !self.counted.is_empty(),
             "on_sys_enter" | "on_sys_exit" | "on_switch" => self.story() || self.lines,
@@ -226,6 +232,17 @@ const fn tp(
 const fn iter(name: &'static str, over: &'static str, label: &'static str, feature: &'static str) -> Spec {
     Spec { name, hook: Hook::Iter(over), label, feature }
 }
+
+/// What accounts need where nobody is traced.
+const ACCOUNTING: [&str; 7] = [
+    "on_set_state",
+    "on_destroy",
+    "on_send",
+    "on_recv",
+    "on_retransmit",
+    "on_retransmit_synack",
+    "on_kfree_skb",
+];
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
 pub(crate) const SPECS: [Spec; 32] = [

@@ -28,6 +28,8 @@
 
 /* No records, but losses that are counted beside theirs: connections of which there are too many to count by. */
 #define KIND_COUNTED 17
+/* A process for whose account there is no room */
+#define KIND_ACCOUNT 18
 
 enum event_kind {
 #define X(id, name, type) KIND_##name = id,
@@ -438,6 +440,35 @@ struct connection_count {
 	u64 calls;
 	u64 errors;
 	u64 ns;
+};
+
+/* Key of 'accounts'. */
+struct account_key {
+	u64 start_ns; /* start_boottime of the group leader */
+	u32 tgid;
+	u32 pad;
+};
+
+/* Value of 'accounts': what a process did on the network since the session began. */
+struct account {
+	u64 tcp_sent; /* bytes */
+	u64 tcp_received;
+	u64 udp_sent;
+	u64 udp_received;
+	u64 segments_sent; /* of TCP: tcp_sock.segs_out, those sent again included */
+	u64 segments_received;
+	u64 datagrams_sent; /* of UDP: calls */
+	u64 datagrams_received;
+	u64 errors; /* of calls that send or receive, EAGAIN left out */
+	u64 lookups; /* datagrams sent to port 53 */
+	u64 opened;
+	u64 accepted;
+	u64 failed;
+	u64 retransmitted[6]; /* segments, by enum retransmit_cause */
+	u64 drops; /* packets that hurt its sockets */
+	u64 rtt_us; /* smoothed round-trip times, one for each call that received */
+	u64 rtts; /* how many */
+	u8 comm[16];
 };
 
 /* Key of 'drop_totals'. */

@@ -17,6 +17,8 @@ const volatile u32 cfg_string_limit = 32;
 const volatile u32 cfg_lines = 0;
 /* Calls are counted by the connection too. */
 const volatile u32 cfg_by_connection = 0;
+/* What every process of the host does on the network is added up. */
+const volatile u32 cfg_accounts = 0;
 /* What descriptors are is recorded: those that messages pass on too, of which no plan knows. */
 const volatile u32 cfg_describe_fds = 0;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
@@ -122,6 +124,15 @@ struct {
 	__type(value, struct connection_count);
 } connection_counts SEC(".maps");
 
+/* By process. User space takes those that have ended out, once it has read them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct account_key);
+	__type(value, struct account);
+} accounts SEC(".maps");
+
 #define SOCK_TARGET 1 /* a target was seen with it, ever */
 #define SOCK_TUPLE 2 /* its tuple is in 'tuples' */
 #define SOCK_FLOW 4 /* its tuple is in 'flows', and user space was told */
@@ -140,6 +151,8 @@ struct sock_state {
 	u32 retransmitted; /* of these, since tracenet knows the socket */
 	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
 	u32 readable; /* that was told, and nothing was read since */
+	u32 segs_out_seen; /* tcp_sock.segs_out as put to an account */
+	u32 segs_in_seen;
 	u8 role;
 	u8 last_dir;
 	u8 flags;

@@ -29,6 +29,8 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	if (tp) {
 		st->retrans_seen = tp->total_retrans;
 		st->copied_seen = tp->copied_seq;
+		st->segs_out_seen = tp->segs_out;
+		st->segs_in_seen = tp->segs_in;
 	}
 }
 
