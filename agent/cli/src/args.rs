@@ -36,6 +36,8 @@ pub enum Command {
         #[arg(value_name = "NAME=VALUE")]
         values: Vec<String>,
     },
+    /// Show which processes use the network, and which suffer from it.
+    Top(TopArgs),
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.
@@ -47,6 +49,42 @@ pub enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+}
+
+/// `tracenet top`
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Only these processes; repeatable, also as a comma-separated list.
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+    /// Time between two readings.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    pub interval: std::time::Duration,
+    /// What to sort by: a number of a process, as --once --json names them [default: received_2s].
+    #[arg(long, value_name = "NUMBER")]
+    pub sort: Option<String>,
+    /// Rates in bytes a second, not bits.
+    #[arg(short = 'B')]
+    pub bytes: bool,
+    /// No bars of the last rates.
+    #[arg(short = 'b')]
+    pub no_bars: bool,
+    /// A table without a full screen, after one interval; as --once.
+    #[arg(short = 't')]
+    pub text: bool,
+    /// Print the processes after one interval, and end.
+    #[arg(long)]
+    pub once: bool,
+    /// One JSON object a line, after one interval.
+    #[arg(long)]
+    pub json: bool,
+    /// Colour: auto, always, never.
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<Color>,
+    /// Filter in the language of Wireshark over the numbers of a process and its name, e.g. 'retransmits > 0'.
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
 }
 
 /// `tracenet config ...`

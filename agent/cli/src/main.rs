@@ -28,6 +28,7 @@ mod stamp;
 mod story;
 mod strace;
 mod targets;
+mod top;
 mod trace;
 mod units;
 mod words;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => cmd::explain::main(args),
         Command::Analyze(args) => cmd::analyze::main(&args),
         Command::ExplainBits { values } => cmd::explain_bits::main(&values),
+        Command::Top(args) => cmd::top::main(&args),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };

@@ -72,6 +72,11 @@ impl Paint {
         Self { on }
     }
 
+    /// Colours are wanted.
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
     /// Never any colour.
     pub fn plain() -> Self {
         Self { on: false }

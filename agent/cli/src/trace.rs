@@ -167,14 +167,9 @@ fn open_session(
         captures: PlanOptions { verbose: config.syscalls.verbose, fd_paths },
         lines,
         ring_bytes: u32::try_from(config.limits.ring_bytes.0).unwrap_or(u32::MAX),
+        accounts: false,
     };
-    Session::open(&options).map_err(|e| match e {
-        tracenet_probes::Error::NoProcess(_) => Failure::NotFound(e.to_string()),
-        tracenet_probes::Error::NoBtf { .. }
-        | tracenet_probes::Error::NotPermitted { .. }
-        | tracenet_probes::Error::NothingAttached(_) => Failure::Privilege(e.to_string()),
-        _ => Failure::Runtime(e.to_string()),
-    })
+    Session::open(&options).map_err(|e| probe_failure(&e))
 }
 
 /// Lets the command go and waits for it in a thread of its own.
@@ -210,4 +205,15 @@ fn stop(
         })
         .collect();
     (ring.join(), ends)
+}
+
+/// What it means for the exit code that the probes can't be loaded.
+pub fn probe_failure(e: &tracenet_probes::Error) -> Failure {
+    match e {
+        tracenet_probes::Error::NoProcess(_) => Failure::NotFound(e.to_string()),
+        tracenet_probes::Error::NoBtf { .. }
+        | tracenet_probes::Error::NotPermitted { .. }
+        | tracenet_probes::Error::NothingAttached(_) => Failure::Privilege(e.to_string()),
+        _ => Failure::Runtime(e.to_string()),
+    }
 }

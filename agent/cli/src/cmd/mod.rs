@@ -9,3 +9,4 @@ pub mod explain_bits;
 pub mod record;
 pub mod replay;
 pub mod run;
+pub mod top;

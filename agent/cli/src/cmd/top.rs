@@ -1,0 +1,213 @@
+//! `tracenet top`: who uses the network, and who suffers from it.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use tracenet_collectors::process::Proc;
+use tracenet_core::event::EventKind;
+use tracenet_core::key::ProcessKey;
+use tracenet_filter::Filter;
+use tracenet_probes::{Accounts, Options, Session};
+
+use crate::args::TopArgs;
+use crate::failure::Failure;
+use crate::paint::Paint;
+use crate::top::fields::{Table, number};
+use crate::top::keys::{ORDERS, View};
+use crate::top::model::{Model, Row};
+use crate::top::screen::{Look, State, draw};
+use crate::top::text;
+
+/// Records taken out of the rings between two readings: nobody is traced, so there are next to none.
+const BUDGET: usize = 1 << 16;
+
+/// Shows them until `q`, or once.
+pub fn main(args: &TopArgs) -> Result<u8, Failure> {
+    let filter = args.filter.join(" ");
+    let parsed = Filter::parse(&filter, &Table).map_err(|e| Failure::Usage(format!("the filter: {e}")))?;
+    let filter = (!filter.trim().is_empty()).then_some((parsed, filter));
+    let order = match &args.sort {
+        None => ORDERS[0],
+        Some(name) => number(name).map(|n| n.name).ok_or_else(|| {
+            Failure::Usage(format!("--sort {name}: not a number of a process; one of {}", ORDERS.join(", ")))
+        })?,
+    };
+    let once = args.once || args.text || args.json;
+    if !once && !io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "top needs a terminal; --once prints a table, --once --json objects".into(),
+        ));
+    }
+    let options = Options { accounts: true, ..Options::default() };
+    let session = Session::open(&options).map_err(|e| crate::trace::probe_failure(&e))?;
+    let look = Look {
+        bytes: args.bytes,
+        bars: !args.no_bars,
+        color: Paint::choose(args.color.map_or(tracenet_config::Color::Auto, Into::into), !once).is_on(),
+    };
+    let mut top = Top::new(session, args.pids.clone(), args.interval);
+    if once {
+        top.once(&View::new(order, filter), look, args.json)
+    } else {
+        top.watch(View::new(order, filter), look)
+    }
+}
+
+struct Top {
+    session: Session,
+    accounts: Accounts,
+    pids: Vec<u32>,
+    interval: Duration,
+    start: Instant,
+    model: Model,
+    lost: u64,
+    /// When the own CPU time was looked at, and what it was.
+    own: (Instant, Duration),
+    own_percent: f64,
+}
+
+impl Top {
+    fn new(session: Session, pids: Vec<u32>, interval: Duration) -> Self {
+        let (accounts, start) = (session.accounts(), Instant::now());
+        let (model, own) = (Model::default(), (start, own_time()));
+        Self { session, accounts, pids, interval, start, model, lost: 0, own, own_percent: 0.0 }
+    }
+
+    /// Reads everything once.
+    fn read(&mut self) {
+        let mut events = Vec::new();
+        self.session.drain(BUDGET, &mut events);
+        for event in events {
+            if let EventKind::Lost { count, .. } = event.kind {
+                self.lost = self.lost.saturating_add(count);
+            }
+        }
+        let proc = Proc::default();
+        let alive = |key: ProcessKey| proc.exists(key.tgid);
+        for key in self.model.read(self.start.elapsed(), self.accounts.all(), alive) {
+            self.accounts.forget(key);
+        }
+        let (now, used) = (Instant::now(), own_time());
+        let wall = now.duration_since(self.own.0).as_secs_f64();
+        if wall > 0.0 {
+            self.own_percent = used.saturating_sub(self.own.1).as_secs_f64() / wall * 100.0;
+        }
+        self.own = (now, used);
+    }
+
+    /// In order, and only those that are asked for.
+    fn rows(&self, view: &View) -> Vec<Row> {
+        let wanted = |row: &Row| {
+            (self.pids.is_empty() || self.pids.contains(&row.key.tgid))
+                && view.filter.as_ref().is_none_or(|(filter, _)| filter.matches(row))
+        };
+        let mut rows: Vec<Row> = self.model.rows().filter(wanted).collect();
+        let by = number(view.order);
+        let value = |row: &Row| by.map_or(0, |n| (n.of)(row));
+        rows.sort_by(|a, b| {
+            let order = value(b).cmp(&value(a));
+            let order = if view.order == "pid" { order.reverse() } else { order };
+            order.then_with(|| a.key.tgid.cmp(&b.key.tgid))
+        });
+        rows
+    }
+
+    fn state(&self) -> State {
+        let all: Vec<Row> = self.model.rows().collect();
+        State {
+            elapsed_s: self.start.elapsed().as_secs(),
+            sent: all.iter().map(|r| r.rates[0].sent).sum(),
+            received: all.iter().map(|r| r.rates[0].received).sum(),
+            processes: all.len(),
+            lost: self.lost.saturating_add(self.model.omitted),
+            own_percent: self.own_percent,
+            own_memory: own_memory(),
+        }
+    }
+
+    fn once(&mut self, view: &View, look: Look, json: bool) -> Result<u8, Failure> {
+        self.read();
+        std::thread::sleep(self.interval);
+        self.read();
+        let rows = self.rows(view);
+        let mut out = Vec::new();
+        if json {
+            for row in &rows {
+                // Our own types, into a vector: nothing can fail.
+                let _ = serde_json::to_writer(&mut out, &text::Json(row));
+                out.push(b'\n');
+            }
+        } else {
+            out.extend_from_slice(text::table(&rows, look).as_bytes());
+        }
+        if self.lost > 0 {
+            crate::sinks::warn(&format!("{} events lost: some processes are not counted", self.lost));
+        }
+        match io::stdout().write_all(&out) {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::Runtime(format!("cannot write standard output: {e}")))
+            }
+            _ => Ok(0),
+        }
+    }
+
+    fn watch(&mut self, mut view: View, look: Look) -> Result<u8, Failure> {
+        let failed = |e: io::Error| Failure::Runtime(format!("the terminal: {e}"));
+        let mut terminal = ratatui::try_init().map_err(failed)?;
+        let result = self.show(&mut terminal, &mut view, look);
+        ratatui::restore();
+        result.map(|()| 0).map_err(failed)
+    }
+
+    fn show(
+        &mut self,
+        terminal: &mut ratatui::DefaultTerminal,
+        view: &mut View,
+        look: Look,
+    ) -> io::Result<()> {
+        self.read();
+        let (mut rows, mut state) = (self.rows(view), self.state());
+        let mut next = Instant::now() + self.interval.min(Duration::from_secs(1));
+        loop {
+            view.at = view.at.min(rows.len().saturating_sub(1));
+            terminal.draw(|frame| draw(frame, &rows, view, &state, look))?;
+            let wait = next.saturating_duration_since(Instant::now());
+            if event::poll(wait)? {
+                if let Event::Key(key) = event::read()?
+                    && key.kind == KeyEventKind::Press
+                    && !view.key(key, rows.len())
+                {
+                    return Ok(());
+                }
+                if !view.frozen {
+                    rows = self.rows(view);
+                }
+                continue;
+            }
+            next = Instant::now() + self.interval;
+            self.read();
+            if !view.frozen {
+                (rows, state) = (self.rows(view), self.state());
+            }
+        }
+    }
+}
+
+/// Resident memory of this process in bytes (proc(5), statm).
+fn own_memory() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    pages.saturating_mul(page.try_into().unwrap_or(4096))
+}
+
+/// CPU time of this process so far.
+fn own_time() -> Duration {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
+        let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        Duration::from_micros(us.try_into().unwrap_or(0))
+    })
+}

@@ -1,0 +1,189 @@
+//! Rates out of the accounts of processes: what was added up, read every now and then.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tracenet_core::key::ProcessKey;
+use tracenet_probes::Account;
+
+/// Spans of the rates, as iftop's.
+pub const SPANS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(40)];
+
+/// Processes that are followed; beyond it those that ended longest ago are forgotten, then none is added.
+const MAX_PROCESSES: usize = 65_536;
+
+/// Readings kept of a process: at the shortest interval (a second) those of the longest span, and the one before.
+const MAX_READINGS: usize = 42;
+
+/// A reading of an account.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    /// Since the start.
+    at: Duration,
+    sent: u64,
+    received: u64,
+}
+
+/// A process.
+#[derive(Debug)]
+struct Known {
+    account: Account,
+    ended: Option<Duration>,
+    readings: VecDeque<Reading>,
+}
+
+/// Bytes a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rate {
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// What is shown of a process.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub key: ProcessKey,
+    /// Since the start.
+    pub account: Account,
+    pub ended: bool,
+    /// Over [`SPANS`], or the time since the start if that is shorter.
+    pub rates: [Rate; 3],
+    /// Bytes a second, both ways, of each interval; the latest one last.
+    pub history: Vec<u64>,
+}
+
+/// All processes that did something on the network.
+#[derive(Debug, Default)]
+pub struct Model {
+    known: FxHashMap<ProcessKey, Known>,
+    now: Duration,
+    /// Processes for which there was no room.
+    pub omitted: u64,
+}
+
+impl Model {
+    /// Takes what was read `at` this time since the start; `alive` says of a process that it has not ended. Returned are
+    /// those that have: their accounts are final once they have been read after their ends, as these were.
+    pub fn read(
+        &mut self,
+        at: Duration,
+        all: Vec<(ProcessKey, Account)>,
+        alive: impl Fn(ProcessKey) -> bool,
+    ) -> Vec<ProcessKey> {
+        let before = std::mem::replace(&mut self.now, at);
+        let longest = SPANS[2];
+        self.known.retain(|_, p| p.ended.is_none_or(|ended| at.saturating_sub(ended) < longest));
+        let mut over = Vec::new();
+        for (key, account) in all {
+            let room = self.known.len() < MAX_PROCESSES;
+            let p = match self.known.entry(key) {
+                std::collections::hash_map::Entry::Occupied(p) => p.into_mut(),
+                std::collections::hash_map::Entry::Vacant(_) if !room => {
+                    self.omitted += 1;
+                    continue;
+                }
+                std::collections::hash_map::Entry::Vacant(place) => place.insert(Known {
+                    account: Account::default(),
+                    ended: None,
+                    // It did nothing before the last reading.
+                    readings: [Reading { at: before, sent: 0, received: 0 }].into(),
+                }),
+            };
+            if p.readings.len() >= MAX_READINGS {
+                p.readings.pop_front();
+            }
+            p.readings.push_back(Reading { at, sent: account.sent(), received: account.received() });
+            p.account = account;
+            if p.ended.is_none() && !alive(key) {
+                // It may have ended after its account was read: the next reading is the last one.
+                p.ended = Some(at);
+            } else if p.ended.is_some() {
+                over.push(key);
+            }
+        }
+        over
+    }
+
+    /// All of them, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        self.known.iter().map(|(key, p)| Row {
+            key: *key,
+            account: p.account.clone(),
+            ended: p.ended.is_some(),
+            rates: SPANS.map(|span| self.rate(p, span)),
+            history: self.history(p),
+        })
+    }
+
+    fn rate(&self, p: &Known, span: Duration) -> Rate {
+        let from = self.now.saturating_sub(span);
+        let Some(then) = p.readings.iter().rev().find(|r| r.at <= from).or(p.readings.front()) else {
+            return Rate::default();
+        };
+        let ns = self.now.saturating_sub(then.at).as_nanos().max(1);
+        let per_second =
+            |bytes: u64| u64::try_from(u128::from(bytes) * 1_000_000_000 / ns).unwrap_or(u64::MAX);
+        Rate {
+            sent: per_second(p.account.sent().saturating_sub(then.sent)),
+            received: per_second(p.account.received().saturating_sub(then.received)),
+        }
+    }
+
+    fn history(&self, p: &Known) -> Vec<u64> {
+        let pairs = p.readings.iter().zip(p.readings.iter().skip(1));
+        pairs
+            .map(|(a, b)| {
+                let bytes = (b.sent - a.sent.min(b.sent)) + (b.received - a.received.min(b.received));
+                let ns = b.at.saturating_sub(a.at).as_nanos().max(1);
+                u64::try_from(u128::from(bytes) * 1_000_000_000 / ns).unwrap_or(u64::MAX)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: ProcessKey = ProcessKey { tgid: 7, start_ns: 1 };
+
+    fn sent(bytes: u64) -> Vec<(ProcessKey, Account)> {
+        vec![(KEY, Account { tcp_sent: bytes, ..Account::default() })]
+    }
+
+    #[test]
+    fn rates_are_those_of_their_spans() {
+        let mut model = Model::default();
+        for second in 0..=60 {
+            // A kilobyte a second, and ten in the last two.
+            let bytes = if second <= 58 { second * 1_000 } else { 58_000 + (second - 58) * 10_000 };
+            assert!(model.read(Duration::from_secs(second), sent(bytes), |_| true).is_empty());
+        }
+        let row = model.rows().next().expect("one process");
+        assert_eq!(row.rates.map(|r| r.sent), [10_000, 2_800, 1_450]);
+        assert_eq!(row.history.last_chunk(), Some(&[1_000, 10_000, 10_000]));
+    }
+
+    #[test]
+    fn a_process_that_came_late_began_from_nothing() {
+        let mut model = Model::default();
+        model.read(Duration::from_secs(8), Vec::new(), |_| true);
+        model.read(Duration::from_secs(12), sent(4_000), |_| true);
+        let row = model.rows().next().expect("one process");
+        assert_eq!(row.rates.map(|r| r.sent), [1_000; 3]);
+    }
+
+    #[test]
+    fn what_has_ended_is_read_once_more_and_shown_for_the_longest_span() {
+        let mut model = Model::default();
+        let at = Duration::from_secs;
+        assert!(model.read(at(2), sent(1), |_| true).is_empty());
+        assert!(model.read(at(4), sent(2), |_| false).is_empty());
+        assert_eq!(model.read(at(6), sent(3), |_| false), [KEY]);
+        let row = model.rows().next().expect("it is shown still");
+        assert!(row.ended && row.account.tcp_sent == 3);
+        model.read(at(44), Vec::new(), |_| false);
+        assert_eq!(model.rows().count(), 0);
+    }
+}
