@@ -1,9 +1,12 @@
 //! `tracenet top`: who uses the network, and who suffers from it.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeValLike;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tracenet_collectors::process::Proc;
@@ -129,8 +132,14 @@ impl Top {
     }
 
     fn once(&mut self, view: &View, look: Look, json: bool) -> Result<u8, Failure> {
+        let signals = SignalFd::new(&crate::signals::block(false)?)
+            .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
         self.read();
-        std::thread::sleep(self.interval);
+        let seconds = self.interval.as_secs_f64();
+        crate::sinks::warn(&format!("counting for {seconds} s, or until Ctrl-C"));
+        let timeout = PollTimeout::try_from(self.interval).unwrap_or(PollTimeout::MAX);
+        // Interrupted or not, now is the time.
+        let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
         self.read();
         let rows = self.rows(view);
         let mut out = Vec::new();
