@@ -44,7 +44,8 @@ pub fn main(args: &TopArgs) -> Result<u8, Failure> {
             "top needs a terminal; --once prints a table, --once --json objects".into(),
         ));
     }
-    let options = Options { accounts: true, ..Options::default() };
+    // Nobody is traced: hardly an event comes.
+    let options = Options { accounts: true, ring_bytes: 1 << 16, ..Options::default() };
     let session = Session::open(&options).map_err(|e| crate::trace::probe_failure(&e))?;
     let look = Look {
         bytes: args.bytes,
