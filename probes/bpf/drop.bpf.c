@@ -175,23 +175,6 @@ static __always_inline void tell_queue(struct ev_drop *e, u8 class, struct sk_bu
 	}
 }
 
-static __always_inline void count_drop(u64 netns, u32 reason, const struct packet *p, u32 packets, u32 segments)
-{
-	struct drop_key k = { .netns = netns, .reason = reason, .proto = p->tuple.proto };
-	struct drop_count *n, zero = {};
-
-	k.ip = p->ip;
-	n = bpf_map_lookup_elem(&drop_totals, &k);
-	if (!n) {
-		bpf_map_update_elem(&drop_totals, &k, &zero, BPF_NOEXIST);
-		n = bpf_map_lookup_elem(&drop_totals, &k);
-	}
-	if (n) {
-		__sync_fetch_and_add(&n->packets, packets);
-		__sync_fetch_and_add(&n->segments, segments);
-	}
-}
-
 /* A packet of other protocols: it is counted, since the kernel's own counters count it. */
 static __always_inline void count_other(struct drop_work *w, struct sk_buff *skb, u32 reason)
 {
@@ -202,28 +185,12 @@ static __always_inline void count_other(struct drop_work *w, struct sk_buff *skb
 		count_drop(BPF_CORE_READ(dev, nd_net.net, net_cookie), reason, &w->packet, 1, 1);
 }
 
-/* sk_acceptq_is_full() */
-static __always_inline bool accept_queue_is_full(const struct sock *listening)
-{
-	return BPF_CORE_READ(listening, sk_ack_backlog) > BPF_CORE_READ(listening, sk_max_ack_backlog);
-}
-
-/* A packet that a listener threw away before our eyes is none that on_consume_skb() has to look for. */
-static __always_inline void account_listener(struct sock *sk, u64 netns)
-{
-	struct listener_key k = { .netns = netns, .port = sk->__sk_common.skc_num, .proto = IPPROTO_TCP };
-	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
-
-	if (l && l->sock == (u64)sk)
-		l->drops = BPF_CORE_READ(sk, sk_drops.counter);
-}
-
 /*
  * 'rx_sk': the socket that had the packet, where the kernel tells. 'listening': the listener that swallowed it, found
- * by its port. 'packets': how many are counted by this one, the ones that no program saw included.
+ * by its port.
  */
 static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location, u32 reason, struct sock *rx_sk,
-				   const struct sock *listening, u32 packets)
+				   const struct sock *listening)
 {
 	u64 netns = 0, sk_netns = 0, cookie = 0, peer = 0;
 	struct flow_value *here, *there;
@@ -273,9 +240,11 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location,
 				w->owner = l->owner;
 				owned = true;
 			}
-			account_listener(rx_sk, netns);
-			/* cookie_v4_check() gives this reason to a handshake that ends at a full accept queue. */
-			if (reason == cfg_reason_no_socket && accept_queue_is_full(rx_sk)) {
+			/*
+			 * cookie_v4_check() gives this reason to a handshake that ends at a full accept queue, which the
+			 * listener counts; meanwhile there may be room again.
+			 */
+			if (account_listener(rx_sk, netns) && reason == cfg_reason_no_socket) {
 				reason = cfg_reason_listen_overflow;
 				class = DROP_ACCEPT;
 			}
@@ -351,9 +320,9 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location,
 		COUNT(c, drops_owned, 1);
 	else
 		COUNT(c, drops_unowned, 1);
-	count_drop(netns, reason, &w->packet, packets, segments);
+	count_drop(netns, reason, &w->packet, 1, segments);
 	if (cfg_accounts && owned)
-		account_drops(&w->owner, packets);
+		account_drops(&w->owner, 1);
 
 	/* Whom to tell: the target that was hurt here, or the target at the other end. */
 	here = flow_at(&w->reply, netns);
@@ -414,13 +383,13 @@ int on_kfree_skb(u64 *ctx)
 
 	if (cfg_kfree_skb_has_rx_sk)
 		rx_sk = (struct sock *)ctx[3];
-	return dropped(ctx, (struct sk_buff *)ctx[0], ctx[1], (u32)ctx[2], rx_sk, 0, 1);
+	return dropped(ctx, (struct sk_buff *)ctx[0], ctx[1], (u32)ctx[2], rx_sk, 0);
 }
 
 /*
  * A SYN that finds no room in the accept queue is told to nobody: tcp_conn_request() counts it with the listener, and
- * the packet is consumed as one that was answered. The listener's count tells them apart; as with retransmissions its
- * difference is taken, so that a SYN which no program saw is made up for in the totals.
+ * the packet is consumed as one that was answered. The listener's count tells them apart, and so does the queue: where there
+ * is room, what has been counted is another CPU's, or one that no program saw and last_drops() makes up for.
  */
 SEC("tp_btf/consume_skb")
 int on_consume_skb(u64 *ctx)
@@ -431,7 +400,7 @@ int on_consume_skb(u64 *ctx)
 	struct dst_entry *dst;
 	struct listener *l;
 	struct sock *sk;
-	u32 mine = 1, reason, now, before;
+	u32 mine = 1, reason;
 
 	if (ctx[1] < cfg_listen_range[0] || ctx[1] >= cfg_listen_range[1])
 		return 0;
@@ -448,11 +417,13 @@ int on_consume_skb(u64 *ctx)
 	sk = (struct sock *)l->sock;
 	if ((u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) != l->cookie)
 		return 0;
-	now = BPF_CORE_READ(sk, sk_drops.counter);
-	before = l->drops;
-	if (now == before || __sync_val_compare_and_swap(&l->drops, before, now) != before)
+	if (accept_queue_is_full(sk))
+		reason = cfg_reason_listen_overflow;
+	else if (request_queue_is_full(sk))
+		reason = cfg_reason_not_specified;
+	else
 		return 0;
-	/* Else there was no room for half-open ones. */
-	reason = accept_queue_is_full(sk) ? cfg_reason_listen_overflow : cfg_reason_not_specified;
-	return dropped(ctx, skb, cfg_conn_request, reason, 0, sk, now - before);
+	if (!take_drop(l, sk))
+		return 0;
+	return dropped(ctx, skb, cfg_conn_request, reason, 0, sk);
 }

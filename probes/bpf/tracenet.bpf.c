@@ -13,6 +13,7 @@
 #include "packet.h"
 #include "sock.h"
 #include "account.h"
+#include "listener.h"
 
 #include "process.bpf.c"
 #include "syscall.bpf.c"

@@ -111,8 +111,8 @@ const LOSS_EVERY: Duration = Duration::from_millis(100);
 const FLUSH_RECORDS: usize = 1 << 20;
 /// How often the programs are asked for runs that the kernel skipped.
 const MISSES_EVERY: Duration = Duration::from_secs(1);
-/// Takes the difference of the kernel's own count, so that its next run makes up for the one that was skipped; nearly all
-/// that it sees is of no interest, and is not lost.
+/// Nearly all that it sees is of no interest, so a skipped run of it is no loss by itself: what it should have told is found
+/// by the listener's own count (`last_drops()` of `bpf/drop.bpf.c`).
 const COUNTS_FOR_ITSELF: &str = "on_consume_skb";
 /// Network namespaces that are kept open.
 const NAMESPACES_MAX: usize = 256;

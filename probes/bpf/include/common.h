@@ -8,12 +8,17 @@
  * each plain load through a trusted pointer, which made attaching take twice as long.
  */
 
-static __always_inline void count_lost(u32 kind)
+static __always_inline void count_losses(u32 kind, u32 losses)
 {
 	u64 *n = bpf_map_lookup_elem(&lost, &kind);
 
 	if (n)
-		*n += 1;
+		*n += losses;
+}
+
+static __always_inline void count_lost(u32 kind)
+{
+	count_losses(kind, 1);
 }
 
 /*

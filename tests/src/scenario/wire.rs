@@ -311,10 +311,13 @@ fn timeouts(t: &Truth, side: Side) -> Judgement {
     lost(t, side, &["loss_rto"])
 }
 
-/// Without packet numbers.
+/// Without packet numbers who waits can't tell how often what came was lost before: once, and then by a probe, or more often.
 fn timeouts_ipv6(t: &Truth, side: Side) -> Judgement {
     match timeouts(t, side) {
         Suffers(_) if side == Side::Client && t.looks_like_thought() => Unclear,
+        Suffers(_) if side == Side::Client && t.held(Way::Down) > t.held(Way::Up) => {
+            Suffers(&["loss_rto", "loss_tlp"])
+        }
         judgement => judgement,
     }
 }
