@@ -2,6 +2,7 @@
 //! Everything is turned into the words of `tracenet-core` here, at the edge.
 
 pub mod capture;
+pub mod cgroups;
 pub mod clock;
 pub mod container;
 pub mod counters;
@@ -12,5 +13,9 @@ pub mod incident;
 pub mod interfaces;
 pub mod netns;
 pub mod opening;
+pub mod owners;
 pub mod pcapng;
 pub mod process;
+pub mod services;
+pub mod sockets;
+pub mod sockstat;

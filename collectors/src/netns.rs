@@ -1,5 +1,6 @@
 //! Network namespaces: who lives where, and going there.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
@@ -95,19 +96,43 @@ impl Drop for Entered {
 /// [`NetnsError`], each with its remedy.
 pub fn enter(pid: u32) -> Result<Entered, NetnsError> {
     let there = File::open(format!("/proc/{pid}/ns/net")).map_err(|e| NetnsError::look(pid, e))?;
-    let here = File::open("/proc/thread-self/ns/net").map_err(|source| NetnsError::Io { pid, source })?;
-    let same = match (there.metadata(), here.metadata()) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        (Err(source), _) | (_, Err(source)) => return Err(NetnsError::Io { pid, source }),
-    };
-    if same {
+    enter_file(&there).map_err(|source| match source.raw_os_error() {
+        Some(libc::EPERM) => NetnsError::EnterDenied(pid),
+        _ => NetnsError::Io { pid, source },
+    })
+}
+
+/// Moves the calling thread into the network namespace that `there` is a file of: `/proc/PID/ns/net`, or a name below
+/// [`NAMES`]. Nothing is done, and no privilege needed, where it is there already.
+///
+/// # Errors
+/// What the system says: EPERM without CAP_SYS_ADMIN, EINVAL for a file of another kind.
+pub fn enter_file(there: &File) -> io::Result<Entered> {
+    let here = File::open("/proc/thread-self/ns/net")?;
+    let (a, b) = (there.metadata()?, here.metadata()?);
+    if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
         return Ok(Entered { home: None, _thread: PhantomData });
     }
-    match setns(&there, CloneFlags::CLONE_NEWNET) {
-        Ok(()) => Ok(Entered { home: Some(here), _thread: PhantomData }),
-        Err(Errno::EPERM) => Err(NetnsError::EnterDenied(pid)),
-        Err(e) => Err(NetnsError::Io { pid, source: e.into() }),
+    setns(there, CloneFlags::CLONE_NEWNET)?;
+    Ok(Entered { home: Some(here), _thread: PhantomData })
+}
+
+/// Where ip-netns(8) binds namespaces to names.
+pub const NAMES: &str = "/run/netns";
+
+/// Namespaces that are bound to a name, by inode number; the first name in the order of the alphabet.
+pub fn named() -> BTreeMap<u32, String> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(NAMES).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Ok(inode) = inode(&entry.path()) {
+            let first: &mut String = all.entry(inode).or_insert_with(|| name.clone());
+            if name < *first {
+                *first = name;
+            }
+        }
     }
+    all
 }
 
 /// Inode number of the network namespace of `pid` (`net:[4026531840]`).
