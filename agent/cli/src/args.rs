@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracenet_core::key::ConnId;
 
+use crate::cmd::sockets::SocketsArgs;
 use crate::strace::Sort;
 
 /// Joins a process's syscalls, sockets, packets, drops and counters into one story.
@@ -30,6 +31,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Analyse capture files: what was sent again, lost, out of order, and how long answers took.
     Analyze(AnalyzeArgs),
+    /// List sockets and who holds them, as ss and netstat do, in one or in all network namespaces.
+    Sockets(SocketsArgs),
     /// Say what the bits of a flow's features mean; without arguments, list all features.
     ExplainBits {
         /// Feature and value as `analyze --flows` prints them, e.g. tcp_anomaly=0x02c4.

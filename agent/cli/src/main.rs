@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => cmd::replay::main(&args),
         Command::Explain(args) => cmd::explain::main(args),
         Command::Analyze(args) => cmd::analyze::main(&args),
+        Command::Sockets(args) => cmd::sockets::main(&args),
         Command::ExplainBits { values } => cmd::explain_bits::main(&values),
         Command::Top(args) => cmd::top::main(&args),
         Command::Doctor { json } => cmd::doctor::main(json),

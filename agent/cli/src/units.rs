@@ -51,6 +51,35 @@ impl fmt::Display for Count {
     }
 }
 
+/// A number with at most so many significant digits and no zeros at its end: C's `%g`, as in ss's words.
+pub struct General(pub f64, pub usize);
+
+impl fmt::Display for General {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(value, digits) = *self;
+        let digits = digits.max(1);
+        // The exponent after rounding to these digits.
+        let scientific = format!("{value:.*e}", digits - 1);
+        let Some((mantissa, exponent)) = scientific.split_once('e') else { return value.fmt(f) };
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        let trimmed = |text: &str| match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text.to_owned(),
+        };
+        match usize::try_from(exponent) {
+            Err(_) if exponent >= -4 => {
+                let places = digits - 1 + usize::try_from(-exponent).unwrap_or(0);
+                f.write_str(&trimmed(&format!("{value:.places$}")))
+            }
+            Ok(whole) if whole < digits => f.write_str(&trimmed(&format!("{value:.*}", digits - 1 - whole))),
+            _ => {
+                let sign = if exponent < 0 { '-' } else { '+' };
+                write!(f, "{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +95,23 @@ mod tests {
         assert_eq!(Bytes(31).to_string(), "31 B");
         assert_eq!(Bytes(1_234).to_string(), "1.2 kB");
         assert_eq!(Count(1, "packet").to_string(), "1 packet");
+    }
+    #[test]
+    fn as_printf_has_it() {
+        for (value, digits, text) in [
+            (0.0, 6, "0"),
+            (204.0, 6, "204"),
+            (0.052, 6, "0.052"),
+            (123.456, 6, "123.456"),
+            (1_234.567, 6, "1234.57"),
+            (120_000.0, 6, "120000"),
+            (1_234_567.0, 6, "1.23457e+06"),
+            (0.000_012_5, 6, "1.25e-05"),
+            (999.96, 3, "1e+03"),
+            (2.885_39, 6, "2.88539"),
+            (65.04, 3, "65"),
+        ] {
+            assert_eq!(General(value, digits).to_string(), text, "{value}");
+        }
     }
 }

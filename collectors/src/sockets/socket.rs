@@ -230,7 +230,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(kind: Kind, state: State, local: Address, remote: Address) -> Self {
+    /// One of which no more is known.
+    pub fn new(kind: Kind, state: State, local: Address, remote: Address) -> Self {
         Self {
             kind,
             state,

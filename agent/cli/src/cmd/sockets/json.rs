@@ -1,0 +1,306 @@
+//! `--json`: `tracenet.socket/1`. What a summary's connection has too is named as there.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tracenet_collectors::cgroups::Cgroups;
+use tracenet_collectors::owners::Holder;
+use tracenet_collectors::sockets::{Address, Kind, Memory, Socket, State, Tcp};
+use tracenet_core::summary::KernelTcp;
+
+use super::names::{Names, unix_name};
+
+/// One socket. What doesn't apply or is not known is null.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    /// Inode number of the network namespace.
+    netns: u32,
+    netns_name: Option<&'a str>,
+    /// The first holder's.
+    pid: Option<u32>,
+    comm: Option<&'a str>,
+    transport: &'static str,
+    state: &'static str,
+    local: Option<String>,
+    remote: Option<String>,
+    /// Of a Unix socket.
+    peer_inode: Option<u32>,
+    /// Bytes.
+    receive_queue: Option<u32>,
+    /// Bytes.
+    send_queue: Option<u32>,
+    /// Of a listener.
+    accept_queue: Option<AcceptQueue>,
+    processes: Vec<Process<'a>>,
+    inode: Option<u32>,
+    cookie: Option<u64>,
+    uid: Option<u32>,
+    interface: Option<String>,
+    mark: Option<u32>,
+    cgroup: Option<&'a str>,
+    v6only: Option<bool>,
+    shutdown: Option<Shutdown>,
+    timer: Option<TimerLine>,
+    memory: Option<MemoryLine>,
+    tcp_info: Option<TcpLine<'a>>,
+}
+
+/// In connections.
+#[derive(Debug, Serialize)]
+struct AcceptQueue {
+    waiting: u32,
+    limit: u32,
+    full: bool,
+    /// Connections that it refused; null where the kernel doesn't say.
+    drops: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Process<'a> {
+    pid: u32,
+    comm: &'a Arc<str>,
+    fd: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Shutdown {
+    receive: bool,
+    send: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct TimerLine {
+    name: &'static str,
+    expires_ns: u64,
+    retransmits: u8,
+}
+
+/// Bytes; drops in packets.
+#[derive(Debug, Serialize)]
+struct MemoryLine {
+    rmem_alloc: u32,
+    rcvbuf: u32,
+    wmem_alloc: u32,
+    sndbuf: u32,
+    fwd_alloc: u32,
+    wmem_queued: u32,
+    optmem: u32,
+    backlog: u32,
+    drops: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct TcpLine<'a> {
+    #[serde(flatten)]
+    kernel: KernelTcp,
+    congestion: Option<&'a str>,
+    rto_us: u32,
+    ato_us: u32,
+    rcv_rtt_us: u32,
+    backoff: u8,
+    pmtu: u32,
+    advmss: u32,
+    rcv_mss: u32,
+    unacked: u32,
+    sacked: u32,
+    retrans: u32,
+    notsent_bytes: u32,
+    data_segs_in: u32,
+    data_segs_out: u32,
+    delivered: u32,
+    last_sent_ns: u64,
+    last_received_ns: u64,
+    last_ack_ns: u64,
+    busy_ns: u64,
+    rwnd_limited_ns: u64,
+    sndbuf_limited_ns: u64,
+    pacing_bytes_per_second: Option<u64>,
+    delivery_bytes_per_second: u64,
+}
+
+/// Value of `schema`.
+const SCHEMA: &str = "tracenet.socket/1";
+
+const MS: u64 = 1_000_000;
+
+/// Where a socket was found.
+pub struct Place<'a> {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Its name.
+    pub name: Option<&'a str>,
+    /// Its interfaces, and how numbers are written.
+    pub names: &'a Names<'a>,
+    /// Paths of cgroups.
+    pub cgroups: &'a Cgroups,
+}
+
+/// Appends a line.
+pub fn push(out: &mut String, s: &Socket, place: &Place<'_>, holders: &[Holder]) {
+    // Numbers, strings and maps with strings for keys can't fail.
+    if let Ok(line) = serde_json::to_string(&line(s, place, holders)) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+}
+
+fn line<'a>(s: &'a Socket, place: &Place<'a>, holders: &'a [Holder]) -> Line<'a> {
+    let listens = s.state == State::Listen;
+    let first = holders.first();
+    let accept_queue = AcceptQueue {
+        waiting: s.recv_q,
+        limit: s.send_q,
+        full: s.is_queue_full(),
+        drops: s.memory.filter(|_| s.kind == Kind::Tcp).map(|m| m.drops),
+    };
+    let end = |address: &Address, local| {
+        let mut text = String::new();
+        place.names.address(&mut text, s, address, local);
+        place.names.port(&mut text, s.kind, address, local);
+        text
+    };
+    Line {
+        schema: SCHEMA,
+        netns: place.netns,
+        netns_name: place.name,
+        pid: first.map(|h| h.pid),
+        comm: first.map(|h| &*h.comm),
+        transport: transport(s.kind),
+        state: state(s.state),
+        local: match &s.local {
+            Address::Unix { name, .. } => {
+                name.as_deref().map(|name| String::from_utf8_lossy(&unix_name(name)).into_owned())
+            }
+            address => Some(end(address, true)),
+        },
+        remote: match &s.remote {
+            Address::Unix { .. } | Address::None => None,
+            Address::Ip(ip, 0) if ip.is_unspecified() => None,
+            address => Some(end(address, false)),
+        },
+        peer_inode: match s.remote {
+            Address::Unix { inode, .. } => Some(inode).filter(|n| *n != 0),
+            _ => None,
+        },
+        receive_queue: (!listens).then_some(s.recv_q),
+        send_queue: (!listens).then_some(s.send_q),
+        accept_queue: listens.then_some(accept_queue),
+        processes: holders.iter().map(|h| Process { pid: h.pid, comm: &h.comm, fd: h.fd }).collect(),
+        inode: Some(s.inode).filter(|n| *n != 0),
+        cookie: Some(s.cookie).filter(|n| *n != 0),
+        uid: s.uid,
+        interface: Some(s.interface).filter(|n| *n != 0).map(|n| place.names.interface(n)),
+        mark: Some(s.mark).filter(|n| *n != 0),
+        cgroup: s.cgroup.and_then(|id| place.cgroups.path(id)),
+        v6only: s.v6only,
+        shutdown: s.shutdown.map(|mask| Shutdown { receive: mask & 1 != 0, send: mask & 2 != 0 }),
+        timer: s.timer.map(|t| TimerLine {
+            name: t.name,
+            expires_ns: u64::from(t.expires_ms) * MS,
+            retransmits: t.retransmits,
+        }),
+        memory: s.memory.as_ref().map(memory),
+        // Of a listener the kernel tells nothing but its queue.
+        tcp_info: s.tcp.as_deref().filter(|_| !listens).map(tcp),
+    }
+}
+
+fn memory(m: &Memory) -> MemoryLine {
+    MemoryLine {
+        rmem_alloc: m.rmem_alloc,
+        rcvbuf: m.rcvbuf,
+        wmem_alloc: m.wmem_alloc,
+        sndbuf: m.sndbuf,
+        fwd_alloc: m.fwd_alloc,
+        wmem_queued: m.wmem_queued,
+        optmem: m.optmem,
+        backlog: m.backlog,
+        drops: m.drops,
+    }
+}
+
+fn tcp(tcp: &Tcp) -> TcpLine<'_> {
+    let i = &tcp.info;
+    let us = |n: u64| n.saturating_mul(1_000);
+    TcpLine {
+        kernel: KernelTcp {
+            srtt_us: i.rtt,
+            rttvar_us: i.rttvar,
+            min_rtt_us: i.min_rtt,
+            snd_cwnd: i.snd_cwnd,
+            snd_ssthresh: i.snd_ssthresh,
+            total_retrans: i.total_retrans,
+            bytes_acked: i.bytes_acked,
+            bytes_received: i.bytes_received,
+            bytes_sent: i.bytes_sent,
+            bytes_retrans: i.bytes_retrans,
+            segs_in: i.segs_in,
+            segs_out: i.segs_out,
+            snd_wnd: i.snd_wnd,
+            rcv_wnd: i.rcv_wnd,
+            mss_cache: i.snd_mss,
+            lost: i.lost,
+            reordering: i.reordering,
+            dsack_dups: i.dsack_dups,
+            rcv_ooopack: i.rcv_ooopack,
+        },
+        congestion: tcp.congestion.as_deref(),
+        rto_us: i.rto,
+        ato_us: i.ato,
+        rcv_rtt_us: i.rcv_rtt,
+        backoff: i.backoff,
+        pmtu: i.pmtu,
+        advmss: i.advmss,
+        rcv_mss: i.rcv_mss,
+        unacked: i.unacked,
+        sacked: i.sacked,
+        retrans: i.retrans,
+        notsent_bytes: i.notsent_bytes,
+        data_segs_in: i.data_segs_in,
+        data_segs_out: i.data_segs_out,
+        delivered: i.delivered,
+        last_sent_ns: u64::from(i.last_data_sent) * MS,
+        last_received_ns: u64::from(i.last_data_recv) * MS,
+        last_ack_ns: u64::from(i.last_ack_recv) * MS,
+        busy_ns: us(i.busy_time),
+        rwnd_limited_ns: us(i.rwnd_limited),
+        sndbuf_limited_ns: us(i.sndbuf_limited),
+        // All ones: no limit.
+        pacing_bytes_per_second: Some(i.pacing_rate).filter(|rate| *rate != u64::MAX),
+        delivery_bytes_per_second: i.delivery_rate,
+    }
+}
+
+fn transport(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tcp => "tcp",
+        Kind::Udp => "udp",
+        Kind::Raw => "raw",
+        Kind::UnixStream => "unix_stream",
+        Kind::UnixDgram => "unix_dgram",
+        Kind::UnixSeqpacket => "unix_seqpacket",
+        Kind::PacketRaw => "packet_raw",
+        Kind::PacketDgram => "packet_dgram",
+        Kind::Netlink => "netlink",
+    }
+}
+
+/// The filter's words.
+fn state(state: State) -> &'static str {
+    match state {
+        State::Unknown => "unknown",
+        State::Established => "established",
+        State::SynSent => "syn-sent",
+        State::SynRecv | State::NewSynRecv => "syn-recv",
+        State::FinWait1 => "fin-wait-1",
+        State::FinWait2 => "fin-wait-2",
+        State::TimeWait => "time-wait",
+        State::Close => "closed",
+        State::CloseWait => "close-wait",
+        State::LastAck => "last-ack",
+        State::Listen => "listening",
+        State::Closing => "closing",
+        State::BoundInactive => "bound-inactive",
+    }
+}
