@@ -4,8 +4,14 @@ use clap::{Args, ValueEnum};
 
 use crate::args::Color;
 
+const EXAMPLES: &str = "Examples:
+  tracenet sockets -tunap                 every TCP and UDP socket, in numbers, with who holds it
+  tracenet sockets -tnlp --all-netns      who listens, in which network namespace
+  tracenet sockets -tnpieom state established '( dport = :443 or sport = :ssh ) and dst 10.0.0.0/8'";
+
 /// `tracenet sockets`
 #[derive(Debug, Default, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct SocketsArgs {
     /// TCP sockets.
     #[arg(short = 't', long)]
