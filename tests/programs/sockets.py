@@ -1,6 +1,6 @@
 """Makes sockets of every kind in its network namespace, and children that hold them too.
 
-usage: sockets.py FOLDER SCALE. Some 36 x SCALE sockets. FOLDER is for the files of Unix sockets. Prints a line of JSON
+usage: sockets.py FOLDER SCALE. Some 35 x SCALE sockets. FOLDER is for the files of Unix sockets. Prints a line of JSON
 when they are there; they stay until the end of standard input.
 """
 
@@ -44,6 +44,7 @@ def tcp(family, host, pairs):
         client.close()
         server.recv(1)
         server.close()
+    return listener.getsockname()[1]
 
 
 def listeners():
@@ -69,6 +70,7 @@ def listeners():
     add("tcp", full, *(socket.create_connection(full.getsockname()) for _ in range(2)))
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.bind(("127.0.0.1", 0))
+    # Not listed but where it is asked for.
     keep.append(bound)
     return full.getsockname()[1], bound.getsockname()[1]
 
@@ -136,7 +138,7 @@ def lower():
             add("netlink", netlink)
 
 
-tcp(socket.AF_INET, "127.0.0.1", 6 * scale)
+serves = tcp(socket.AF_INET, "127.0.0.1", 6 * scale)
 tcp(socket.AF_INET6, "::1", 3 * scale)
 full, bound = listeners()
 datagrams()
@@ -151,5 +153,6 @@ for n in range(2):
                 s.close()
         sys.stdin.read()
         os._exit(0)
-print(json.dumps({"pid": pid, "sockets": len(keep), "kinds": kinds, "full": full, "bound": bound}), flush=True)
+says = {"pid": pid, "sockets": len(keep) - 1, "kinds": kinds, "serves": serves, "full": full, "bound": bound}
+print(json.dumps(says), flush=True)
 sys.stdin.read()
