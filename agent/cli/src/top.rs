@@ -1,5 +1,6 @@
 //! `tracenet top`: processes by what they do on the network, again and again.
 
+pub mod connections;
 pub mod fields;
 pub mod keys;
 pub mod model;

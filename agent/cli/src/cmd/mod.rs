@@ -9,5 +9,5 @@ pub mod explain_bits;
 pub mod record;
 pub mod replay;
 pub mod run;
-pub mod top;
 pub mod sockets;
+pub mod top;

@@ -1,12 +1,16 @@
 //! `tracenet top`: who uses the network, and who suffers from it.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signalfd::SignalFd;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeValLike;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tracenet_collectors::process::Proc;
@@ -18,8 +22,9 @@ use tracenet_probes::{Accounts, Options, Session};
 use crate::args::TopArgs;
 use crate::failure::Failure;
 use crate::paint::Paint;
+use crate::top::connections::{Connection, Connections};
 use crate::top::fields::{Table, number};
-use crate::top::keys::{ORDERS, View};
+use crate::top::keys::{Next, ORDERS, View};
 use crate::top::model::{Model, Row};
 use crate::top::screen::{Look, State, draw};
 use crate::top::text;
@@ -180,17 +185,32 @@ impl Top {
     ) -> io::Result<()> {
         self.read();
         let (mut rows, mut state) = (self.rows(view), self.state());
+        let mut connections = Connections::default();
         let mut next = Instant::now() + self.interval.min(Duration::from_secs(1));
         loop {
             view.at = view.at.min(rows.len().saturating_sub(1));
-            terminal.draw(|frame| draw(frame, &rows, view, &state, look))?;
-            let wait = next.saturating_duration_since(Instant::now());
-            if event::poll(wait)? {
-                if let Event::Key(key) = event::read()?
-                    && key.kind == KeyEventKind::Press
-                    && !view.key(key, rows.len())
-                {
-                    return Ok(());
+            view.connection = view.connection.min(connections.all.len().saturating_sub(1));
+            if let Some(row) = rows.get(view.at).filter(|row| view.detail && row.key.tgid != connections.pid)
+            {
+                connections.read(row.key.tgid, self.start.elapsed());
+            }
+            terminal.draw(|frame| draw(frame, &rows, &connections, view, &state, look))?;
+            if event::poll(next.saturating_duration_since(Instant::now()))? {
+                let Event::Key(key) = event::read()? else { continue };
+                if key.kind != KeyEventKind::Press {
+                    continue;
+                }
+                match view.key(key, rows.len(), connections.all.len()) {
+                    Next::Stay => {}
+                    Next::End => return Ok(()),
+                    Next::Story => {
+                        if let Some(c) = connections.all.get(view.connection) {
+                            ratatui::restore();
+                            let told = story(connections.pid, c);
+                            *terminal = ratatui::try_init()?;
+                            view.error = told.err();
+                        }
+                    }
                 }
                 if !view.frozen {
                     rows = self.rows(view);
@@ -200,10 +220,48 @@ impl Top {
             next = Instant::now() + self.interval;
             self.read();
             if !view.frozen {
+                // One process's page stays that one's, wherever it moves.
+                let marked = rows.get(view.at).map(|row| row.key);
                 (rows, state) = (self.rows(view), self.state());
+                if view.detail
+                    && let Some(at) = rows.iter().position(|row| Some(row.key) == marked)
+                {
+                    view.at = at;
+                    connections.read(connections.pid, self.start.elapsed());
+                }
             }
         }
     }
+}
+
+/// `tracenet attach` to the connection, until Ctrl-C ends it and enter is pressed.
+fn story(pid: u32, c: &Connection) -> Result<(), String> {
+    let way = |from: SocketAddr, to: SocketAddr| {
+        let (source, destination) = (from.ip().to_canonical(), to.ip().to_canonical());
+        format!(
+            "(src host {source} and src port {} and dst host {destination} and dst port {})",
+            from.port(),
+            to.port()
+        )
+    };
+    println!("the story of {} > {}; Ctrl-C goes back", c.local, c.remote);
+    let me = std::env::current_exe().map_err(|e| e.to_string())?;
+    // Ctrl-C is for the one that tells, and ours again once it has ended.
+    let ours = SigSet::from_iter([Signal::SIGINT]);
+    ours.thread_block().map_err(|e| e.to_string())?;
+    let mut attach = Command::new(me);
+    attach.args(["attach", "-p", &pid.to_string()]);
+    attach.arg(format!("tcp and ({} or {})", way(c.local, c.remote), way(c.remote, c.local)));
+    let unblock = move || ours.thread_unblock().map_err(io::Error::from);
+    // SAFETY: between fork and exec only sigprocmask(2) is called, which is async-signal-safe.
+    let status = unsafe { attach.pre_exec(unblock) }.status();
+    println!("\nenter goes back to the list");
+    let _ = io::stdin().read_line(&mut String::new());
+    if let Ok(pending) = SignalFd::with_flags(&ours, SfdFlags::SFD_NONBLOCK) {
+        while let Ok(Some(_)) = pending.read_signal() {}
+    }
+    ours.thread_unblock().map_err(|e| e.to_string())?;
+    status.map(drop).map_err(|e| format!("tracenet attach: {e}"))
 }
 
 /// Resident memory of this process in bytes (proc(5), statm).

@@ -8,6 +8,15 @@ use super::fields::Table;
 /// Orders that `s` goes through.
 pub const ORDERS: [&str; 7] = ["received_2s", "sent_2s", "retransmits", "drops", "errors", "rtt_us", "pid"];
 
+/// What comes after a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Stay,
+    /// The live story of the connection that is marked.
+    Story,
+    End,
+}
+
 /// How the processes are looked at.
 #[derive(Debug)]
 pub struct View {
@@ -19,6 +28,8 @@ pub struct View {
     pub frozen: bool,
     /// One process, with all that is known of it.
     pub detail: bool,
+    /// The connection that is marked there.
+    pub connection: usize,
     pub help: bool,
     /// What is being typed.
     pub typed: Option<String>,
@@ -30,30 +41,45 @@ pub struct View {
 
 impl View {
     pub fn new(order: &'static str, filter: Option<(Filter, String)>) -> Self {
-        Self { order, at: 0, frozen: false, detail: false, help: false, typed: None, filter, error: None }
+        Self {
+            order,
+            at: 0,
+            frozen: false,
+            detail: false,
+            connection: 0,
+            help: false,
+            typed: None,
+            filter,
+            error: None,
+        }
     }
 
-    /// Takes a key; `rows` are shown. False: the end.
-    pub fn key(&mut self, key: KeyEvent, rows: usize) -> bool {
+    /// Takes a key; so many `rows` are shown, and of one process so many `connections`.
+    pub fn key(&mut self, key: KeyEvent, rows: usize, connections: usize) -> Next {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return key.code != KeyCode::Char('c');
+            return if key.code == KeyCode::Char('c') { Next::End } else { Next::Stay };
         }
         if self.typed.is_some() {
             self.typing(key.code);
-            return true;
+            return Next::Stay;
         }
         self.error = None;
+        let (at, last) = match self.detail {
+            true => (&mut self.connection, connections.saturating_sub(1)),
+            false => (&mut self.at, rows.saturating_sub(1)),
+        };
         match key.code {
-            KeyCode::Char('q') | KeyCode::F(10) => return false,
+            KeyCode::Char('q') | KeyCode::F(10) => return Next::End,
             KeyCode::Esc if self.detail || self.help => (self.detail, self.help) = (false, false),
             KeyCode::Esc => self.filter = None,
-            KeyCode::Down | KeyCode::Char('j') => self.at = (self.at + 1).min(rows.saturating_sub(1)),
-            KeyCode::Up | KeyCode::Char('k') => self.at = self.at.saturating_sub(1),
-            KeyCode::PageDown => self.at = (self.at + 10).min(rows.saturating_sub(1)),
-            KeyCode::PageUp => self.at = self.at.saturating_sub(10),
-            KeyCode::Home => self.at = 0,
-            KeyCode::End => self.at = rows.saturating_sub(1),
-            KeyCode::Enter => self.detail = !self.detail,
+            KeyCode::Down | KeyCode::Char('j') => *at = (*at + 1).min(last),
+            KeyCode::Up | KeyCode::Char('k') => *at = at.saturating_sub(1),
+            KeyCode::PageDown => *at = (*at + PAGE).min(last),
+            KeyCode::PageUp => *at = at.saturating_sub(PAGE),
+            KeyCode::Home => *at = 0,
+            KeyCode::End => *at = last,
+            KeyCode::Enter if self.detail && connections > 0 => return Next::Story,
+            KeyCode::Enter => (self.detail, self.connection) = (rows > 0, 0),
             KeyCode::Char('P' | ' ') => self.frozen = !self.frozen,
             KeyCode::Char('h' | '?') | KeyCode::F(1) => self.help = !self.help,
             KeyCode::Char('s') | KeyCode::F(6) => {
@@ -67,7 +93,7 @@ impl View {
             }
             _ => {}
         }
-        true
+        Next::Stay
     }
 
     fn typing(&mut self, code: KeyCode) {
@@ -93,6 +119,9 @@ impl View {
     }
 }
 
+/// Rows that page up and page down move by.
+const PAGE: usize = 10;
+
 /// Longest text of a filter that can be typed.
 const MAX_TYPED: usize = 256;
 
@@ -100,35 +129,40 @@ const MAX_TYPED: usize = 256;
 mod tests {
     use super::*;
 
-    fn press(view: &mut View, keys: &str) -> bool {
-        keys.chars().all(|c| {
+    fn press(view: &mut View, keys: &str) -> Next {
+        let mut next = Next::Stay;
+        for c in keys.chars() {
             let code = match c {
                 '\n' => KeyCode::Enter,
                 '\x1b' => KeyCode::Esc,
                 c => KeyCode::Char(c),
             };
-            view.key(KeyEvent::new(code, KeyModifiers::NONE), 3)
-        })
+            next = view.key(KeyEvent::new(code, KeyModifiers::NONE), 3, 2);
+        }
+        next
     }
 
     #[test]
     fn keys_move_sort_freeze_and_end() {
         let mut view = View::new(ORDERS[0], None);
-        assert!(press(&mut view, "jjjjks "));
+        assert_eq!(press(&mut view, "jjjjks "), Next::Stay);
         assert_eq!((view.at, view.order, view.frozen), (1, "sent_2s", true));
-        assert!(press(&mut view, "\n") && view.detail);
-        assert!(press(&mut view, "\x1b") && !view.detail);
-        assert!(!press(&mut view, "q"));
+        assert_eq!(press(&mut view, "\njj"), Next::Stay);
+        assert_eq!((view.detail, view.at, view.connection), (true, 1, 1));
+        assert_eq!(press(&mut view, "\n"), Next::Story);
+        assert_eq!(press(&mut view, "\x1b"), Next::Stay);
+        assert!(!view.detail);
+        assert_eq!(press(&mut view, "q"), Next::End);
     }
 
     #[test]
     fn a_filter_is_typed_and_taken_back() {
         let mut view = View::new(ORDERS[0], None);
-        assert!(press(&mut view, "/pid == 1\n"));
+        press(&mut view, "/pid == 1\n");
         assert_eq!(view.filter.as_ref().map(|(_, text)| text.as_str()), Some("pid == 1"));
-        assert!(press(&mut view, "\x1b/nonsense\n"));
+        press(&mut view, "\x1b/nonsense\n");
         assert!(view.filter.is_none() && view.error.is_some());
         // What is typed is no command.
-        assert!(press(&mut view, "/q\x1b"));
+        assert_eq!(press(&mut view, "/q\x1b"), Next::Stay);
     }
 }

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use tracenet_core::time::DurationNs;
 
+use super::connections::Connections;
 use super::fields::{NUMBERS, number};
 use super::keys::View;
 use super::model::Row;
@@ -83,9 +84,7 @@ impl Column {
         let text = match self.name {
             "rtt_us" if n == 0 => "-".to_owned(),
             "rtt_us" => Time(DurationNs(n.saturating_mul(1_000))).to_string(),
-            name if name.ends_with('s') && (name.starts_with("sent_") || name.starts_with("received_")) => {
-                rate(n, look)
-            }
+            name if is_rate(name) => rate(n, look),
             _ => n.to_string(),
         };
         format!("{text:>width$}", width = self.width)
@@ -139,15 +138,24 @@ pub struct State {
     pub own_memory: u64,
 }
 
-/// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, rows: &[Row], view: &View, state: &State, look: Look) {
+/// Draws everything; `connections` are those of the marked process, where all of it is shown.
+pub fn draw(
+    frame: &mut Frame<'_>,
+    rows: &[Row],
+    connections: &Connections,
+    view: &View,
+    state: &State,
+    look: Look,
+) {
     let [head, body, foot] =
         Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)])
             .areas(frame.area());
     frame.render_widget(Paragraph::new(heading(view, state, look)), head);
     match rows.get(view.at) {
         _ if view.help => frame.render_widget(Paragraph::new(HELP), body),
-        Some(row) if view.detail => frame.render_widget(Paragraph::new(detail(row, look, body)), body),
+        Some(row) if view.detail => {
+            frame.render_widget(Paragraph::new(detail(row, connections, view, look, body)), body)
+        }
         _ => frame.render_widget(Paragraph::new(table(rows, view, look, body)), body),
     }
     frame.render_widget(Paragraph::new(footer(view, look)), foot);
@@ -229,24 +237,70 @@ fn history(rates: &[u64], width: usize) -> String {
     shown.iter().map(|n| BARS[(u128::from(*n) * 8).div_ceil(most.into()).min(8) as usize]).collect()
 }
 
-fn detail(row: &Row, look: Look, area: Rect) -> Vec<Line<'static>> {
+/// Numbers of one process beside each other, and the width of one.
+const ACROSS: usize = 3;
+const NUMBER: usize = 25;
+
+fn detail(row: &Row, connections: &Connections, view: &View, look: Look, area: Rect) -> Vec<Line<'static>> {
     let mut name = String::new();
     crate::paint::push_safe(&mut name, &row.account.comm);
     let ended = if row.ended { ", ended" } else { "" };
-    let mut lines = vec![
-        Line::styled(format!("{name} ({}{ended})", row.key.tgid), Style::new().add_modifier(Modifier::BOLD)),
-        Line::raw(format!("its story: tracenet attach -p {}", row.key.tgid)),
-        Line::raw(if look.bars { history(&row.history, area.width.into()) } else { String::new() }),
-    ];
-    let height = usize::from(area.height).saturating_sub(lines.len()).max(1);
-    let cells: Vec<String> = NUMBERS.iter().map(|n| format!("{:<20}{:>16}", n.name, (n.of)(row))).collect();
-    let columns = cells.len().div_ceil(height);
-    let height = cells.len().div_ceil(columns.max(1));
+    let strong = Style::new().add_modifier(Modifier::BOLD);
+    let mut lines = vec![Line::styled(format!("{name} ({}{ended})", row.key.tgid), strong)];
+    if look.bars {
+        lines.push(Line::raw(history(&row.history, area.width.into())));
+    }
+    // The rates stand in the list.
+    let numbers: Vec<String> = NUMBERS
+        .iter()
+        .filter(|n| n.name != "pid" && !is_rate(n.name))
+        .map(|n| format!("{:<18}{:>width$}", n.name, (n.of)(row), width = NUMBER - 18))
+        .collect();
+    let height = numbers.len().div_ceil(ACROSS);
     for at in 0..height {
-        let line: Vec<&str> = cells.iter().skip(at).step_by(height).map(String::as_str).collect();
-        lines.push(Line::raw(line.join("    ")));
+        let line: Vec<&str> = numbers.iter().skip(at).step_by(height).map(String::as_str).collect();
+        lines.push(Line::raw(line.join("  ")));
+    }
+    lines.push(Line::raw(""));
+    if let Some(error) = &connections.error {
+        lines.push(Line::raw(error.clone()));
+        return lines;
+    }
+    lines.push(Line::styled(
+        format!(
+            "{:>8}{:>8}{:>6}{:>9}{:>8}{:>8}  {} TCP connections",
+            "IN/s",
+            "OUT/s",
+            "RETR",
+            "RTT",
+            "RECV-Q",
+            "SEND-Q",
+            connections.all.len()
+        ),
+        strong,
+    ));
+    let room = usize::from(area.height).saturating_sub(lines.len());
+    let first = (view.connection + 1).saturating_sub(room);
+    for (n, c) in connections.all.iter().enumerate().skip(first).take(room) {
+        let rtt = Time(DurationNs(u64::from(c.rtt_us) * 1_000)).to_string();
+        let line = Line::raw(format!(
+            "{:>8}{:>8}{:>6}{rtt:>9}{:>8}{:>8}  {} > {}",
+            rate(c.rate.received, look),
+            rate(c.rate.sent, look),
+            c.retransmits,
+            c.queues.0,
+            c.queues.1,
+            c.local,
+            c.remote,
+        ));
+        let marked = Style::new().add_modifier(Modifier::REVERSED);
+        lines.push(if n == view.connection { line.style(marked) } else { line });
     }
     lines
+}
+
+fn is_rate(name: &str) -> bool {
+    ["_2s", "_10s", "_40s"].iter().any(|span| name.ends_with(span))
 }
 
 fn footer(view: &View, look: Look) -> Line<'static> {
@@ -255,6 +309,9 @@ fn footer(view: &View, look: Look) -> Line<'static> {
         (Some(text), _) => Line::from(vec![Span::styled("filter:", strong), Span::raw(format!(" {text}_"))]),
         (None, Some(error)) if look.color => Line::styled(error.clone(), Style::new().fg(Color::Red)),
         (None, Some(error)) => Line::raw(error.clone()),
+        (None, None) if view.detail => {
+            Line::styled("q quit  up down choose  enter the connection's story  escape back  h help", strong)
+        }
         (None, None) => {
             Line::styled("q quit  s sort  / filter  space freeze  enter one process  h help", strong)
         }
@@ -264,7 +321,7 @@ fn footer(view: &View, look: Look) -> Line<'static> {
 const HELP: &str = "\
 q, F10          quit
 up, down, j, k  choose a process (page up, page down, home, end)
-enter           all that is known of it; escape: back
+enter           all that is known of it, and its connections; again: the live story of one; escape: back
 s, F6           sort by the next: in, out, retransmits, drops, errors, RTT, PID
 <  >            sort by what comes in, by what goes out
 /, F4           filter in the language of Wireshark: retransmits > 0 && name contains \"nginx\"
@@ -314,7 +371,9 @@ mod tests {
             own_memory: 31_000_000,
         };
         let look = Look { bytes: false, bars: true, color: false };
-        terminal.draw(|frame| draw(frame, &rows(), view, &state, look)).expect("it draws");
+        terminal
+            .draw(|frame| draw(frame, &rows(), &Connections::default(), view, &state, look))
+            .expect("it draws");
         let buffer = terminal.backend().buffer();
         let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
         (0..height).map(|y| line(y).trim_end().to_owned()).collect()
