@@ -18,7 +18,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let program = Program::start(load::script(&netns, "sockets.py").arg(folder.path()).arg("100"));
     println!("{} sockets", program.json()["sockets"]);
-    println!("{:<28} {:>8} {:>10} {:>7}", "", "ss", "tracenet", "ratio");
+    println!("{:<64} {:>8} {:>11} {:>7}", "", "ss", "tracenet", "ratio");
     for args in [
         &["-an"][..],
         &["-tunap"],
@@ -32,7 +32,7 @@ fn main() {
         let mut theirs = netns.command("ss");
         theirs.args(args);
         let (ss, tracenet) = medians(&mut theirs, &mut ours);
-        println!("{:<28} {ss:>5.1} ms {tracenet:>7.1} ms {:>7.2}", args.join(" "), tracenet / ss);
+        println!("{:<64} {ss:>5.1} ms {tracenet:>7.1} ms {:>7.2}", args.join(" "), tracenet / ss);
     }
     println!("(at most 1.5)");
 }
@@ -43,7 +43,7 @@ fn medians(a: &mut Command, b: &mut Command) -> (f64, f64) {
     for _ in 0..RUNS {
         for (command, times) in [&mut *a, &mut *b].into_iter().zip(&mut times) {
             let start = Instant::now();
-            let status = command.stdout(Stdio::null()).status().expect("it starts");
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it starts");
             times.push(start.elapsed().as_secs_f64() * 1e3);
             assert!(status.success());
         }

@@ -71,7 +71,7 @@ impl Choice {
             }
         }
         asked = stated.unwrap_or(asked);
-        if args.is_bare() || (kinds.is_empty() && families.is_empty() && args.left_out().is_empty()) {
+        if kinds.is_empty() && families.is_empty() && args.left_out().is_empty() {
             kinds = Kind::ALL.into();
             if asked == States::default() {
                 asked = connected();
@@ -149,9 +149,10 @@ fn of_family(family: Family) -> States {
     }
 }
 
-/// `-A`
+/// `-A`: kinds one after the other; a list that begins with an exception begins with all.
 fn named(names: &[String]) -> Result<BTreeSet<Kind>, Failure> {
-    let mut kinds = BTreeSet::new();
+    let all = names.first().is_some_and(|name| name.starts_with('!'));
+    let mut kinds: BTreeSet<Kind> = if all { Kind::ALL.into() } else { BTreeSet::new() };
     for name in names {
         let (add, bare) = name.strip_prefix('!').map_or((true, name.as_str()), |bare| (false, bare));
         let of: Vec<Kind> = match bare {
@@ -268,6 +269,8 @@ mod tests {
         assert_eq!(choice("-4").kinds, [Kind::Tcp, Kind::Udp, Kind::Raw].into());
         assert_eq!(choice("-n").kinds, Kind::ALL.into());
         assert_eq!(choice("-tx").kinds.len(), 4);
+        assert_eq!(choice("-A !packet").kinds.len(), 7);
+        assert_eq!(choice("-A all,!netlink").kinds.len(), 8);
         assert_eq!(choice("-A tcp,u_str").kinds, [Kind::Tcp, Kind::UnixStream].into());
     }
 

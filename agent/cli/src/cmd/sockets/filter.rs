@@ -49,8 +49,15 @@ enum Node {
     Not(Box<Node>),
     Host(Side, Host),
     Port(Side, Bound),
-    Device(String),
-    Mark { mark: u32, mask: u32 },
+    /// By name, or by index: names mean something in one namespace only.
+    Device {
+        name: String,
+        index: Option<u32>,
+    },
+    Mark {
+        mark: u32,
+        mask: u32,
+    },
     Cgroup(u64),
     Autobound,
 }
@@ -121,10 +128,9 @@ impl Node {
             Self::Host(side, host) => host.matches(side.of(s)),
             Self::Port(side, Bound::AtLeast(n)) => port(side.of(s)) >= *n,
             Self::Port(side, Bound::AtMost(n)) => port(side.of(s)) <= *n,
-            Self::Device(name) => match around.interface(s.interface) {
-                Some(device) => device == name,
-                None => s.interface.to_string() == *name,
-            },
+            Self::Device { name, index } => {
+                *index == Some(s.interface) || around.interface(s.interface) == Some(name)
+            }
             Self::Mark { mark, mask } => s.mark & mask == *mark,
             Self::Cgroup(id) => s.cgroup == Some(*id),
             Self::Autobound => autobound(s, around),

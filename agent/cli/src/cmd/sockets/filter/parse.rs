@@ -395,11 +395,12 @@ impl Parser<'_> {
 
     fn device(&mut self) -> Parsed<Node> {
         let (at, name) = self.value("an interface")?;
-        let known = match &self.context.interfaces {
-            Some(all) => all.iter().any(|i| i.name == name) || number(&name).is_some(),
-            None => true,
-        };
-        if known { Ok(Node::Device(name)) } else { Err(self.mistake_at(at, format!("no interface {name}"))) }
+        let index = number(&name);
+        let here = self.context.interfaces.as_ref();
+        if index.is_none() && here.is_some_and(|all| all.iter().all(|i| i.name != name)) {
+            return Err(self.mistake_at(at, format!("no interface {name}")));
+        }
+        Ok(Node::Device { name, index })
     }
 
     fn mark(&mut self) -> Parsed<Node> {
