@@ -314,6 +314,9 @@ fn what_ss_does_not_say() {
     assert_eq!(inactive.len(), 1, "{inactive:?}");
     assert!(inactive[0].words.contains(&format!("127.0.0.1:{bound}")), "{inactive:?}");
     assert!(inactive[0].owners.len() >= 2, "the program and a child hold it: {inactive:?}");
+    let line: Value = serde_json::from_str(&output(room.inside().args(["sockets", "-tB", "--json"])))
+        .expect("one line of JSON");
+    assert_eq!(line["state"], "bound-inactive", "{line}");
 }
 
 fn lines_of_json_say_the_same() {

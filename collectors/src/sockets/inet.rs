@@ -87,7 +87,12 @@ pub(super) fn parse(message: Fields<'_>, kind: Kind) -> Socket {
         };
         Address::Ip(ip, message.be16(port))
     };
-    let mut socket = Socket::new(kind, State::from_number(message.u8(1)), end(4, 8), end(6, 24));
+    let state = match State::from_number(message.u8(1)) {
+        // A closed TCP socket is in no table but that of bound ports (net/ipv4/inet_diag.c, inet_diag_dump_icsk).
+        State::Close if kind == Kind::Tcp => State::BoundInactive,
+        state => state,
+    };
+    let mut socket = Socket::new(kind, state, end(4, 8), end(6, 24));
     socket.timer = timer(message.u8(2), message.u32(52), message.u8(3));
     socket.interface = message.u32(40);
     socket.cookie = message.cookie(44);

@@ -152,7 +152,7 @@ pub struct Memory {
     pub wmem_queued: u32,
     pub optmem: u32,
     pub backlog: u32,
-    /// Packets dropped; of a listener, connections that its full queue refused.
+    /// Packets dropped; of a listener, SYNs and last ACKs, mostly for a full queue (include/net/tcp.h, tcp_listendrop).
     pub drops: u32,
 }
 

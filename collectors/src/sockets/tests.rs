@@ -114,3 +114,18 @@ fn this_namespace_has_a_netlink_socket_of_the_kernel() {
     });
     assert!(missing.is_ok_and(|m| !m.is_empty()) || found > 0);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_taken(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+        let query = Query { details: true, memory: true, ..Query::default() };
+        for message in Messages(&bytes) {
+            unix::parse(Fields(message.payload));
+        }
+        inet::parse(Fields(&bytes), Kind::Tcp);
+        unix::parse(Fields(&bytes));
+        packet::parse(Fields(&bytes), &query);
+        netlink::parse(Fields(&bytes), &query);
+        proc_net::parse(&String::from_utf8_lossy(&bytes), Kind::Tcp);
+    }
+}

@@ -1,6 +1,7 @@
 //! `tracenet sockets`: the sockets of this or of all network namespaces with who holds them, in the words of ss(8).
 
 mod choice;
+mod details;
 mod filter;
 mod flags;
 mod json;

@@ -38,7 +38,7 @@ pub struct SocketsArgs {
     #[arg(short = 'f', long, value_enum, value_name = "FAMILY")]
     pub family: Vec<Family>,
     /// Kinds of sockets, as in ss: all, inet, tcp, udp, raw, unix, unix_stream, unix_dgram, unix_seqpacket, packet,
-    /// packet_raw, packet_dgram, netlink; with a `!` all but that.
+    /// packet_raw, packet_dgram, netlink; with a `!` not those.
     #[arg(short = 'A', long = "query", alias = "socket", value_name = "KIND", value_delimiter = ',')]
     pub kinds: Vec<String>,
     /// Accepted and left out: DCCP sockets.
@@ -77,7 +77,7 @@ pub struct SocketsArgs {
     /// Who holds the socket: name, PID and descriptor of each process.
     #[arg(short = 'p', long)]
     pub processes: bool,
-    /// What TCP says of the connection; of a listener, the connections that its full queue refused.
+    /// What TCP says of the connection; of a listener, how many connections it dropped.
     #[arg(short = 'i', long)]
     pub info: bool,
     /// User, inode, cookie and more.

@@ -1,14 +1,16 @@
 //! `--json`: `tracenet.socket/1`. What a summary's connection has too is named as there.
 
+mod tcp;
+
 use std::sync::Arc;
 
 use serde::Serialize;
 use tracenet_collectors::cgroups::Cgroups;
 use tracenet_collectors::owners::Holder;
-use tracenet_collectors::sockets::{Address, Kind, Memory, Socket, State, Tcp};
-use tracenet_core::summary::KernelTcp;
+use tracenet_collectors::sockets::{Address, Kind, Memory, Socket, State};
 
 use super::names::{Names, unix_name};
+use tcp::TcpLine;
 
 /// One socket. What doesn't apply or is not known is null.
 #[derive(Debug, Serialize)]
@@ -52,7 +54,7 @@ struct AcceptQueue {
     waiting: u32,
     limit: u32,
     full: bool,
-    /// Connections that it refused; null where the kernel doesn't say.
+    /// Connections that it dropped, mostly for a full queue; null where the kernel doesn't say.
     drops: Option<u32>,
 }
 
@@ -88,35 +90,6 @@ struct MemoryLine {
     optmem: u32,
     backlog: u32,
     drops: u32,
-}
-
-#[derive(Debug, Serialize)]
-struct TcpLine<'a> {
-    #[serde(flatten)]
-    kernel: KernelTcp,
-    congestion: Option<&'a str>,
-    rto_us: u32,
-    ato_us: u32,
-    rcv_rtt_us: u32,
-    backoff: u8,
-    pmtu: u32,
-    advmss: u32,
-    rcv_mss: u32,
-    unacked: u32,
-    sacked: u32,
-    retrans: u32,
-    notsent_bytes: u32,
-    data_segs_in: u32,
-    data_segs_out: u32,
-    delivered: u32,
-    last_sent_ns: u64,
-    last_received_ns: u64,
-    last_ack_ns: u64,
-    busy_ns: u64,
-    rwnd_limited_ns: u64,
-    sndbuf_limited_ns: u64,
-    pacing_bytes_per_second: Option<u64>,
-    delivery_bytes_per_second: u64,
 }
 
 /// Value of `schema`.
@@ -202,7 +175,7 @@ fn line<'a>(s: &'a Socket, place: &Place<'a>, holders: &'a [Holder]) -> Line<'a>
         }),
         memory: s.memory.as_ref().map(memory),
         // Of a listener the kernel tells nothing but its queue.
-        tcp_info: s.tcp.as_deref().filter(|_| !listens).map(tcp),
+        tcp_info: s.tcp.as_deref().filter(|_| !listens).map(TcpLine::new),
     }
 }
 
@@ -217,58 +190,6 @@ fn memory(m: &Memory) -> MemoryLine {
         optmem: m.optmem,
         backlog: m.backlog,
         drops: m.drops,
-    }
-}
-
-fn tcp(tcp: &Tcp) -> TcpLine<'_> {
-    let i = &tcp.info;
-    let us = |n: u64| n.saturating_mul(1_000);
-    TcpLine {
-        kernel: KernelTcp {
-            srtt_us: i.rtt,
-            rttvar_us: i.rttvar,
-            min_rtt_us: i.min_rtt,
-            snd_cwnd: i.snd_cwnd,
-            snd_ssthresh: i.snd_ssthresh,
-            total_retrans: i.total_retrans,
-            bytes_acked: i.bytes_acked,
-            bytes_received: i.bytes_received,
-            bytes_sent: i.bytes_sent,
-            bytes_retrans: i.bytes_retrans,
-            segs_in: i.segs_in,
-            segs_out: i.segs_out,
-            snd_wnd: i.snd_wnd,
-            rcv_wnd: i.rcv_wnd,
-            mss_cache: i.snd_mss,
-            lost: i.lost,
-            reordering: i.reordering,
-            dsack_dups: i.dsack_dups,
-            rcv_ooopack: i.rcv_ooopack,
-        },
-        congestion: tcp.congestion.as_deref(),
-        rto_us: i.rto,
-        ato_us: i.ato,
-        rcv_rtt_us: i.rcv_rtt,
-        backoff: i.backoff,
-        pmtu: i.pmtu,
-        advmss: i.advmss,
-        rcv_mss: i.rcv_mss,
-        unacked: i.unacked,
-        sacked: i.sacked,
-        retrans: i.retrans,
-        notsent_bytes: i.notsent_bytes,
-        data_segs_in: i.data_segs_in,
-        data_segs_out: i.data_segs_out,
-        delivered: i.delivered,
-        last_sent_ns: u64::from(i.last_data_sent) * MS,
-        last_received_ns: u64::from(i.last_data_recv) * MS,
-        last_ack_ns: u64::from(i.last_ack_recv) * MS,
-        busy_ns: us(i.busy_time),
-        rwnd_limited_ns: us(i.rwnd_limited),
-        sndbuf_limited_ns: us(i.sndbuf_limited),
-        // All ones: no limit.
-        pacing_bytes_per_second: Some(i.pacing_rate).filter(|rate| *rate != u64::MAX),
-        delivery_bytes_per_second: i.delivery_rate,
     }
 }
 

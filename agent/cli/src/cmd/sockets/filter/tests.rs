@@ -87,6 +87,7 @@ fn ipv4_networks_take_in_mapped_addresses() {
         ("src 10.0.0.0/8", true),
         ("src 11.0.0.0/8", false),
         ("dst fd00::/16", true),
+        ("dst fd00::1", true),
         ("dst [fd00::1]:50000", true),
         ("dst [fd00::/16]:50000", true),
         ("dst [fd00::1]/64:50000", true),
