@@ -26,6 +26,11 @@ pub fn wall_now() -> WallNs {
     WallNs(read(ClockId::CLOCK_REALTIME))
 }
 
+/// Nanoseconds since boot, suspended time included (`CLOCK_BOOTTIME`).
+pub fn boot_now_ns() -> u64 {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
 /// Samples the offset. Take it again now and then: NTP slews one clock against the other by up to 500 ppm, and
 /// an administrator may step the wall clock.
 pub fn sample_offset() -> OffsetSample {

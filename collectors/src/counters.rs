@@ -9,6 +9,9 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
 use crate::process::Proc;
 
 mod parse;
@@ -17,7 +20,7 @@ mod parse;
 const NAMES_MAX: usize = 65_536;
 
 /// How a number moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// Only goes up.
     Counter,
@@ -49,10 +52,10 @@ type Field = fn(&Sched) -> u64;
 /// Puts what a file says into a snapshot.
 type Parser = fn(&str, &mut Snapshot);
 
-/// Numbers at one moment, by name. A negative setting (`TcpMaxConn` -1) is left out.
+/// Numbers at one moment, by name, in the order in which they were read. A negative setting (`TcpMaxConn` -1) is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    readings: BTreeMap<String, Reading>,
+    readings: IndexMap<String, Reading>,
     /// By thread: the sum over the living would go down when one ends.
     threads: BTreeMap<u32, Sched>,
     left_out: u64,
@@ -83,7 +86,7 @@ impl Snapshot {
         self.readings.get(name).map(|r| r.value)
     }
 
-    /// All, by name.
+    /// All, in the order in which the files have them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Reading)> {
         self.readings.iter().map(|(name, r)| (name.as_str(), *r))
     }
@@ -93,12 +96,28 @@ impl Snapshot {
         self.left_out
     }
 
-    fn put(&mut self, name: String, kind: Kind, value: u64) {
+    /// What a number did since `before`, as [`delta`] tells it; `None` where there is none.
+    pub fn change(&self, before: &Self, name: &str) -> Option<i64> {
+        let now = self.readings.get(name)?;
+        moved(before.get(name), *now)
+    }
+
+    pub(crate) fn put(&mut self, name: String, kind: Kind, value: u64) {
         if self.readings.len() < NAMES_MAX || self.readings.contains_key(&name) {
             self.readings.insert(name, Reading { kind, value });
         } else {
             self.left_out += 1;
         }
+    }
+}
+
+impl FromIterator<(String, Reading)> for Snapshot {
+    fn from_iter<T: IntoIterator<Item = (String, Reading)>>(all: T) -> Self {
+        let mut s = Self::default();
+        for (name, reading) in all {
+            s.put(name, reading.kind, reading.value);
+        }
+        s
     }
 }
 
@@ -130,21 +149,7 @@ pub fn delta(before: &Snapshot, after: &Snapshot) -> Delta {
     let mut changes = BTreeMap::new();
     for (name, now) in &after.readings {
         let was = before.readings.get(name).map(|r| r.value);
-        let change = match now.kind {
-            Kind::Gauge => match was {
-                Some(was) => now.value.wrapping_sub(was).cast_signed(),
-                None => continue,
-            },
-            Kind::Counter => {
-                let was = was.unwrap_or(0);
-                signed(now.value.checked_sub(was).unwrap_or(now.value))
-            }
-            Kind::Counter32 => {
-                // Both are sums modulo 2³², so their difference is right as long as it is below that.
-                let (now, was) = (now.value as u32, was.unwrap_or(0) as u32);
-                i64::from(now.wrapping_sub(was))
-            }
-        };
+        let Some(change) = moved(was, *now) else { continue };
         changes.insert(
             name.clone(),
             Change { kind: now.kind, before: was.unwrap_or(0), after: now.value, change },
@@ -152,6 +157,22 @@ pub fn delta(before: &Snapshot, after: &Snapshot) -> Delta {
     }
     threads(before, after, &mut changes);
     Delta { changes }
+}
+
+/// The difference; none for a level that was not there.
+fn moved(was: Option<u64>, now: Reading) -> Option<i64> {
+    Some(match now.kind {
+        Kind::Gauge => now.value.wrapping_sub(was?).cast_signed(),
+        Kind::Counter => {
+            let was = was.unwrap_or(0);
+            signed(now.value.checked_sub(was).unwrap_or(now.value))
+        }
+        Kind::Counter32 => {
+            // Both are sums modulo 2³², so their difference is right as long as it is below that.
+            let (now, was) = (now.value as u32, was.unwrap_or(0) as u32);
+            i64::from(now.wrapping_sub(was))
+        }
+    })
 }
 
 /// Sums the threads' own differences; a thread that came counts fully, one that ended not at all.
@@ -191,11 +212,11 @@ pub fn namespace_here() -> Option<Snapshot> {
     namespace(Path::new("/proc/thread-self"))
 }
 
-/// Files of `/proc/PID/net`. Every kernel with IPv4 has the first one; the others depend on how it was built.
+/// Files of `/proc/PID/net`, in nstat's order. Every kernel with IPv4 has the first one; the others depend on how it was built.
 const OF_NAMESPACE: [(&str, Parser); 8] = [
     ("snmp", parse::pairs),
-    ("netstat", parse::pairs),
     ("snmp6", parse::lines),
+    ("netstat", parse::pairs),
     ("dev", parse::dev),
     ("softnet_stat", parse::softnet),
     ("stat/nf_conntrack", parse::conntrack),

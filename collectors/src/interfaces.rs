@@ -1,5 +1,8 @@
 //! Network interfaces of the calling thread's network namespace.
 
+pub mod details;
+pub mod ethtool;
+
 use nix::errno::Errno;
 use nix::net::if_::{if_nameindex, if_nametoindex};
 

@@ -41,6 +41,10 @@ pub enum Command {
     },
     /// Show which processes use the network, and which suffer from it.
     Top(TopArgs),
+    /// Tell what the host, its interfaces and protocols, and chosen processes did, as sar, pidstat and nstat do.
+    Stats(crate::cmd::stats::StatsArgs),
+    /// Show the network interfaces: addresses, counters, driver, and what its offloads mean for a capture.
+    Interfaces(crate::cmd::interfaces::InterfacesArgs),
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.

@@ -5,6 +5,7 @@ mod child;
 mod closing;
 mod cmd;
 mod engine;
+mod entries;
 mod explain;
 mod failure;
 mod flight;
@@ -25,6 +26,7 @@ mod signals;
 mod sinks;
 mod sources;
 mod stamp;
+mod stats;
 mod story;
 mod strace;
 mod targets;
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
         Command::Sockets(args) => cmd::sockets::main(&args),
         Command::ExplainBits { values } => cmd::explain_bits::main(&values),
         Command::Top(args) => cmd::top::main(&args),
+        Command::Stats(args) => cmd::stats::main(&args),
+        Command::Interfaces(args) => cmd::interfaces::main(&args),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };

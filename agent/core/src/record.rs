@@ -4,6 +4,7 @@
 //! (<https://postcard.jamesmunns.com/wire-format>). The first entry is [`Entry::Begin`]. Nothing here reads or writes
 //! files.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -94,34 +95,50 @@ pub enum EntryError {
 }
 
 impl Entry {
-    /// Appends the entry with its head.
+    /// [`encode`].
     ///
     /// # Errors
     /// [`EntryError::TooLong`]: then nothing was appended.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), EntryError> {
-        let bytes = postcard::to_allocvec(self).map_err(EntryError::Malformed)?;
-        let len = u32::try_from(bytes.len())
-            .ok()
-            .filter(|n| *n as usize <= MAX_ENTRY)
-            .ok_or(EntryError::TooLong(bytes.len() as u64))?;
-        out.extend_from_slice(&len.to_le_bytes());
-        out.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        out.extend_from_slice(&bytes);
-        Ok(())
+        encode(self, out)
     }
 
-    /// Reads an entry from the bytes after its head.
+    /// [`decode`].
     ///
     /// # Errors
     /// [`EntryError::Damaged`], or [`EntryError::Malformed`] where they are no entry, or more than one.
     pub fn decode(head: Head, bytes: &[u8]) -> Result<Self, EntryError> {
-        if crc32fast::hash(bytes) != head.checksum {
-            return Err(EntryError::Damaged);
-        }
-        match postcard::take_from_bytes(bytes).map_err(EntryError::Malformed)? {
-            (entry, []) => Ok(entry),
-            _ => Err(EntryError::Malformed(postcard::Error::DeserializeBadEncoding)),
-        }
+        decode(head, bytes)
+    }
+}
+
+/// Appends an entry of any file that is made of such, with its head.
+///
+/// # Errors
+/// [`EntryError::TooLong`]: then nothing was appended.
+pub fn encode<T: Serialize>(entry: &T, out: &mut Vec<u8>) -> Result<(), EntryError> {
+    let bytes = postcard::to_allocvec(entry).map_err(EntryError::Malformed)?;
+    let len = u32::try_from(bytes.len())
+        .ok()
+        .filter(|n| *n as usize <= MAX_ENTRY)
+        .ok_or(EntryError::TooLong(bytes.len() as u64))?;
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    out.extend_from_slice(&bytes);
+    Ok(())
+}
+
+/// Reads an entry from the bytes after its head.
+///
+/// # Errors
+/// [`EntryError::Damaged`], or [`EntryError::Malformed`] where they are no entry, or more than one.
+pub fn decode<T: DeserializeOwned>(head: Head, bytes: &[u8]) -> Result<T, EntryError> {
+    if crc32fast::hash(bytes) != head.checksum {
+        return Err(EntryError::Damaged);
+    }
+    match postcard::take_from_bytes(bytes).map_err(EntryError::Malformed)? {
+        (entry, []) => Ok(entry),
+        _ => Err(EntryError::Malformed(postcard::Error::DeserializeBadEncoding)),
     }
 }
 
