@@ -12,6 +12,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, Stats64};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use serde::{Serialize, Serializer};
 
 use super::ethtool::{self, Link, Offloads, Rings};
 
@@ -22,7 +23,7 @@ const ANSWER: usize = 64 << 10;
 const INTERFACES_MAX: usize = 65_536;
 
 /// An address of an interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Address {
     /// The interface's own.
     pub ip: IpAddr,
@@ -35,7 +36,7 @@ pub struct Address {
 }
 
 /// Counters of an interface since it was made (`struct rtnl_link_stats64`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counters {
     /// Bytes, link-layer headers included.
     pub bytes: u64,
@@ -50,7 +51,7 @@ pub struct Counters {
 }
 
 /// An interface with all that is known of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Details {
     /// Kernel's index, unique within its namespace.
     pub index: u32,
@@ -64,8 +65,8 @@ pub struct Details {
     pub mtu: u32,
     /// Packets that may wait in the queue before the driver.
     pub tx_queue_len: u32,
-    /// Hardware address.
-    pub mac: Vec<u8>,
+    /// Hardware address, as `02:00:00:00:00:01`; empty where it has none.
+    pub mac: String,
     /// Kind of its root queueing discipline.
     pub qdisc: String,
     /// IPv4 first, each in the kernel's order.
@@ -97,7 +98,12 @@ pub struct Details {
     /// Rings.
     pub rings: Option<Rings>,
     /// The driver's own counters.
+    #[serde(serialize_with = "as_map")]
     pub driver_counters: Vec<(String, u64)>,
+}
+
+fn as_map<S: Serializer>(counters: &[(String, u64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(counters.iter().map(|(name, value)| (name, value)))
 }
 
 /// All interfaces of the calling thread's namespace, by index.
@@ -141,13 +147,17 @@ fn of_link(link: &LinkMessage) -> Details {
             LinkAttribute::Mtu(n) => d.mtu = *n,
             LinkAttribute::TxQueueLen(n) => d.tx_queue_len = *n,
             LinkAttribute::Qdisc(name) => d.qdisc.clone_from(name),
-            LinkAttribute::Address(bytes) => d.mac.clone_from(bytes),
+            LinkAttribute::Address(bytes) => d.mac = hexadecimal(bytes),
             LinkAttribute::OperState(state) => d.state = state_name((*state).into()),
             LinkAttribute::Stats64(s) => count(&mut d, s),
             _ => {}
         }
     }
     d
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":")
 }
 
 fn count(d: &mut Details, s: &Stats64) {
@@ -292,7 +302,7 @@ mod tests {
         let all = all().expect("a socket");
         let lo = all.iter().find(|d| d.name == "lo").expect("every namespace has lo");
         assert!(lo.flags.contains(&"LOOPBACK"));
-        assert_eq!(lo.mac, [0; 6]);
+        assert_eq!(lo.mac, "00:00:00:00:00:00");
         assert_eq!(lo.rx.packets, lo.tx.packets);
         let v4 = lo.addresses.iter().find(|a| a.ip.is_ipv4());
         if let Some(a) = v4 {

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use serde::Serialize;
 
 const GDRVINFO: u32 = 0x03;
 const GRINGPARAM: u32 = 0x10;
@@ -33,7 +34,7 @@ const STRING: usize = 32;
 const STATS_MAX: usize = 16_384;
 
 /// What a link can carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Link {
     /// Megabits a second; none where the link is down or the driver doesn't know.
     pub speed_mbit: Option<u32>,
@@ -42,7 +43,7 @@ pub struct Link {
 }
 
 /// Work that the driver or the stack does for many packets at once. Each changes what a capture sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Offloads {
     /// generic-receive-offload: the stack merges received segments.
     pub gro: Option<bool>,
@@ -63,7 +64,7 @@ pub struct Offloads {
 }
 
 /// Entries of the driver's rings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rings {
     /// Received packets that fit.
     pub rx: u32,
