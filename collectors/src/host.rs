@@ -6,9 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use procfs::{
-    DiskStats, FromRead as _, FromReadSI as _, KernelStats, LoadAverage, Meminfo, PressureRecord,
-};
+use procfs::{DiskStats, FromRead as _, FromReadSI as _, KernelStats, LoadAverage, Meminfo, PressureRecord};
 
 use crate::counters::{Kind, Snapshot};
 use crate::process::Proc;
@@ -83,7 +81,9 @@ fn load(text: &str, s: &mut Snapshot) {
 /// `vmstat`: a name and a value in each line. Of the many names those of sar's paging report, the zones and ways summed
 /// up as sar does: `pgscan_kswapd` is what woke by itself, `pgscan_direct` what a process had to do.
 fn paging(text: &str, s: &mut Snapshot) {
-    for name in ["pgpgin", "pgpgout", "pgfault", "pgmajfault", "pgfree", "pgscan_kswapd", "pgscan_direct", "pgsteal"] {
+    for name in
+        ["pgpgin", "pgpgout", "pgfault", "pgmajfault", "pgfree", "pgscan_kswapd", "pgscan_direct", "pgsteal"]
+    {
         let values = text.lines().filter_map(|line| line.split_once(' '));
         let of_name = values.filter(|(found, _)| {
             // `pgscan_direct_throttle` counts waits, not pages; `pgsteal_anon` and `_file` split the same pages again.
@@ -104,7 +104,8 @@ fn disks(text: &str, whole: impl Fn(&str) -> bool, s: &mut Snapshot) {
         if d.reads + d.writes + discards == 0 || !whole(&d.name) {
             continue;
         }
-        let busy = d.time_reading.saturating_add(d.time_writing).saturating_add(d.time_discarding.unwrap_or(0));
+        let busy =
+            d.time_reading.saturating_add(d.time_writing).saturating_add(d.time_discarding.unwrap_or(0));
         for (name, value) in [
             ("ios", d.reads.saturating_add(d.writes).saturating_add(discards)),
             ("read_bytes", d.sectors_read.saturating_mul(512)),

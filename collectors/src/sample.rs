@@ -49,8 +49,11 @@ impl Sampler {
 
 /// Speed and duplex of each interface that has them: what a link can carry is needed to say how busy it is.
 fn links(s: &mut Snapshot) {
-    let names: Vec<String> =
-        s.iter().filter_map(|(name, _)| name.strip_prefix("dev.")?.strip_suffix(".rx_bytes")).map(str::to_owned).collect();
+    let names: Vec<String> = s
+        .iter()
+        .filter_map(|(name, _)| name.strip_prefix("dev.")?.strip_suffix(".rx_bytes"))
+        .map(str::to_owned)
+        .collect();
     let Ok(socket) = ethtool::Socket::open() else { return };
     for name in names {
         let Some(link) = socket.link(&name) else { continue };

@@ -46,7 +46,8 @@ pub struct Tasks {
 impl Tasks {
     /// `pids` must be processes that live; those that do not are left out of every look.
     pub fn new(proc: Proc, pids: impl IntoIterator<Item = u32>) -> Self {
-        let start = |pid| Some((pid, Sums { start_ticks: proc.process(pid).ok()?.start_ticks, ..Sums::default() }));
+        let start =
+            |pid| Some((pid, Sums { start_ticks: proc.process(pid).ok()?.start_ticks, ..Sums::default() }));
         let known = pids.into_iter().filter_map(start).collect();
         Self { proc, known }
     }
@@ -68,7 +69,10 @@ impl Tasks {
 
 fn one(proc: &Proc, pid: u32, sums: &mut Sums, s: &mut Snapshot) -> Option<Task> {
     let p = proc.open(pid).ok()?;
-    let stat = p.stat().ok().filter(|stat| stat.starttime == sums.start_ticks && !matches!(stat.state, 'Z' | 'X'))?;
+    let stat = p
+        .stat()
+        .ok()
+        .filter(|stat| stat.starttime == sums.start_ticks && !matches!(stat.state, 'Z' | 'X'))?;
     let uid = p.status().ok()?.ruid;
     sums.add(threads(proc, pid));
     let mut put = |name: &str, kind, value: Option<u64>| {
@@ -154,8 +158,15 @@ mod tests {
 
     #[test]
     fn sums_go_on_when_a_thread_ends() {
-        let t = |n| thread(&format!("5 {n} 1"), &format!("Name:\tx\nvoluntary_ctxt_switches:\t{n}\n\
-            nonvoluntary_ctxt_switches:\t1\n"));
+        let t = |n| {
+            thread(
+                &format!("5 {n} 1"),
+                &format!(
+                    "Name:\tx\nvoluntary_ctxt_switches:\t{n}\n\
+            nonvoluntary_ctxt_switches:\t1\n"
+                ),
+            )
+        };
         let mut sums = Sums::default();
         sums.add(BTreeMap::from([(1, t(10)), (2, t(100))]));
         assert_eq!((sums.total.voluntary, sums.total.forced, sums.total.wait_ns), (110, 2, 110));

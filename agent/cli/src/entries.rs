@@ -38,7 +38,9 @@ impl<T: DeserializeOwned> Entries<T> {
             return Err(entries.refused(&format!("it is no {what} of tracenet")));
         }
         if begin != magic {
-            return Err(entries.refused("it was made by another version of tracenet: replay it with that one"));
+            return Err(
+                entries.refused("it was made by another version of tracenet: replay it with that one")
+            );
         }
         entries.offset = magic.len() as u64;
         Ok(entries)

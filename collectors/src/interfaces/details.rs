@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, Stats64};
@@ -139,8 +137,12 @@ pub fn all() -> io::Result<Vec<Details>> {
 }
 
 fn of_link(link: &LinkMessage) -> Details {
-    let mut d =
-        Details { index: link.header.index, flags: flags(link.header.flags.bits()), state: "UNKNOWN", ..Details::default() };
+    let mut d = Details {
+        index: link.header.index,
+        flags: flags(link.header.flags.bits()),
+        state: "UNKNOWN",
+        ..Details::default()
+    };
     for attribute in &link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => d.name.clone_from(name),
@@ -230,7 +232,10 @@ fn flags(bits: u32) -> Vec<&'static str> {
         (1 << 16, "LOWER_UP"),
     ];
     let no_carrier = (bits & UP != 0 && bits & RUNNING == 0).then_some("NO-CARRIER");
-    no_carrier.into_iter().chain(NAMES.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name)).collect()
+    no_carrier
+        .into_iter()
+        .chain(NAMES.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name))
+        .collect()
 }
 
 /// IF_OPER_* (include/uapi/linux/if.h), as ip(8) says them.

@@ -27,8 +27,8 @@ pub struct InterfacesArgs {
 
 /// Shows the interfaces of this network namespace.
 pub fn main(args: &InterfacesArgs) -> Result<u8, Failure> {
-    let mut all =
-        details::all().map_err(|e| Failure::Runtime(format!("cannot ask the kernel for its interfaces: {e}")))?;
+    let mut all = details::all()
+        .map_err(|e| Failure::Runtime(format!("cannot ask the kernel for its interfaces: {e}")))?;
     if let Some(name) = &args.name {
         all.retain(|d| d.name == *name);
         if all.is_empty() {
@@ -105,7 +105,8 @@ fn letters(d: &Details) -> String {
         ("POINTOPOINT", 'p'),
     ];
     let has = |name: &str| d.flags.contains(&name);
-    let mut letters: String = LETTERS.iter().filter(|(name, _)| has(name)).map(|(_, letter)| letter).collect();
+    let mut letters: String =
+        LETTERS.iter().filter(|(name, _)| has(name)).map(|(_, letter)| letter).collect();
     if has("UP") {
         letters.push_str(if has("NO-CARRIER") { "U" } else { "RU" });
     }
@@ -166,7 +167,11 @@ fn one(d: &Details, out: &mut String) {
         tx.bytes, tx.packets, tx.errors, tx.dropped, tx.fifo_errors, d.tx_carrier_errors, d.collisions
     );
     if let Some(r) = d.rings {
-        let _ = writeln!(out, "    rings  rx {} (at most {})  tx {} (at most {})", r.rx, r.rx_max, r.tx, r.tx_max);
+        let _ = writeln!(
+            out,
+            "    rings  rx {} (at most {})  tx {} (at most {})",
+            r.rx, r.rx_max, r.tx, r.tx_max
+        );
     }
     let losses: Vec<String> = d
         .driver_counters
@@ -191,7 +196,11 @@ fn is_loss(name: &str) -> bool {
 fn offloads(o: &Offloads, out: &mut String) {
     let all = [
         ("gro", o.gro, "received segments are merged before the capture: packets larger than the wire's"),
-        ("lro", o.lro, "the card merges received segments: packets larger than the wire's, their ACKs are missing"),
+        (
+            "lro",
+            o.lro,
+            "the card merges received segments: packets larger than the wire's, their ACKs are missing",
+        ),
         ("tso", o.tso, "what is sent is cut by the card, after the capture: packets larger than the wire's"),
         ("gso", o.gso, "what is sent is cut after the capture: packets larger than the wire's"),
         ("rx", o.rx_checksum, "checksums of received packets were verified below the capture"),
@@ -200,7 +209,8 @@ fn offloads(o: &Offloads, out: &mut String) {
         ("txvlan", o.tx_vlan, "VLAN tags are put in after the capture: sent packets have none yet"),
     ];
     let on: Vec<_> = all.iter().filter(|(_, state, _)| *state == Some(true)).collect();
-    let off: Vec<&str> = all.iter().filter(|(_, state, _)| *state == Some(false)).map(|(name, ..)| *name).collect();
+    let off: Vec<&str> =
+        all.iter().filter(|(_, state, _)| *state == Some(false)).map(|(name, ..)| *name).collect();
     for (name, _, meaning) in on {
         let _ = writeln!(out, "    {name:<6} on   {meaning}");
     }

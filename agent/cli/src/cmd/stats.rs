@@ -156,10 +156,19 @@ impl From<Failure> for Stop {
 fn choice(args: &StatsArgs) -> Choice {
     let of_tasks = !args.pids.is_empty();
     let asked = |report: &Report| {
-        args.network.iter().any(|k| matches!(k, Keyword::All) || matches!(k, Keyword::One(r) if r.name == report.name))
+        args.network
+            .iter()
+            .any(|k| matches!(k, Keyword::All) || matches!(k, Keyword::One(r) if r.name == report.name))
     };
     let nothing = args.network.is_empty()
-        && !(args.memory || args.load || args.switches || args.disks || args.paging || args.swap || args.psi || args.nstat);
+        && !(args.memory
+            || args.load
+            || args.switches
+            || args.disks
+            || args.paging
+            || args.swap
+            || args.psi
+            || args.nstat);
     let nothing_of_tasks = of_tasks && !(args.memory || args.switches || args.disks);
     let cpu = args.cpu || nothing || nothing_of_tasks;
     let mut reports: Vec<&'static Report> = Vec::new();
@@ -196,8 +205,8 @@ fn live(args: &StatsArgs, choice: &Choice) -> Result<u8, Stop> {
         })?;
     }
     let signals = signals::block(false)?;
-    let signals = SignalFd::new(&signals)
-        .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
+    let signals =
+        SignalFd::new(&signals).map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
     let begin = origin(args.interval.is_none());
     let mut file = args.output.as_deref().map(|path| Writer::create(path, &begin)).transpose()?;
     let mut view = View::new(choice, begin, io::stdout().is_terminal());

@@ -10,10 +10,10 @@ use super::report::Report;
 pub use host::CPU;
 /// `-B`
 pub use host::PAGING;
-/// `-r` and `-S`
-pub use host::{MEMORY, SWAP};
 /// `-w`, `-q`, `-d`, `--psi`
 pub use host::{DISKS, LOAD, PRESSURE, SWITCHES};
+/// `-r` and `-S`
+pub use host::{MEMORY, SWAP};
 /// `-n`
 pub use network::{NETWORK, SOFT};
 /// `-p` with `-u -r -d -w`

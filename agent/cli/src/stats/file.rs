@@ -64,7 +64,8 @@ impl Writer {
     pub fn create(path: &Path, begin: &Begin) -> Result<Self, Failure> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
         let file = file.map_err(|e| failure(path, &e))?;
-        let mut writer = Self { file, path: path.to_owned(), before: Before::default(), bytes: MAGIC.to_vec() };
+        let mut writer =
+            Self { file, path: path.to_owned(), before: Before::default(), bytes: MAGIC.to_vec() };
         writer.entry(&Entry::Begin(begin.clone()))?;
         writer.flush()?;
         Ok(writer)
@@ -144,8 +145,9 @@ impl Reader {
                         *value = value.wrapping_add_signed(change);
                     }
                     let named = self.before.names.iter().zip(&self.before.values);
-                    let counters =
-                        named.map(|((name, kind), value)| (name.clone(), Reading { kind: *kind, value: *value })).collect();
+                    let counters = named
+                        .map(|((name, kind), value)| (name.clone(), Reading { kind: *kind, value: *value }))
+                        .collect();
                     return Ok(Some(Sample { wall: WallNs(wall_ns), boot_ns, counters, tasks }));
                 }
             }
@@ -162,7 +164,9 @@ mod tests {
     }
 
     fn sample(t: u64, readings: &[(&str, u64)]) -> Sample {
-        let reading = |(name, value): &(&str, u64)| ((*name).to_owned(), Reading { kind: Kind::Counter, value: *value });
+        let reading = |(name, value): &(&str, u64)| {
+            ((*name).to_owned(), Reading { kind: Kind::Counter, value: *value })
+        };
         let tasks = vec![Task { pid: 7, uid: 0, comm: "x".into() }];
         Sample { wall: WallNs(t), boot_ns: t, counters: readings.iter().map(reading).collect(), tasks }
     }

@@ -33,7 +33,9 @@ impl FromStr for OfDay {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || format!("{text}: expected HH:MM or HH:MM:SS, e.g. 08:30");
         let mut numbers = text.split(':').map(|n| (n.len() == 2).then(|| n.parse::<i8>().ok()).flatten());
-        let (Some(Some(hour)), Some(Some(minute))) = (numbers.next(), numbers.next()) else { return Err(wrong()) };
+        let (Some(Some(hour)), Some(Some(minute))) = (numbers.next(), numbers.next()) else {
+            return Err(wrong());
+        };
         let second = numbers.next().unwrap_or(Some(0)).ok_or_else(wrong)?;
         if numbers.next().is_some() {
             return Err(wrong());
@@ -57,7 +59,9 @@ impl Bounds {
         let on_day = |of_day: OfDay| first.with().time(of_day.0).build().ok();
         let start = start.and_then(on_day);
         let from = start.clone().unwrap_or_else(|| first.clone());
-        let end = end.and_then(on_day).and_then(|end| if end > from { Some(end) } else { end.checked_add(1.day()).ok() });
+        let end = end
+            .and_then(on_day)
+            .and_then(|end| if end > from { Some(end) } else { end.checked_add(1.day()).ok() });
         Self { start: start.map(|z| z.timestamp()), end: end.map(|z| z.timestamp()) }
     }
 

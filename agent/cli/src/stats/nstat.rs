@@ -15,8 +15,15 @@ pub struct Nstat {
 }
 
 /// Settings and levels that nstat takes for useless.
-const USELESS: [&str; 7] =
-    ["IpForwarding", "IpDefaultTTL", "TcpRtoAlgorithm", "TcpRtoMin", "TcpRtoMax", "TcpMaxConn", "TcpCurrEstab"];
+const USELESS: [&str; 7] = [
+    "IpForwarding",
+    "IpDefaultTTL",
+    "TcpRtoAlgorithm",
+    "TcpRtoMin",
+    "TcpRtoMax",
+    "TcpMaxConn",
+    "TcpCurrEstab",
+];
 
 impl Nstat {
     /// Name, value and rate of each counter that is to be told, in the kernel's order.

@@ -92,7 +92,9 @@ mod tests {
     use super::*;
 
     fn sample(boot_ns: u64, readings: &[(&str, u64)]) -> Sample {
-        let reading = |(name, value): &(&str, u64)| ((*name).to_owned(), Reading { kind: Kind::Counter, value: *value });
+        let reading = |(name, value): &(&str, u64)| {
+            ((*name).to_owned(), Reading { kind: Kind::Counter, value: *value })
+        };
         Sample { boot_ns, counters: readings.iter().map(reading).collect(), ..Sample::default() }
     }
 

@@ -35,7 +35,14 @@ impl Table {
     }
 
     /// Adds a report.
-    pub fn write(&mut self, report: &Report, rows: &[Row], tasks: &[Task], stamps: &Stamps<'_>, out: &mut String) {
+    pub fn write(
+        &mut self,
+        report: &Report,
+        rows: &[Row],
+        tasks: &[Task],
+        stamps: &Stamps<'_>,
+        out: &mut String,
+    ) {
         let again = match self.rows {
             None => true,
             Some(n) => !self.continuous || self.terminal && n >= LINES,
@@ -100,7 +107,13 @@ mod tests {
         let values = vec![Some(4.478), Some(82.09), Some(13.43), Some(0.0), Some(0.0), None];
         let rows = [Row { item: "all".into(), values }];
         for _ in 0..2 {
-            table.write(&catalogue::CPU, &rows, &[], &Stamps { heading: "12:49:56", row: "12:49:57" }, &mut out);
+            table.write(
+                &catalogue::CPU,
+                &rows,
+                &[],
+                &Stamps { heading: "12:49:56", row: "12:49:57" },
+                &mut out,
+            );
         }
         let line = "12:49:57        all      4.48     82.09     13.43      0.00      0.00         -\n";
         let heading = "\n12:49:56        CPU     %user     %nice   %system   %iowait    %steal     %idle\n";
@@ -114,7 +127,13 @@ mod tests {
         let values = vec![Some(0.0), Some(0.99), Some(0.0), Some(0.0), Some(0.99), Some(0.0)];
         let tasks = [Task { pid: 1, uid: 0, comm: "a\nb".into() }];
         let stamps = Stamps { heading: "12:49:58", row: "12:49:59" };
-        Table::new(&[report], false).write(report, &[Row { item: "1".into(), values }], &tasks, &stamps, &mut out);
+        Table::new(&[report], false).write(
+            report,
+            &[Row { item: "1".into(), values }],
+            &tasks,
+            &stamps,
+            &mut out,
+        );
         let expected = "\n12:49:58      UID       PID    %usr %system  %guest   %wait    %CPU   CPU  Command\n\
                         12:49:59        0         1    0.00    0.99    0.00    0.00    0.99     0  a\\nb\n";
         assert_eq!(out, expected);

@@ -10,7 +10,9 @@ pub static CPU: Report = Report {
     columns: &[
         over("%user", "user_percent", |s| cpu(s, &["cpu.user_ticks"])),
         over("%nice", "nice_percent", |s| cpu(s, &["cpu.nice_ticks"])),
-        over("%system", "system_percent", |s| cpu(s, &["cpu.system_ticks", "cpu.irq_ticks", "cpu.softirq_ticks"])),
+        over("%system", "system_percent", |s| {
+            cpu(s, &["cpu.system_ticks", "cpu.irq_ticks", "cpu.softirq_ticks"])
+        }),
         over("%iowait", "iowait_percent", |s| cpu(s, &["cpu.iowait_ticks"])),
         over("%steal", "steal_percent", |s| cpu(s, &["cpu.steal_ticks"])),
         over("%idle", "idle_percent", |s| cpu(s, &["cpu.idle_ticks"])),
@@ -86,10 +88,11 @@ pub static MEMORY: Report = Report {
 };
 
 fn used(s: &Span<'_>) -> Option<f64> {
-    let unused: f64 = ["memory.free_bytes", "memory.buffers_bytes", "memory.cached_bytes", "memory.slab_bytes"]
-        .iter()
-        .filter_map(|name| s.level(name))
-        .sum();
+    let unused: f64 =
+        ["memory.free_bytes", "memory.buffers_bytes", "memory.cached_bytes", "memory.slab_bytes"]
+            .iter()
+            .filter_map(|name| s.level(name))
+            .sum();
     Some((s.level("memory.total_bytes")? - unused).max(0.0))
 }
 
@@ -100,9 +103,13 @@ pub static SWAP: Report = Report {
     columns: &[
         level("kbswpfree", "memory.swap_free_bytes").bytes(),
         now("kbswpused", "swap_used_bytes", swapped).bytes().whole(),
-        now("%swpused", "swap_used_percent", |s| Some(percent(swapped(s)?, s.level("memory.swap_total_bytes")?))),
+        now("%swpused", "swap_used_percent", |s| {
+            Some(percent(swapped(s)?, s.level("memory.swap_total_bytes")?))
+        }),
         level("kbswpcad", "memory.swap_cached_bytes").bytes(),
-        now("%swpcad", "swap_cached_percent", |s| Some(percent(s.level("memory.swap_cached_bytes")?, swapped(s)?))),
+        now("%swpcad", "swap_cached_percent", |s| {
+            Some(percent(s.level("memory.swap_cached_bytes")?, swapped(s)?))
+        }),
     ],
 };
 

@@ -34,8 +34,10 @@ pub static TASK_MEMORY: Report = Report {
         rate("majflt/s", "task.*.major_faults"),
         level("VSZ", "task.*.virtual_bytes").bytes().width(7),
         level("RSS", "task.*.rss_bytes").bytes().width(7),
-        now("%MEM", "memory_percent", |s| Some(percent(s.level("task.*.rss_bytes")?, s.level("memory.total_bytes")?)))
-            .width(6),
+        now("%MEM", "memory_percent", |s| {
+            Some(percent(s.level("task.*.rss_bytes")?, s.level("memory.total_bytes")?))
+        })
+        .width(6),
     ],
 };
 
