@@ -18,7 +18,7 @@ pub fn read(proc: &Proc, s: &mut Snapshot) {
     memory(&text("meminfo"), s);
     load(&text("loadavg"), s);
     paging(&text("vmstat"), s);
-    disks(&text("diskstats"), is_whole_disk, s);
+    disks(&text("diskstats"), whole_disk, s);
     for resource in ["cpu", "io", "memory", "irq"] {
         pressure(resource, &text(&format!("pressure/{resource}")), s);
     }
@@ -95,15 +95,16 @@ fn paging(text: &str, s: &mut Snapshot) {
     }
 }
 
-/// `diskstats` of whole devices that were ever used. A sector is 512 bytes, whatever the device's is
+/// `diskstats` of devices that were ever used and that `whole` has a name for. A sector is 512 bytes, whatever the device's is
 /// (Documentation/admin-guide/iostats.rst).
-fn disks(text: &str, whole: impl Fn(&str) -> bool, s: &mut Snapshot) {
+fn disks(text: &str, whole: impl Fn(&str) -> Option<String>, s: &mut Snapshot) {
     let Ok(DiskStats(all)) = DiskStats::from_read(text.as_bytes()) else { return };
     for d in all {
         let discards = d.discards.unwrap_or(0);
-        if d.reads + d.writes + discards == 0 || !whole(&d.name) {
+        if d.reads == 0 && d.writes == 0 && discards == 0 {
             continue;
         }
+        let Some(device) = whole(&d.name) else { continue };
         let busy =
             d.time_reading.saturating_add(d.time_writing).saturating_add(d.time_discarding.unwrap_or(0));
         for (name, value) in [
@@ -115,14 +116,17 @@ fn disks(text: &str, whole: impl Fn(&str) -> bool, s: &mut Snapshot) {
             ("busy_ms", d.time_in_progress),
             ("queue_ms", d.weighted_time_in_progress),
         ] {
-            put(s, Kind::Counter, &format!("disk.{}.{name}", d.name), Some(value));
+            put(s, Kind::Counter, &format!("disk.{device}.{name}"), Some(value));
         }
     }
 }
 
-/// Partitions have no folder of their own there; a slash in a name is `!`.
-fn is_whole_disk(name: &str) -> bool {
-    Path::new("/sys/block").join(name.replace('/', "!")).exists()
+/// Name of a whole device, a mapped one's as its maker called it. Partitions have no folder of their own there; a slash
+/// in a name is `!`.
+fn whole_disk(name: &str) -> Option<String> {
+    let folder = Path::new("/sys/block").join(name.replace('/', "!"));
+    let mapped = fs::read_to_string(folder.join("dm/name")).ok();
+    folder.exists().then(|| mapped.map_or_else(|| name.to_owned(), |mapped| mapped.trim().to_owned()))
 }
 
 /// `pressure/cpu` and others: averages in hundredths of a percent, totals in microseconds.
@@ -207,7 +211,7 @@ mod tests {
     fn used_whole_disks_only() {
         let text = " 254 0 vda 10 0 80 5 20 0 160 7 0 9 14 3 0 24 2 1 1\n 254 1 vda1 1 0 8 1 0 0 0 0 0 1 1 0 0 0 0 0 0\n\
                     7 0 loop0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
-        let s = parsed(|s| disks(text, |name| name != "vda1", s));
+        let s = parsed(|s| disks(text, |name| (name != "vda1").then(|| name.to_owned()), s));
         assert_eq!(s.get("disk.vda.ios"), Some(33));
         assert_eq!(s.get("disk.vda.read_bytes"), Some(80 * 512));
         assert_eq!(s.get("disk.vda.discard_bytes"), Some(24 * 512));

@@ -2,6 +2,7 @@
 
 pub mod details;
 pub mod ethtool;
+mod netlink;
 
 use nix::errno::Errno;
 use nix::net::if_::{if_nameindex, if_nametoindex};

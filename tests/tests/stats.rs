@@ -63,7 +63,7 @@ fn run(command: &mut Command) -> String {
     text(command.output().expect("it starts"))
 }
 
-/// Words of the heading lines, without their stamp: lines whose second word is no number, nor that of an item.
+/// Words of the heading lines, without their stamp: the first line of each paragraph but the very first.
 fn headings(text: &str) -> Vec<Vec<String>> {
     let paragraphs = text.split("\n\n").skip(1);
     let first_lines = paragraphs.filter_map(|p| p.trim_start_matches('\n').lines().next());
@@ -109,7 +109,7 @@ fn every_counter_is_that_of_nstat() {
     let netns = Netns::new("nstat");
     talk(&netns, 100);
     for flags in ["-a", "-az"] {
-        // -s: the history file is left alone; -j and the history of others don't matter to absolute values.
+        // -s: nstat's history file is left alone.
         let theirs = run(netns.command("nstat").args([flags, "-s"]));
         let ours = match flags {
             "-a" => run(&mut stats_in(&netns, &["--nstat", "-a"])),
@@ -443,7 +443,6 @@ fn processes_are_told_as_pidstat_tells_them() {
         let late = if name.starts_with("voluntary") { 1.0 } else { 0.0 };
         assert!((sum - grown as f64).abs() < 1e-2 + late, "{name}: {sum}, not {grown}");
     }
-    assert!(after["write_bytes_per_s"] > before["write_bytes_per_s"] || !cfg!(target_os = "linux"));
     let memory: Vec<&Value> =
         mine.iter().filter(|r| r["report"] == "TASK-MEMORY" && r["average"] == false).collect();
     let last = memory.last().expect("a row");
@@ -489,7 +488,7 @@ fn a_file_tells_the_same_again() {
     // Bounds: what lies outside is left out.
     assert_eq!(run(&mut stats(&["-f", path, "-s", "00:00"])), run(&mut stats(&["-f", path])));
     let bytes = std::fs::metadata(&file).expect("a file").len();
-    println!("{} bytes for 4 samples", bytes);
+    println!("{bytes} bytes for 4 samples");
 
     // A cut file is told up to the cut.
     let whole = std::fs::read(&file).expect("readable");

@@ -199,7 +199,7 @@ fn offloads(o: &Offloads, out: &mut String) {
         (
             "lro",
             o.lro,
-            "the card merges received segments: packets larger than the wire's, their ACKs are missing",
+            "the card merges received segments: packets larger than the wire's, and no trace of their seams",
         ),
         ("tso", o.tso, "what is sent is cut by the card, after the capture: packets larger than the wire's"),
         ("gso", o.gso, "what is sent is cut after the capture: packets larger than the wire's"),

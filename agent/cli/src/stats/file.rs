@@ -22,6 +22,12 @@ use crate::failure::Failure;
 /// First bytes of the file. The last one is the layout of the entries, raised with every change of a type below.
 const MAGIC: [u8; 8] = *b"tnsar\r\n\x01";
 
+/// Names in one entry: far below the longest entry that is read.
+const NAMES: usize = 4_096;
+
+/// Names in all, as many as a snapshot keeps.
+const NAMES_MAX: usize = 65_536;
+
 /// Where the samples come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
@@ -40,8 +46,17 @@ pub struct Begin {
 #[derive(Debug, Serialize, Deserialize)]
 enum Entry {
     Begin(Begin),
-    Names(Vec<(String, Kind)>),
-    Sample { wall_ns: u64, boot_ns: u64, changes: Vec<i64>, tasks: Vec<Task> },
+    /// Some of the names; the first of them take the place of those before.
+    Names {
+        first: bool,
+        names: Vec<(String, Kind)>,
+    },
+    Sample {
+        wall_ns: u64,
+        boot_ns: u64,
+        changes: Vec<i64>,
+        tasks: Vec<Task>,
+    },
 }
 
 /// What both ends know of the sample before.
@@ -78,7 +93,9 @@ impl Writer {
         if !known.eq(readings().map(|(name, r)| (name, r.kind))) {
             let names: Vec<_> = readings().map(|(name, r)| (name.to_owned(), r.kind)).collect();
             self.before.values = vec![0; names.len()];
-            self.entry(&Entry::Names(names.clone()))?;
+            for (i, some) in names.chunks(NAMES).enumerate() {
+                self.entry(&Entry::Names { first: i == 0, names: some.to_vec() })?;
+            }
             self.before.names = names;
         }
         let values = &mut self.before.values;
@@ -134,8 +151,15 @@ impl Reader {
                 Err(why) => return damaged(self, &why),
                 Ok(None) => return Ok(None),
                 Ok(Some(Entry::Begin(_))) => return damaged(self, "it begins twice"),
-                Ok(Some(Entry::Names(names))) => {
-                    self.before = Before { values: vec![0; names.len()], names };
+                Ok(Some(Entry::Names { first, names })) => {
+                    if first {
+                        self.before.names.clear();
+                    }
+                    self.before.names.extend(names);
+                    if self.before.names.len() > NAMES_MAX {
+                        return damaged(self, "it has more names than there can be");
+                    }
+                    self.before.values = vec![0; self.before.names.len()];
                 }
                 Ok(Some(Entry::Sample { wall_ns, boot_ns, changes, tasks })) => {
                     if changes.len() != self.before.names.len() {

@@ -13,6 +13,7 @@ use super::span::Span;
 use super::table::{Stamps, Table};
 use super::{hours, json};
 use crate::failure::Failure;
+use crate::sinks;
 
 /// What was asked for.
 pub struct Choice {
@@ -72,14 +73,19 @@ impl View {
     }
 
     fn first(&mut self, sample: &Sample, out: &mut String) -> Result<(), Failure> {
-        let asked: Vec<&str> = self.reports.iter().map(|(report, _)| report.name).collect();
-        self.reports.retain(|(report, _)| report.is_known(sample));
-        if self.reports.is_empty() && self.nstat.is_none() {
-            return Err(Failure::Privilege(format!(
-                "{}: the kernel of {} has no such counters (pressure needs CONFIG_PSI, IPv6 its module)",
-                asked.join(", "),
-                self.begin.host
-            )));
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.reports).into_iter().partition(|(report, _)| report.is_known(sample));
+        self.reports = known;
+        let names: Vec<&str> = unknown.iter().map(|(report, _)| report.name).collect();
+        let why = format!(
+            "{}: the kernel of {} has no such counters (pressure needs CONFIG_PSI, IPv6 its module)",
+            names.join(", "),
+            self.begin.host
+        );
+        match () {
+            () if names.is_empty() => {}
+            () if self.reports.is_empty() && self.nstat.is_none() => return Err(Failure::Privilege(why)),
+            () => sinks::warn(&why),
         }
         if self.table.is_some() && !self.reports.is_empty() {
             let Begin { kernel, host, machine, cpus, .. } = &self.begin;
