@@ -86,10 +86,13 @@ fn headings_are_those_of_sar_and_pidstat() {
     let pidstat = run(plain(Command::new("pidstat")).args(options));
     assert_eq!(headings(&run(&mut stats(&options))), headings(&pidstat));
 
-    // One report goes on below its heading, as sar's does: widths too.
+    // One report goes on below its heading, as sar's does: widths too. The first line is sar's where that writes the
+    // date as ISO 8601 does.
     let shape = |text: &str| -> Vec<usize> { text.lines().skip(1).map(str::len).collect() };
-    let sar = run(plain(Command::new("sar")).args(["-w", "1", "2"]));
-    assert_eq!(shape(&run(&mut stats(&["-w", "1", "2"]))), shape(&sar), "{sar}");
+    let sar = run(plain(Command::new("sar")).env("S_TIME_FORMAT", "ISO").args(["-w", "1", "2"]));
+    let ours = run(&mut stats(&["-w", "1", "2"]));
+    assert_eq!(shape(&ours), shape(&sar), "{sar}");
+    assert_eq!(ours.lines().next(), sar.lines().next());
 }
 
 /// Some TCP and UDP over loopback, IPv4 and IPv6, until nothing more can happen.
@@ -226,6 +229,13 @@ fn rates_add_up_to_the_load() {
         bytes >= (DATAGRAMS * 142) as f64 - 1e-3 && bytes <= (DATAGRAMS * 142 + 20 * 200) as f64,
         "{bytes}"
     );
+
+    // What veth says it can carry: 10 Gbit/s each way.
+    for row in rows.iter().filter(|r| r["report"] == "DEV" && r["interface"] == Pair::INTERFACE) {
+        let number = |name: &str| row[name].as_f64().expect("a number");
+        let expected = number("tx_bytes_per_s").max(number("rx_bytes_per_s")) * 8.0 * 100.0 / 10e9;
+        assert!((number("utilization_percent") - expected).abs() < 1e-9, "{row}");
+    }
 
     // sar's rates are of intervals that it measures in hundredths of a second and prints with two decimals; how long
     // they were it doesn't say. A busy scheduler makes them longer than the second that was asked for, and the rate so
@@ -485,8 +495,17 @@ fn a_file_tells_the_same_again() {
     let rows: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(rows.iter().all(|row| row["schema"] == "tracenet.stats/1"));
     assert_eq!(rows.iter().filter(|row| row["report"] == "NSTAT").count(), 3);
-    // Bounds: what lies outside is left out.
+    // Bounds: what lies outside is left out, and the first sample inside is where the first interval begins.
     assert_eq!(run(&mut stats(&["-f", path, "-s", "00:00"])), run(&mut stats(&["-f", path])));
+    let rows = |text: &str| -> Vec<String> {
+        let lines = text.lines().skip(3).filter(|line| !line.starts_with("Average:"));
+        lines.map(str::to_owned).collect()
+    };
+    let all = rows(&run(&mut stats(&["-f", path, "-w"])));
+    let stamp = |row: &String| row.split_whitespace().next().expect("a stamp").to_owned();
+    assert_eq!(all.len(), 3);
+    let part = run(&mut stats(&["-f", path, "-w", "-s", &stamp(&all[0]), "-e", &stamp(&all[1])]));
+    assert_eq!(rows(&part), all[1..2]);
     let bytes = std::fs::metadata(&file).expect("a file").len();
     println!("{bytes} bytes for 4 samples");
 

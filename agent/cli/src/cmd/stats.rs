@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{SysconfVar, sysconf};
@@ -78,7 +79,8 @@ fn live(args: &StatsArgs, choice: &Choice) -> Result<u8, Stop> {
     if let Some(interval) = args.every() {
         let mut left = args.count.unwrap_or(u64::MAX);
         while left > 0 {
-            at += interval;
+            // After a stop (Ctrl-Z) the samples that were missed are left out.
+            at = (at + interval).max(Instant::now());
             if wait_until(at, &signals)? {
                 break;
             }
@@ -92,7 +94,6 @@ fn live(args: &StatsArgs, choice: &Choice) -> Result<u8, Stop> {
 
 /// Waits; true where a signal asked to end.
 fn wait_until(at: Instant, signals: &SignalFd) -> Result<bool, Failure> {
-    let failed = |e| Failure::Runtime(format!("cannot wait: {e}"));
     loop {
         let left = at.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -102,8 +103,11 @@ fn wait_until(at: Instant, signals: &SignalFd) -> Result<bool, Failure> {
         let ms = left.as_micros().div_ceil(1_000).min(60_000);
         let timeout = PollTimeout::from(u16::try_from(ms).unwrap_or(u16::MAX));
         let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, timeout).map_err(failed)? > 0 {
-            return Ok(true);
+        match poll(&mut fds, timeout) {
+            // A process that is continued after a stop wakes up here.
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(e) => return Err(Failure::Runtime(format!("cannot wait: {e}"))),
         }
     }
 }
