@@ -11,5 +11,5 @@ pub mod record;
 pub mod replay;
 pub mod run;
 pub mod sockets;
-pub mod top;
 pub mod stats;
+pub mod top;
