@@ -125,7 +125,7 @@ fn still(word: &str) -> String {
 }
 
 /// Takes words that begin so away.
-fn without(rows: &mut Vec<Row>, words: &[&str]) {
+fn without(rows: &mut [Row], words: &[&str]) {
     for row in rows.iter_mut() {
         row.words.retain(|word| !words.iter().any(|w| word.starts_with(w)));
     }
