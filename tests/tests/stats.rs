@@ -443,7 +443,7 @@ fn processes_are_told_as_pidstat_tells_them() {
 
     let quiet_item = quiet.to_string();
     let of = |rows: &[Value], pid: &str| -> Vec<Value> {
-        rows.iter().filter(|r| r["pid"].to_string() == *pid).cloned().collect()
+        rows.iter().filter(|r| r["pid"].as_u64() == pid.parse().ok()).cloned().collect()
     };
     let mine = of(&rows, &quiet_item);
     for (report, name) in [("TASK-IO", "write_bytes_per_s"), ("TASK-SWITCHES", "voluntary_switches_per_s")] {
