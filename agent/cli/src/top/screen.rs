@@ -173,10 +173,11 @@ fn heading(view: &View, state: &State, look: Look) -> Vec<Line<'static>> {
     );
     vec![
         Line::from(format!(
-            "tracenet top  {}:{:02}  {} processes  in {}/s  out {}/s{mark}",
+            "tracenet top  {}:{:02}  {} process{}  in {}/s  out {}/s{mark}",
             state.elapsed_s / 60,
             state.elapsed_s % 60,
             state.processes,
+            if state.processes == 1 { "" } else { "es" },
             rate(state.received, look),
             rate(state.sent, look),
         )),
@@ -241,6 +242,9 @@ fn history(rates: &[u64], width: usize) -> String {
 const ACROSS: usize = 3;
 const NUMBER: usize = 25;
 
+/// Columns from which on both addresses of a connection are shown: IPv6's in full have room from 140 on.
+const BOTH: usize = 100;
+
 fn detail(row: &Row, connections: &Connections, view: &View, look: Look, area: Rect) -> Vec<Line<'static>> {
     let mut name = String::new();
     crate::paint::push_safe(&mut name, &row.account.comm);
@@ -290,7 +294,8 @@ fn detail(row: &Row, connections: &Connections, view: &View, look: Look, area: R
             c.retransmits,
             c.queues.0,
             c.queues.1,
-            c.local,
+            // Both addresses have no room beside each other everywhere.
+            if usize::from(area.width) < BOTH { format!(":{}", c.local.port()) } else { c.local.to_string() },
             c.remote,
         ));
         let marked = Style::new().add_modifier(Modifier::REVERSED);
