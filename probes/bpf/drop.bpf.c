@@ -389,7 +389,7 @@ int on_kfree_skb(u64 *ctx)
 /*
  * A SYN that finds no room in the accept queue is told to nobody: tcp_conn_request() counts it with the listener, and
  * the packet is consumed as one that was answered. The listener's count tells them apart, and so does the queue: where there
- * is room, what has been counted is another CPU's, or one that no program saw and last_drops() makes up for.
+ * is room, what has been counted is another CPU's.
  */
 SEC("tp_btf/consume_skb")
 int on_consume_skb(u64 *ctx)

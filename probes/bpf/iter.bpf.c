@@ -242,9 +242,7 @@ int iter_tcp_final(struct bpf_iter__tcp *ctx)
 	if (!sk)
 		return 0;
 	st = sock_state_of(sk, false);
-	if (!st)
-		return 0;
-	last_drops(sk, st);
-	last_word(ctx->meta->seq, sk, st);
+	if (st)
+		last_word(ctx->meta->seq, sk, st);
 	return 0;
 }

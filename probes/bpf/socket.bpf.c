@@ -84,7 +84,6 @@ int on_destroy(u64 *ctx)
 
 	if (!st)
 		return 0;
-	last_drops(sk, st);
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
 		u32 n = tp->total_retrans - st->retrans_seen;

@@ -35,6 +35,8 @@ pub struct Decoder {
     entries: Entries,
     /// Records that made no sense: cut short, or of an unknown kind.
     pub(crate) malformed: u64,
+    /// A listener threw something away because its accept queue was full.
+    pub(crate) queue_was_full: bool,
 }
 
 impl Decoder {
@@ -47,6 +49,7 @@ impl Decoder {
             udp: FxHashMap::default(),
             entries: Entries::default(),
             malformed: 0,
+            queue_was_full: false,
         }
     }
 
@@ -237,6 +240,7 @@ impl Decoder {
             queue::ACCEPT => Some(QueueKind::Accept),
             _ => None,
         };
+        self.queue_was_full |= kind == Some(QueueKind::Accept);
         let queue = kind.map(|kind| Queue {
             kind,
             name: match kind {

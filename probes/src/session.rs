@@ -111,9 +111,8 @@ const LOSS_EVERY: Duration = Duration::from_millis(100);
 const FLUSH_RECORDS: usize = 1 << 20;
 /// How often the programs are asked for runs that the kernel skipped.
 const MISSES_EVERY: Duration = Duration::from_secs(1);
-/// Nearly all that it sees is of no interest, so a skipped run of it is no loss by itself: what it should have told is found
-/// by the listener's own count (`last_drops()` of `bpf/drop.bpf.c`).
-const COUNTS_FOR_ITSELF: &str = "on_consume_skb";
+/// Nearly all that it sees is of no interest: a skipped run of it is no loss as long as no accept queue is full.
+const SEES_FULL_QUEUES: &str = "on_consume_skb";
 /// Network namespaces that are kept open.
 const NAMESPACES_MAX: usize = 256;
 
@@ -346,7 +345,7 @@ impl Session {
     fn tell_misses(&mut self, out: &mut Vec<Event>) {
         self.misses_read = Instant::now();
         for (spec, seen) in SPECS.iter().zip(&mut self.misses_seen) {
-            if spec.name == COUNTS_FOR_ITSELF {
+            if spec.name == SEES_FULL_QUEUES && !self.decoder.queue_was_full {
                 continue;
             }
             let Some(Program::BtfTracePoint(program)) = self.ebpf.program(spec.name) else { continue };

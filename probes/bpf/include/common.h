@@ -8,17 +8,12 @@
  * each plain load through a trusted pointer, which made attaching take twice as long.
  */
 
-static __always_inline void count_losses(u32 kind, u32 losses)
+static __always_inline void count_lost(u32 kind)
 {
 	u64 *n = bpf_map_lookup_elem(&lost, &kind);
 
 	if (n)
-		*n += losses;
-}
-
-static __always_inline void count_lost(u32 kind)
-{
-	count_losses(kind, 1);
+		*n += 1;
 }
 
 /*

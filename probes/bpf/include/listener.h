@@ -63,27 +63,4 @@ static __always_inline bool request_queue_is_full(const struct sock *listening)
 	return (u32)BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter) > most;
 }
 
-/*
- * The end: drops that a listener counted while no program was run. They are counted, and told as lost. Only where the
- * kernel tells whose packet was thrown away is everything else taken off.
- */
-static __always_inline void last_drops(struct sock *sk, struct sock_state *st)
-{
-	struct listener_key k = { .netns = st->netns, .port = sk->__sk_common.skc_num, .proto = IPPROTO_TCP };
-	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
-	struct packet p = {};
-	u32 n;
-
-	if (!cfg_kfree_skb_has_rx_sk || !(st->flags & SOCK_TARGET) || !l || l->sock != (u64)sk)
-		return;
-	n = BPF_CORE_READ(sk, sk_drops.counter) - l->drops;
-	if ((s32)n <= 0)
-		return;
-	l->drops += n;
-	p.tuple.proto = IPPROTO_TCP;
-	p.ip = sk->__sk_common.skc_family == AF_INET ? 4 : 6;
-	count_drop(st->netns, cfg_reason_listen_overflow, &p, n, n);
-	count_losses(KIND_DROP, n);
-}
-
 #endif

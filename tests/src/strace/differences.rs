@@ -15,6 +15,7 @@ const ACCEPTED: &[Accepted] = &[
     Accepted { call: "", theirs: "<UDP:[", ours: "<UDP:[" },
     Accepted { call: "", theirs: "<TCP:[", ours: "<TCP:[" },
     Accepted { call: "", theirs: "<TCPv6:[", ours: "<TCPv6:[" },
+    Accepted { call: "", theirs: "<UNIX-STREAM:[", ours: "<UNIX-STREAM:[" },
     Accepted { call: "", theirs: "nlmsg_len=", ours: "nlmsg_len=" },
     Accepted { call: "kill", theirs: "SIGKILL) = ?", ours: "SIGKILL) = 0" },
 ];
@@ -28,7 +29,9 @@ pub fn accepted(theirs: &str, ours: &str) -> bool {
             && ours.contains(a.ours)
             && match a.theirs {
                 // What else the line says must be the same.
-                "<UDP:[" | "<TCP:[" | "<TCPv6:[" => without_sockets(theirs) == without_sockets(ours),
+                "<UDP:[" | "<TCP:[" | "<TCPv6:[" | "<UNIX-STREAM:[" => {
+                    without_sockets(theirs) == without_sockets(ours)
+                }
                 _ => true,
             }
     })
@@ -55,6 +58,7 @@ mod tests {
         let old = "sendto(3<UDP:[0.0.0.0:9]>, \"a\", 1, 0, NULL, 0) = 1";
         assert!(accepted(old, "sendto(3<UDP:[127.0.0.1:9->127.0.0.1:8]>, \"a\", 1, 0, NULL, 0) = 1"));
         assert!(!accepted(old, "sendto(3<UDP:[0.0.0.0:9]>, \"b\", 1, 0, NULL, 0) = 1"));
+        assert!(accepted("close(5<UNIX-STREAM:[7]>) = 0", "close(5<UNIX-STREAM:[7->6]>) = 0"));
         assert!(!accepted("read(3, \"a\") = 1", "read(3, \"b\") = 1"));
     }
 }

@@ -135,7 +135,7 @@ fn a_drop_on_a_router_hurts_the_sender_and_shows_at_both_ends() {
         .collect();
     assert_eq!(told, [(Some(2), Hurt::Sender, 20, true), (Some(1), Hurt::Sender, 20, true)]);
     let t = s.core.totals();
-    assert_eq!((t.drops, t.peer_drops, t.unattributed_drops), (0, 2, 0));
+    assert_eq!((t.drops, t.peer_drops, t.unattributed_drops), (0, 1, 0));
 }
 
 #[test]
