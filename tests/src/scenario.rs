@@ -21,6 +21,7 @@ pub use truth::{Truth, Truths};
 
 use crate::agent::{Agent, Story};
 use crate::blindspot::BlindSpot;
+use crate::counters;
 use crate::link::{Link, Path};
 use crate::program::Program;
 use load::Report;
@@ -212,6 +213,8 @@ pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     let mut server = load.serve(&path.server, address);
     let mut client = load.client(&path.client, address);
     let blind = BlindSpot::watch();
+    let mibs = || [&path.client, &path.server].map(counters::mib);
+    let before = mibs();
     let agents = View::ALL.map(|view| (view, attach(view, &client, &server)));
     client.say("go");
     let reports: Vec<Report> = serde_json::from_value(client.json()).expect("the client's reports");
@@ -219,13 +222,15 @@ pub fn run(scenario: &Scenario, extent: Extent) -> Rows {
     path.settle();
     let stories = agents.map(|(view, agent)| (view, agent.stop()));
     server.finish();
+    let given_up =
+        before.iter().zip(&mibs()).map(|(a, b)| counters::delta(a, b, "TcpExtTCPAbortOnTimeout")).sum();
     let truths = truth::join(&reports, &path.cut());
-    let unseen = blind.retransmissions();
+    let excuses = score::Excuses { given_up, unseen: blind.retransmissions() };
     keep(scenario.name, extent.seed, &truths, &stories);
     let mut rows = Rows::default();
     for (view, story) in &stories {
         for side in view.sides() {
-            rows.add(score::score(scenario, *view, *side, &truths, story, unseen));
+            rows.add(score::score(scenario, *view, *side, &truths, story, excuses));
         }
     }
     rows

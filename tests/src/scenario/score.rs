@@ -47,13 +47,22 @@ pub struct Row {
     pub wrong: BTreeMap<String, u64>,
 }
 
+/// What the audit can't be asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Excuses {
+    /// Connections that the kernel gave up, closed ones too (`TCPAbortOnTimeout`, both ends).
+    pub given_up: u64,
+    /// Retransmissions that no BPF program saw.
+    pub unseen: u64,
+}
+
 pub(super) fn score(
     scenario: &Scenario,
     view: View,
     side: Side,
     truths: &Truths,
     story: &Story,
-    unseen: u64,
+    excuses: Excuses,
 ) -> Row {
     let told = told(story, side);
     let mut row = Row {
@@ -97,8 +106,7 @@ pub(super) fn score(
             row.unaccounted.push((unaccounted * 100_000 / t.duration.max(1)).unsigned_abs());
         }
     }
-    let given_up = truths.values().filter(|t| t.error.as_deref().is_some_and(|e| e.contains("timed out")));
-    let (given_up, unseen) = (given_up.count() as i64, unseen as i64);
+    let (given_up, unseen) = (excuses.given_up as i64, excuses.unseen as i64);
     for a in &story.summary.audit {
         let (mistaken, missing) = match a.counter.as_str() {
             // The last timeout gives up and sends nothing. And the cause of one that was not seen is taken for that of the
