@@ -60,6 +60,13 @@ impl Owners {
         Ok(found)
     }
 
+    /// Looks at the sockets of one process.
+    pub fn of_process(proc: &Proc, pid: u32) -> Self {
+        let mut found = Self::default();
+        found.process(&proc.root().join(pid.to_string()), pid, Look::Sockets);
+        found
+    }
+
     /// Descriptors of a socket, in the order of processes and descriptors.
     pub fn of(&self, inode: u32) -> &[Holder] {
         // Many sockets have no inode; that is nobody's.

@@ -27,7 +27,7 @@ int on_count_enter(u64 *ctx)
 	struct plan_entry *plan;
 	struct inflight *in;
 
-	if (!maybe_target(task))
+	if (!hinted(task->tgid))
 		return 0;
 	plan = plan_of(nr);
 	if (!plan || !plan->counted)
@@ -84,7 +84,7 @@ int on_count_exit(u64 *ctx)
 	u64 took;
 	u32 nr, bucket;
 
-	if (!maybe_target(task))
+	if (!hinted(task->tgid))
 		return 0;
 	in = bpf_task_storage_get(&inflight, task, 0, 0);
 	if (!in || !in->counting)

@@ -175,6 +175,23 @@ static __always_inline void tell_queue(struct ev_drop *e, u8 class, struct sk_bu
 	}
 }
 
+static __always_inline void count_drop(u64 netns, u32 reason, const struct packet *p, u32 packets, u32 segments)
+{
+	struct drop_key k = { .netns = netns, .reason = reason, .proto = p->tuple.proto };
+	struct drop_count *n, zero = {};
+
+	k.ip = p->ip;
+	n = bpf_map_lookup_elem(&drop_totals, &k);
+	if (!n) {
+		bpf_map_update_elem(&drop_totals, &k, &zero, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&drop_totals, &k);
+	}
+	if (n) {
+		__sync_fetch_and_add(&n->packets, packets);
+		__sync_fetch_and_add(&n->segments, segments);
+	}
+}
+
 /* A packet of other protocols: it is counted, since the kernel's own counters count it. */
 static __always_inline void count_other(struct drop_work *w, struct sk_buff *skb, u32 reason)
 {

@@ -5,14 +5,6 @@
 /* A thread that was pushed aside while it could run is worth a word from here on. */
 #define PREEMPTED_NS 100000
 
-static __always_inline bool hinted(u32 tgid)
-{
-	u32 slot = tgid % HINT_SLOTS;
-	u32 *hint = bpf_map_lookup_elem(&target_hints, &slot);
-
-	return hint && *hint;
-}
-
 SEC("tp_btf/sched_wakeup")
 int on_wakeup(u64 *ctx)
 {

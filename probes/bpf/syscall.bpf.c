@@ -176,15 +176,6 @@ static __always_inline struct plan_entry *plan_of(u32 nr)
 	return bpf_map_lookup_elem(&syscall_plan, &nr);
 }
 
-/* Everybody's syscalls pass here: one look at an array ends it for those who are no target. */
-static __always_inline bool maybe_target(const struct task_struct *task)
-{
-	u32 slot = (u32)task->tgid % HINT_SLOTS;
-	u32 *hint = bpf_map_lookup_elem(&target_hints, &slot);
-
-	return hint && *hint;
-}
-
 /* A 32-bit program's call numbers are another table's (TS_COMPAT of arch/x86/include/asm/thread_info.h). */
 static __always_inline bool is_compat(const struct task_struct *task)
 {
@@ -230,7 +221,7 @@ int on_sys_enter(u64 *ctx)
 	struct plan_entry *plan;
 	struct inflight *in;
 
-	if (!maybe_target(task))
+	if (!hinted(task->tgid))
 		return 0;
 	plan = plan_of(nr);
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
@@ -324,7 +315,7 @@ int on_sys_exit(u64 *ctx)
 	struct sock *sk;
 	u32 nr;
 
-	if (!maybe_target(task))
+	if (!hinted(task->tgid))
 		return 0;
 	nr = SYSCALL_NR(regs);
 	/* rt_sigreturn gave the registers of before the signal back. */

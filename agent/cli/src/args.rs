@@ -77,11 +77,8 @@ pub struct TopArgs {
     /// No bars of the last rates.
     #[arg(short = 'b')]
     pub no_bars: bool,
-    /// A table without a full screen, after one interval; as --once.
-    #[arg(short = 't')]
-    pub text: bool,
-    /// Print the processes after one interval, and end.
-    #[arg(long)]
+    /// Print the processes after one interval, without a full screen, and end.
+    #[arg(short = 't', long)]
     pub once: bool,
     /// One JSON object a line, after one interval.
     #[arg(long)]

@@ -16,14 +16,18 @@ impl fmt::Display for Time {
             1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
             _ => (ns as f64 / 1e9, "s"),
         };
-        let digits = if value < 9.995 {
-            2
-        } else if value < 99.95 {
-            1
-        } else {
-            0
-        };
-        write!(f, "{value:.digits$} {unit}")
+        write!(f, "{value:.*} {unit}", decimals(value))
+    }
+}
+
+/// Decimals that make three significant figures of a number below 1000.
+pub fn decimals(value: f64) -> usize {
+    if value < 9.995 {
+        2
+    } else if value < 99.95 {
+        1
+    } else {
+        0
     }
 }
 

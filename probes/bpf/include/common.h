@@ -45,12 +45,18 @@ static __always_inline void set_task(struct ev_header *h)
 	h->tid = (u32)id;
 }
 
-static __always_inline bool is_target(u32 tgid)
+/* It may be a target: one look at an array ends it for those who are none. */
+static __always_inline bool hinted(u32 tgid)
 {
 	u32 slot = tgid % HINT_SLOTS;
 	u32 *hint = bpf_map_lookup_elem(&target_hints, &slot);
 
-	return hint && *hint && bpf_map_lookup_elem(&targets, &tgid);
+	return hint && *hint;
+}
+
+static __always_inline bool is_target(u32 tgid)
+{
+	return hinted(tgid) && bpf_map_lookup_elem(&targets, &tgid);
 }
 
 static __always_inline void add_target(u32 tgid, bool announced)

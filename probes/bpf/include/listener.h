@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What listeners throw away, and the totals of drops. */
+/* What listeners throw away. */
 #ifndef TRACENET_LISTENER_H
 #define TRACENET_LISTENER_H
-
-static __always_inline void count_drop(u64 netns, u32 reason, const struct packet *p, u32 packets, u32 segments)
-{
-	struct drop_key k = { .netns = netns, .reason = reason, .proto = p->tuple.proto };
-	struct drop_count *n, zero = {};
-
-	k.ip = p->ip;
-	n = bpf_map_lookup_elem(&drop_totals, &k);
-	if (!n) {
-		bpf_map_update_elem(&drop_totals, &k, &zero, BPF_NOEXIST);
-		n = bpf_map_lookup_elem(&drop_totals, &k);
-	}
-	if (n) {
-		__sync_fetch_and_add(&n->packets, packets);
-		__sync_fetch_and_add(&n->segments, segments);
-	}
-}
 
 /* sk_acceptq_is_full() */
 static __always_inline bool accept_queue_is_full(const struct sock *listening)

@@ -43,7 +43,7 @@ pub fn main(args: &TopArgs) -> Result<u8, Failure> {
             Failure::Usage(format!("--sort {name}: not a number of a process; one of {}", ORDERS.join(", ")))
         })?,
     };
-    let once = args.once || args.text || args.json;
+    let once = args.once || args.json;
     if !once && !io::stdout().is_terminal() {
         return Err(Failure::Usage(
             "top needs a terminal; --once prints a table, --once --json objects".into(),
@@ -107,13 +107,15 @@ impl Top {
         self.own = (now, used);
     }
 
-    /// In order, and only those that are asked for.
-    fn rows(&self, view: &View) -> Vec<Row> {
+    /// What is asked for, in order, and what is to be said of all.
+    fn look(&self, view: &View) -> (Vec<Row>, State) {
+        let mut rows: Vec<Row> = self.model.rows().collect();
+        let state = self.state(&rows);
         let wanted = |row: &Row| {
             (self.pids.is_empty() || self.pids.contains(&row.key.tgid))
                 && view.filter.as_ref().is_none_or(|(filter, _)| filter.matches(row))
         };
-        let mut rows: Vec<Row> = self.model.rows().filter(wanted).collect();
+        rows.retain(wanted);
         let by = number(view.order);
         let value = |row: &Row| by.map_or(0, |n| (n.of)(row));
         rows.sort_by(|a, b| {
@@ -121,11 +123,10 @@ impl Top {
             let order = if view.order == "pid" { order.reverse() } else { order };
             order.then_with(|| a.key.tgid.cmp(&b.key.tgid))
         });
-        rows
+        (rows, state)
     }
 
-    fn state(&self) -> State {
-        let all: Vec<Row> = self.model.rows().collect();
+    fn state(&self, all: &[Row]) -> State {
         State {
             elapsed_s: self.start.elapsed().as_secs(),
             sent: all.iter().map(|r| r.rates[0].sent).sum(),
@@ -147,7 +148,7 @@ impl Top {
         // Interrupted or not, now is the time.
         let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
         self.read();
-        let rows = self.rows(view);
+        let (rows, _) = self.look(view);
         let mut out = Vec::new();
         if json {
             for row in &rows {
@@ -184,7 +185,7 @@ impl Top {
         look: Look,
     ) -> io::Result<()> {
         self.read();
-        let (mut rows, mut state) = (self.rows(view), self.state());
+        let (mut rows, mut state) = self.look(view);
         let mut connections = Connections::default();
         let mut next = Instant::now() + self.interval.min(Duration::from_secs(1));
         loop {
@@ -213,7 +214,7 @@ impl Top {
                     }
                 }
                 if !view.frozen {
-                    rows = self.rows(view);
+                    (rows, _) = self.look(view);
                 }
                 continue;
             }
@@ -222,7 +223,7 @@ impl Top {
             if !view.frozen {
                 // One process's page stays that one's, wherever it moves.
                 let marked = rows.get(view.at).map(|row| row.key);
-                (rows, state) = (self.rows(view), self.state());
+                (rows, state) = self.look(view);
                 if view.detail
                     && let Some(at) = rows.iter().position(|row| Some(row.key) == marked)
                 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracenet_collectors::netns;
-use tracenet_collectors::owners::{Look, Owners};
+use tracenet_collectors::owners::Owners;
 use tracenet_collectors::process::Proc;
 use tracenet_collectors::sockets::{self, Address, Kind, Query, State, States};
 
@@ -80,7 +80,7 @@ impl Connections {
 }
 
 fn of(pid: u32, mut each: impl FnMut(u64, Connection, u64, u64)) -> Result<(), String> {
-    let owners = Owners::find(&Proc::default(), Look::Sockets).map_err(|e| format!("/proc: {e}"))?;
+    let owners = Owners::of_process(&Proc::default(), pid);
     let _there = netns::enter(pid).map_err(|e| e.to_string())?;
     let query = Query {
         kinds: BTreeSet::from([Kind::Tcp]),
@@ -93,7 +93,7 @@ fn of(pid: u32, mut each: impl FnMut(u64, Connection, u64, u64)) -> Result<(), S
     };
     let mut seen = FxHashSet::default();
     sockets::read(&query, &mut |socket| {
-        let held = owners.of(socket.inode).iter().any(|holder| holder.pid == pid);
+        let held = !owners.of(socket.inode).is_empty();
         let (Address::Ip(local, lport), Address::Ip(remote, rport)) = (&socket.local, &socket.remote) else {
             return;
         };

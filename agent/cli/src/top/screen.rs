@@ -11,7 +11,7 @@ use super::connections::Connections;
 use super::fields::{NUMBERS, number};
 use super::keys::View;
 use super::model::Row;
-use crate::units::{Bytes, Time};
+use crate::units::{Bytes, Time, decimals};
 
 /// How it looks.
 #[derive(Debug, Clone, Copy)]
@@ -107,14 +107,7 @@ pub fn rate(bytes: u64, look: Look) -> String {
     let (n, unit) = if look.bytes { (bytes, 'B') } else { (bytes.saturating_mul(8), 'b') };
     let scaled = |by: f64, prefix: &str| {
         let value = n as f64 / by;
-        let digits = if value < 9.995 {
-            2
-        } else if value < 99.95 {
-            1
-        } else {
-            0
-        };
-        format!("{value:.digits$}{prefix}{unit}")
+        format!("{value:.*}{prefix}{unit}", decimals(value))
     };
     match n {
         0..1_000 => format!("{n}{unit}"),
