@@ -339,7 +339,7 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location,
 		COUNT(c, drops_unowned, 1);
 	count_drop(netns, reason, &w->packet, 1, segments);
 	if (cfg_accounts && owned)
-		account_drops(&w->owner, 1);
+		account_drop(&w->owner, reason);
 
 	/* Whom to tell: the target that was hurt here, or the target at the other end. */
 	here = flow_at(&w->reply, netns);

@@ -156,6 +156,27 @@ int iter_announce(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/* Before the accounts are read: what open TCP sockets did until now. The others have told at their end. */
+SEC("iter/task_file")
+int iter_accounts(struct bpf_iter__task_file *ctx)
+{
+	struct file *file = ctx->file;
+	struct sock_state *st;
+	struct tcp_sock *tp;
+	struct sock *sk;
+
+	if (!file)
+		return 0;
+	sk = sock_of(file);
+	if (!sk)
+		return 0;
+	st = sock_state_of(sk, false);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (st && tp)
+		account_socket(sk, st, tp);
+	return 0;
+}
+
 static __always_inline void last_word(struct seq_file *seq, struct sock *sk, struct sock_state *st)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);

@@ -12,6 +12,7 @@
 #include "common.h"
 #include "packet.h"
 #include "sock.h"
+#include "cgroup.h"
 #include "account.h"
 #include "listener.h"
 

@@ -23,6 +23,9 @@ const DROP_STACK: usize = 14;
 /// Buckets of a call's histogram.
 pub(crate) const COUNT_BUCKETS: usize = 160;
 
+/// Bytes of a process's control groups.
+const CGROUP_MAX: usize = 256;
+
 use tracenet_core::syscall::CAPTURES_MAX;
 
 macro_rules! wire {
@@ -122,7 +125,10 @@ wire! {
         tcp_sent: u64, tcp_received: u64, udp_sent: u64, udp_received: u64, segments_sent: u64,
         segments_received: u64, datagrams_sent: u64, datagrams_received: u64, errors: u64, lookups: u64, opened: u64,
         accepted: u64, failed: u64, retransmitted: [u64; 6], drops: u64, rtt_us: u64, rtts: u64, comm: [u8; 16],
+        cgroup: [u8; CGROUP_MAX],
     }
+    /// Key of `account_drops`.
+    struct AccountDropKey = "account_drop_key" { start_ns: u64, tgid: u32, reason: u32, }
     /// Key of `drop_totals`.
     struct DropKey = "drop_key" { netns: u64, reason: u32, proto: u8, ip: u8, pad: [u8; 2], }
     /// Value of `drop_totals`.

@@ -1,16 +1,22 @@
 //! What the kernel side has added up of each process of the host.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aya::maps::{HashMap, MapData};
+use rustc_hash::FxHashMap;
 use tracenet_core::key::ProcessKey;
 
-use crate::abi::{AccountKey, AccountValue};
+use crate::abi::{AccountDropKey, AccountKey, AccountValue};
 
 /// Reads the accounts.
-#[derive(Clone)]
-pub struct Accounts {
-    map: Arc<Mutex<HashMap<MapData, AccountKey, AccountValue>>>,
+pub(crate) struct Accounts {
+    accounts: HashMap<MapData, AccountKey, AccountValue>,
+    drops: HashMap<MapData, AccountDropKey, u64>,
+    /// The kernel's names of `enum skb_drop_reason`.
+    reasons: FxHashMap<u32, Arc<str>>,
+    /// Keys of `drops` that were read last.
+    dropped: FxHashMap<ProcessKey, Vec<u32>>,
 }
 
 /// What a process did on the network since the session began. Bytes are those of the application; of whoever uses a
@@ -59,7 +65,13 @@ pub struct Account {
     pub other: u64,
     /// Packets dropped that hurt its sockets.
     pub drops: u64,
-    /// Sum of the smoothed round-trip times, one for each call that received over TCP, in microseconds.
+    /// Of these how many for which reason, by the names of `enum skb_drop_reason`.
+    pub drop_reasons: BTreeMap<Arc<str>, u64>,
+    /// Its control groups from the root on, as in `/proc/PID/cgroup`, of version 2 where it is in one, as far as they fit into
+    /// 256 bytes from the end; empty for the root, and where only softirqs saw it.
+    pub cgroup: String,
+    /// Sum of the smoothed round-trip times in microseconds, one of each connection that had received something when it
+    /// was looked at.
     pub rtt_us: u64,
     /// How many these are.
     pub rtts: u64,
@@ -82,38 +94,48 @@ impl Account {
     }
 }
 
-impl std::fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Accounts").finish_non_exhaustive()
-    }
-}
-
 impl Accounts {
-    pub(crate) fn new(map: HashMap<MapData, AccountKey, AccountValue>) -> Self {
-        Self { map: Arc::new(Mutex::new(map)) }
+    pub(crate) fn new(
+        accounts: HashMap<MapData, AccountKey, AccountValue>,
+        drops: HashMap<MapData, AccountDropKey, u64>,
+        reasons: FxHashMap<u32, Arc<str>>,
+    ) -> Self {
+        Self { accounts, drops, reasons, dropped: FxHashMap::default() }
     }
 
     /// All of them, in no order.
-    pub fn all(&self) -> Vec<(ProcessKey, Account)> {
-        let Ok(map) = self.map.lock() else { return Vec::new() };
-        let all = map.iter().map_while(Result::ok);
-        all.map(|(key, value)| (ProcessKey { tgid: key.tgid, start_ns: key.start_ns }, of(&value))).collect()
+    pub(crate) fn all(&mut self) -> Vec<(ProcessKey, Account)> {
+        let mut drops: FxHashMap<ProcessKey, BTreeMap<Arc<str>, u64>> = FxHashMap::default();
+        self.dropped.clear();
+        for (key, packets) in self.drops.iter().map_while(Result::ok) {
+            let process = ProcessKey { tgid: key.tgid, start_ns: key.start_ns };
+            self.dropped.entry(process).or_default().push(key.reason);
+            let name = self.reasons.get(&key.reason);
+            let name = name.map_or_else(|| key.reason.to_string().into(), Arc::clone);
+            *drops.entry(process).or_default().entry(name).or_default() += packets;
+        }
+        let all = self.accounts.iter().map_while(Result::ok);
+        all.map(|(key, value)| {
+            let process = ProcessKey { tgid: key.tgid, start_ns: key.start_ns };
+            (process, Account { drop_reasons: drops.remove(&process).unwrap_or_default(), ..of(&value) })
+        })
+        .collect()
     }
 
     /// Makes room: of a process that has ended, once its account was read.
-    pub fn forget(&self, key: ProcessKey) {
-        if let Ok(mut map) = self.map.lock() {
-            // What is gone already needs no taking out.
-            let _ = map.remove(&AccountKey { start_ns: key.start_ns, tgid: key.tgid, pad: 0 });
+    pub(crate) fn forget(&mut self, of: ProcessKey) {
+        // What is gone already needs no taking out.
+        let _ = self.accounts.remove(&AccountKey { start_ns: of.start_ns, tgid: of.tgid, pad: 0 });
+        for reason in self.dropped.remove(&of).unwrap_or_default() {
+            let _ = self.drops.remove(&AccountDropKey { start_ns: of.start_ns, tgid: of.tgid, reason });
         }
     }
 }
 
 fn of(v: &AccountValue) -> Account {
-    let comm = v.comm.split(|b| *b == 0).next().unwrap_or_default();
     let [fast, tail_loss_probe, timeout, syn, syn_ack, other] = v.retransmitted;
     Account {
-        comm: String::from_utf8_lossy(comm).into_owned(),
+        comm: text(&v.comm).into_owned(),
         tcp_sent: v.tcp_sent,
         tcp_received: v.tcp_received,
         udp_sent: v.udp_sent,
@@ -134,7 +156,19 @@ fn of(v: &AccountValue) -> Account {
         syn_ack,
         other,
         drops: v.drops,
+        drop_reasons: BTreeMap::new(),
+        cgroup: path_of(&v.cgroup),
         rtt_us: v.rtt_us,
         rtts: v.rtts,
     }
+}
+
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or_default())
+}
+
+/// The kernel side's names come from the end of the path.
+fn path_of(names: &[u8]) -> String {
+    let names = text(names);
+    names.split('/').rev().filter(|name| !name.is_empty()).flat_map(|name| ["/", name]).collect()
 }

@@ -21,7 +21,7 @@ mod spec;
 mod symbols;
 mod totals;
 
-pub use accounts::{Account, Accounts};
+pub use accounts::Account;
 pub use counts::{Counted, Counts};
 pub use decode::Decoder;
 pub use load::doctor;

@@ -14,11 +14,12 @@ use aya::programs::{Iter, Program, SocketFilter};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use rustc_hash::FxHashSet;
 use tracenet_core::event::{Event, EventKind, LossSource};
+use tracenet_core::key::ProcessKey;
 use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
 use crate::abi::{CAPTURE_AT_ENTRY, PlanEntry, Target, WireSpec, call, kind, mode};
-use crate::accounts::Accounts;
+use crate::accounts::{Account, Accounts};
 use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
 use crate::load::{self, map, one_line};
@@ -171,7 +172,11 @@ impl Session {
         );
         let losses = map(ebpf, "lost")?;
         fill_plan(&mut plans, opts)?;
-        let accounts = Accounts::new(map(ebpf, "accounts")?);
+        let accounts = Accounts::new(
+            map(ebpf, "accounts")?,
+            map(ebpf, "account_drops")?,
+            loaded.types.drop_reasons.clone(),
+        );
         let counts = Counts::new(map(ebpf, "call_counts")?, map(ebpf, "connection_counts")?);
         for tgid in &opts.targets {
             insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
@@ -392,9 +397,19 @@ impl Session {
         self.counts.clone()
     }
 
-    /// A handle on what was added up by process, for any thread: empty without [`Options::accounts`].
-    pub fn accounts(&self) -> Accounts {
-        self.accounts.clone()
+    /// What was added up by process until now: nothing without [`Options::accounts`].
+    pub fn accounts(&mut self) -> Result<Vec<(ProcessKey, Account)>> {
+        const ITERATOR: &str = "iter_accounts";
+        if !self.status.iter().any(|s| s.name == ITERATOR && s.attached) {
+            return Err(Error::Unavailable("iter/task_file, which accounts of processes need,"));
+        }
+        self.iterate(ITERATOR, None, &mut Vec::new())?;
+        Ok(self.accounts.all())
+    }
+
+    /// Makes room: of a process that has ended, once its account was read.
+    pub fn forget_account(&mut self, of: ProcessKey) {
+        self.accounts.forget(of);
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.

@@ -245,7 +245,7 @@ const ACCOUNTING: [&str; 7] = [
 ];
 
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
-pub(crate) const SPECS: [Spec; 32] = [
+pub(crate) const SPECS: [Spec; 33] = [
     tp(
         "on_set_state",
         "inet_sock_set_state",
@@ -296,6 +296,7 @@ pub(crate) const SPECS: [Spec; 32] = [
     tp("on_count_enter", "sys_enter", "tp_btf/sys_enter", "counts of syscalls (-c)"),
     tp("on_wakeup", "sched_wakeup", "tp_btf/sched_wakeup", "how long a thread waited for a CPU"),
     tp("on_switch", "sched_switch", "tp_btf/sched_switch", "how long a thread slept and waited for a CPU"),
+    iter("iter_accounts", "task_file", "iter/task_file", "what processes sent and received over TCP (top)"),
     iter("iter_targets", "task", "iter/task", "identity of the processes at attach"),
     iter("iter_tag", "task_file", "iter/task_file", "owners of sockets that existed before"),
     iter("iter_announce", "task_file", "iter/task_file", "sockets that existed before"),

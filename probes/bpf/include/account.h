@@ -10,8 +10,8 @@
 static __noinline struct account *account_of(const struct process *owner)
 {
 	struct account_key k = {};
-	struct account zero = {};
-	struct account *a;
+	struct account *a, *new;
+	u32 first = 0;
 
 	if (!owner || !owner->tgid)
 		return 0;
@@ -20,10 +20,18 @@ static __noinline struct account *account_of(const struct process *owner)
 	a = bpf_map_lookup_elem(&accounts, &k);
 	if (a)
 		return a;
-	__builtin_memcpy(zero.comm, owner->comm, sizeof(zero.comm));
-	if (bpf_map_update_elem(&accounts, &k, &zero, BPF_NOEXIST) == -E2BIG)
+	new = bpf_map_lookup_elem(&new_account, &first);
+	if (!new)
+		return 0;
+	if (bpf_map_update_elem(&accounts, &k, new, BPF_NOEXIST) == -E2BIG)
 		count_lost(KIND_ACCOUNT);
-	return bpf_map_lookup_elem(&accounts, &k);
+	a = bpf_map_lookup_elem(&accounts, &k);
+	if (a)
+		__builtin_memcpy(a->comm, owner->comm, sizeof(a->comm));
+	/* In a softirq somebody else is the current one. */
+	if (a && bpf_get_current_pid_tgid() >> 32 == owner->tgid)
+		cgroup_names(bpf_get_current_task_btf(), (char *)a->cgroup);
+	return a;
 }
 
 #define ACCOUNT(a, field, n)                                      \
@@ -32,36 +40,76 @@ static __noinline struct account *account_of(const struct process *owner)
 			__sync_fetch_and_add(&(a)->field, (n));   \
 	} while (0)
 
-/* Segments since the last time. */
-static __always_inline void account_segments(struct account *a, struct sock_state *st, const struct tcp_sock *tp)
+static __always_inline u64 untold(u64 total, u64 *told)
 {
-	u32 sent = tp->segs_out - st->segs_out_seen, received = tp->segs_in - st->segs_in_seen;
+	u64 before = *told;
 
-	st->segs_out_seen += sent;
-	st->segs_in_seen += received;
-	ACCOUNT(a, segments_sent, (u64)sent);
-	ACCOUNT(a, segments_received, (u64)received);
+	/* Whoever reads the accounts and the socket's own end may both come here: one of them wins. */
+	if (total == before || __sync_val_compare_and_swap(told, before, total) != before)
+		return 0;
+	return total - before;
 }
 
-/* The current task sent or received 'len' bytes; of TCP 'taken' left the receive queue since the last time. */
-static __always_inline void account_bytes(struct sock_state *st, const struct sock *sk, const struct tcp_sock *tp,
-					  u64 len, u64 taken, u8 dir)
+static __always_inline u64 untold_segments(u32 total, u32 *told)
 {
-	/* Whoever has the socket now is the one that does it. */
+	u32 before = *told;
+
+	if (total == before || __sync_val_compare_and_swap(told, before, total) != before)
+		return 0;
+	return total - before;
+}
+
+/*
+ * What a TCP socket did since the last time, put to its owner's account: not with each call, but when the accounts are read,
+ * when another process takes the socket, and at its end.
+ */
+static __noinline int account_socket(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp)
+{
+	u64 sent, received, segments_sent, segments_received;
+	struct account *a;
+
+	st->unread = 0;
+	absorb(sk, st, tp);
+	sent = untold(st->sent, &st->sent_told);
+	received = untold(st->received, &st->received_told);
+	segments_sent = untold_segments(tp->segs_out, &st->segs_out_told);
+	segments_received = untold_segments(tp->segs_in, &st->segs_in_told);
+	if (!sent && !received && !segments_sent && !segments_received)
+		return 0;
+	a = account_of(&st->owner);
+	if (!a)
+		return 0;
+	ACCOUNT(a, tcp_sent, sent);
+	ACCOUNT(a, tcp_received, received);
+	ACCOUNT(a, segments_sent, segments_sent);
+	ACCOUNT(a, segments_received, segments_received);
+	if (received && tp->srtt_us) {
+		ACCOUNT(a, rtt_us, (u64)(tp->srtt_us >> 3));
+		ACCOUNT(a, rtts, 1);
+	}
+	return 0;
+}
+
+/* Another process takes the socket, and has received 'len' bytes with it: what was before is its owner's. */
+static __always_inline void account_taken(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp, u64 len,
+					  u8 dir)
+{
+	u64 its = dir == DIR_IN ? len : 0;
+
+	absorb(sk, st, tp);
+	__sync_fetch_and_add(&st->received, -its);
+	account_socket(sk, st, tp);
+	__sync_fetch_and_add(&st->received, its);
+}
+
+/* The socket's owner sent or received a datagram of 'len' bytes. Nothing tells of the end of a UDP socket. */
+static __always_inline void account_datagram(struct sock_state *st, const struct sock *sk, u64 len, u8 dir)
+{
 	struct account *a = account_of(&st->owner);
 
 	if (!a)
 		return;
-	if (tp) {
-		ACCOUNT(a, tcp_received, taken);
-		if (dir == DIR_OUT) {
-			ACCOUNT(a, tcp_sent, len);
-		} else {
-			ACCOUNT(a, rtt_us, (u64)(tp->srtt_us >> 3));
-			ACCOUNT(a, rtts, 1);
-		}
-		account_segments(a, st, tp);
-	} else if (dir == DIR_OUT) {
+	if (dir == DIR_OUT) {
 		ACCOUNT(a, udp_sent, len);
 		ACCOUNT(a, datagrams_sent, 1);
 		if (sk->__sk_common.skc_dport == bpf_htons(DNS_PORT))
@@ -70,19 +118,6 @@ static __always_inline void account_bytes(struct sock_state *st, const struct so
 		ACCOUNT(a, udp_received, len);
 		ACCOUNT(a, datagrams_received, 1);
 	}
-}
-
-/* The end of a connection: what nobody was there to be told of. */
-static __always_inline void account_rest(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp)
-{
-	struct account *a = account_of(&st->owner);
-	u64 before = st->received;
-
-	if (!a)
-		return;
-	absorb(sk, st, tp);
-	ACCOUNT(a, tcp_received, st->received - before);
-	account_segments(a, st, tp);
 }
 
 /* A call that sends or receives failed. */
@@ -126,12 +161,25 @@ static __always_inline void account_retransmits(const struct process *owner, u32
 		ACCOUNT(a, retransmitted[cause], (u64)segments);
 }
 
-static __always_inline void account_drops(const struct process *owner, u32 packets)
+static __always_inline void account_drop(const struct process *owner, u32 reason)
 {
 	struct account *a = account_of(owner);
+	struct account_drop_key k = {};
+	u64 *n, one = 1;
 
-	if (a)
-		ACCOUNT(a, drops, (u64)packets);
+	if (!a)
+		return;
+	ACCOUNT(a, drops, 1);
+	k.start_ns = owner->start_ns;
+	k.tgid = owner->tgid;
+	k.reason = reason;
+	n = bpf_map_lookup_elem(&account_drops, &k);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	else if (bpf_map_update_elem(&account_drops, &k, &one, BPF_NOEXIST) == -E2BIG)
+		count_lost(KIND_ACCOUNT);
+	else
+		return;
 }
 
 #endif

@@ -449,6 +449,8 @@ struct account_key {
 	u32 pad;
 };
 
+#define CGROUP_MAX 256
+
 /* Value of 'accounts': what a process did on the network since the session began. */
 struct account {
 	u64 tcp_sent; /* bytes */
@@ -466,9 +468,17 @@ struct account {
 	u64 failed;
 	u64 retransmitted[6]; /* segments, by enum retransmit_cause */
 	u64 drops; /* packets that hurt its sockets */
-	u64 rtt_us; /* smoothed round-trip times, one for each call that received */
+	u64 rtt_us; /* smoothed round-trip times, of each connection that had received when it was looked at */
 	u64 rtts; /* how many */
 	u8 comm[16];
+	u8 cgroup[CGROUP_MAX]; /* as cgroup_names() has it */
+};
+
+/* Key of 'account_drops', whose values are packets. */
+struct account_drop_key {
+	u64 start_ns;
+	u32 tgid;
+	u32 reason;
 };
 
 /* Key of 'drop_totals'. */

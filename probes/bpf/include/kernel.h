@@ -450,8 +450,37 @@ struct thread_info {
 	u32 status;
 };
 
+/* Since 6.15 the parent is '__parent', before it 'parent'. */
+struct kernfs_node {
+	const char *name;
+	struct kernfs_node *__parent;
+};
+
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+enum cgroup_subsys_id {
+	memory_cgrp_id = 4,
+	pids_cgrp_id = 11,
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1]; /* as many as there are controllers */
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
+	struct css_set *cgroups;
 	int pid;
 	int tgid;
 	int exit_code;

@@ -133,6 +133,23 @@ struct {
 	__type(value, struct account);
 } accounts SEC(".maps");
 
+/* How an account begins: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct account);
+} new_account SEC(".maps");
+
+/* Their dropped packets by reason. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct account_drop_key);
+	__type(value, u64);
+} account_drops SEC(".maps");
+
 #define SOCK_TARGET 1 /* a target was seen with it, ever */
 #define SOCK_TUPLE 2 /* its tuple is in 'tuples' */
 #define SOCK_FLOW 4 /* its tuple is in 'flows', and user space was told */
@@ -151,8 +168,11 @@ struct sock_state {
 	u32 retransmitted; /* of these, since tracenet knows the socket */
 	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
 	u32 readable; /* that was told, and nothing was read since */
-	u32 segs_out_seen; /* tcp_sock.segs_out as put to an account */
-	u32 segs_in_seen;
+	u32 unread; /* bytes received since 'received' was brought up to date, while nobody traces it */
+	u32 segs_out_told; /* tcp_sock.segs_out as put to an account */
+	u32 segs_in_told;
+	u64 sent_told; /* of 'sent' */
+	u64 received_told;
 	u8 role;
 	u8 last_dir;
 	u8 flags;

@@ -22,6 +22,9 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	st->retransmitted = 0;
 	st->retrans_seen = 0;
 	st->copied_seen = 0;
+	st->sent_told = 0;
+	st->received_told = 0;
+	st->unread = 0;
 	st->last_dir = DIR_NONE;
 	st->role = ROLE_UNKNOWN;
 	st->flags &= SOCK_TARGET;
@@ -29,8 +32,8 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	if (tp) {
 		st->retrans_seen = tp->total_retrans;
 		st->copied_seen = tp->copied_seq;
-		st->segs_out_seen = tp->segs_out;
-		st->segs_in_seen = tp->segs_in;
+		st->segs_out_told = tp->segs_out;
+		st->segs_in_told = tp->segs_in;
 	}
 }
 
@@ -52,7 +55,7 @@ static __always_inline void passed(struct sock_state *st, u8 dir)
 static __always_inline bool absorb(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp)
 {
 	u32 seen = st->copied_seen, now = tp->copied_seq;
-	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	u8 state = sk->__sk_common.skc_state;
 
 	if (now == tp->rcv_nxt && (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING ||
 				   state == TCP_TIME_WAIT || state == TCP_CLOSE))

@@ -17,7 +17,7 @@ use tracenet_collectors::process::Proc;
 use tracenet_core::event::EventKind;
 use tracenet_core::key::ProcessKey;
 use tracenet_filter::Filter;
-use tracenet_probes::{Accounts, Options, Session};
+use tracenet_probes::{Options, Session};
 
 use crate::args::TopArgs;
 use crate::failure::Failure;
@@ -67,7 +67,6 @@ pub fn main(args: &TopArgs) -> Result<u8, Failure> {
 
 struct Top {
     session: Session,
-    accounts: Accounts,
     pids: Vec<u32>,
     interval: Duration,
     start: Instant,
@@ -80,13 +79,13 @@ struct Top {
 
 impl Top {
     fn new(session: Session, pids: Vec<u32>, interval: Duration) -> Self {
-        let (accounts, start) = (session.accounts(), Instant::now());
+        let start = Instant::now();
         let (model, own) = (Model::default(), (start, own_time()));
-        Self { session, accounts, pids, interval, start, model, lost: 0, own, own_percent: 0.0 }
+        Self { session, pids, interval, start, model, lost: 0, own, own_percent: 0.0 }
     }
 
     /// Reads everything once.
-    fn read(&mut self) {
+    fn read(&mut self) -> Result<(), Failure> {
         let mut events = Vec::new();
         self.session.drain(BUDGET, &mut events);
         for event in events {
@@ -96,8 +95,9 @@ impl Top {
         }
         let proc = Proc::default();
         let alive = |key: ProcessKey| proc.exists(key.tgid);
-        for key in self.model.read(self.start.elapsed(), self.accounts.all(), alive) {
-            self.accounts.forget(key);
+        let accounts = self.session.accounts().map_err(|e| crate::trace::probe_failure(&e))?;
+        for key in self.model.read(self.start.elapsed(), accounts, alive) {
+            self.session.forget_account(key);
         }
         let (now, used) = (Instant::now(), own_time());
         let wall = now.duration_since(self.own.0).as_secs_f64();
@@ -105,6 +105,7 @@ impl Top {
             self.own_percent = used.saturating_sub(self.own.1).as_secs_f64() / wall * 100.0;
         }
         self.own = (now, used);
+        Ok(())
     }
 
     /// What is asked for, in order, and what is to be said of all.
@@ -141,13 +142,13 @@ impl Top {
     fn once(&mut self, view: &View, look: Look, json: bool) -> Result<u8, Failure> {
         let signals = SignalFd::new(&crate::signals::block(false)?)
             .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
-        self.read();
+        self.read()?;
         let seconds = self.interval.as_secs_f64();
         crate::sinks::warn(&format!("counting for {seconds} s, or until Ctrl-C"));
         let timeout = PollTimeout::try_from(self.interval).unwrap_or(PollTimeout::MAX);
         // Interrupted or not, now is the time.
         let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
-        self.read();
+        self.read()?;
         let (rows, _) = self.look(view);
         let mut out = Vec::new();
         if json {
@@ -171,11 +172,10 @@ impl Top {
     }
 
     fn watch(&mut self, mut view: View, look: Look) -> Result<u8, Failure> {
-        let failed = |e: io::Error| Failure::Runtime(format!("the terminal: {e}"));
         let mut terminal = ratatui::try_init().map_err(failed)?;
         let result = self.show(&mut terminal, &mut view, look);
         ratatui::restore();
-        result.map(|()| 0).map_err(failed)
+        result.map(|()| 0)
     }
 
     fn show(
@@ -183,8 +183,8 @@ impl Top {
         terminal: &mut ratatui::DefaultTerminal,
         view: &mut View,
         look: Look,
-    ) -> io::Result<()> {
-        self.read();
+    ) -> Result<(), Failure> {
+        self.read()?;
         let (mut rows, mut state) = self.look(view);
         let mut connections = Connections::default();
         let mut next = Instant::now() + self.interval.min(Duration::from_secs(1));
@@ -195,9 +195,10 @@ impl Top {
             {
                 connections.read(row.key.tgid, self.start.elapsed());
             }
-            terminal.draw(|frame| draw(frame, &rows, &connections, view, &state, look))?;
-            if event::poll(next.saturating_duration_since(Instant::now()))? {
-                let Event::Key(key) = event::read()? else { continue };
+            let drawn = terminal.draw(|frame| draw(frame, &rows, &connections, view, &state, look));
+            drawn.map_err(failed)?;
+            if event::poll(next.saturating_duration_since(Instant::now())).map_err(failed)? {
+                let Event::Key(key) = event::read().map_err(failed)? else { continue };
                 if key.kind != KeyEventKind::Press {
                     continue;
                 }
@@ -208,7 +209,7 @@ impl Top {
                         if let Some(c) = connections.all.get(view.connection) {
                             ratatui::restore();
                             let told = story(connections.pid, c);
-                            *terminal = ratatui::try_init()?;
+                            *terminal = ratatui::try_init().map_err(failed)?;
                             view.error = told.err();
                         }
                     }
@@ -219,7 +220,7 @@ impl Top {
                 continue;
             }
             next = Instant::now() + self.interval;
-            self.read();
+            self.read()?;
             if !view.frozen {
                 // One process's page stays that one's, wherever it moves.
                 let marked = rows.get(view.at).map(|row| row.key);
@@ -233,6 +234,10 @@ impl Top {
             }
         }
     }
+}
+
+fn failed(e: io::Error) -> Failure {
+    Failure::Runtime(format!("the terminal: {e}"))
 }
 
 /// `tracenet attach` to the connection, until Ctrl-C ends it and enter is pressed.
