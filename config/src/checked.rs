@@ -163,8 +163,14 @@ fn list<'de, D: Deserializer<'de>, S: DeserializeSeed<'de>>(
     from.deserialize_seq(List { expecting, seed, size })
 }
 
+/// A share from 0.5 to 1.
+pub(crate) fn quantile<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let share = <f64 as serde::Deserialize>::deserialize(from)?;
+    in_range(share, 0.5, 1.0).map_err(de::Error::custom)
+}
+
 /// A map of strings.
-pub(crate) fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+pub(crate) fn string_map<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     struct Map;
     impl<'de> de::Visitor<'de> for Map {
         type Value = BTreeMap<String, String>;

@@ -4,6 +4,7 @@
 //! Nothing here expands: no environment, no includes, no YAML aliases.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 mod checked;
 mod parse;
 mod quantity;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::checked::{bytes, headers, pids, ranged, ring_bytes, strings, time};
+use crate::agent::Agent;
+use crate::checked::{bytes, pids, ranged, ring_bytes, string_map, strings, time};
 use crate::quantity::{Bytes, Time};
 
 /// The whole file.
@@ -28,6 +29,8 @@ pub struct Config {
     pub recorder: Recorder,
     /// What is exported, and where to.
     pub export: Export,
+    /// The agent on every node.
+    pub agent: Agent,
     /// Bounds of queues and tables.
     pub limits: Limits,
 }
@@ -209,7 +212,7 @@ pub struct Otlp {
     /// `grpc` or `http/protobuf`; without it, by the port.
     pub protocol: Option<Protocol>,
     /// Headers (gRPC: metadata) of every request. They may hold secrets: mind who can read the file.
-    #[serde(deserialize_with = "headers")]
+    #[serde(deserialize_with = "string_map")]
     pub headers: BTreeMap<String, String>,
     /// How long a request may take, 1ms to 1h.
     #[serde(deserialize_with = "time::<_, 1, 3600000>")]

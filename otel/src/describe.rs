@@ -142,6 +142,10 @@ pub(crate) fn turn(t: &Turn, id: Option<ConnId>) -> Vec<KeyValue> {
             a.push(seconds(&format!("{}.{}", attribute::TURN_PART, part.as_str()), time));
         }
     }
+    if let Some(sampling) = t.sampling {
+        a.push(string(attribute::SAMPLING_REASON, sampling.reason.as_str()));
+        a.push(double(attribute::SAMPLING_RATIO, sampling.ratio()));
+    }
     a.push(trace_id_source(t.trace_id_source));
     if t.incomplete {
         a.push(boolean(attribute::INCOMPLETE, true));

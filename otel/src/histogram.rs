@@ -63,15 +63,20 @@ fn index(value: f64, scale: i32) -> i32 {
 impl ExponentialHistogram {
     /// Counts a value. Negative and non-finite ones are not values of a duration and are left out.
     pub fn record(&mut self, value: f64) {
-        if !value.is_finite() || value < 0.0 {
+        self.record_many(value, 1);
+    }
+
+    /// Counts a value `n` times.
+    pub fn record_many(&mut self, value: f64, n: u64) {
+        if !value.is_finite() || value < 0.0 || n == 0 {
             return;
         }
-        self.count += 1;
-        self.sum += value;
+        self.count += n;
+        self.sum += value * n as f64;
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         if value == 0.0 {
-            self.zeros += 1;
+            self.zeros += n;
             return;
         }
         let mut at = index(value, self.scale);
@@ -98,7 +103,7 @@ impl ExponentialHistogram {
         while self.buckets.len() <= place {
             self.buckets.push_back(0);
         }
-        self.buckets[place] += 1;
+        self.buckets[place] += n;
     }
 
     fn lower_scale(&mut self, by: u32) {

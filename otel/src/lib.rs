@@ -27,6 +27,7 @@ mod resource;
 mod spans;
 mod telemetry;
 mod value;
+mod workload;
 
 pub use capture::CaptureSpans;
 pub use exporter::{ExportReport, Exporter};
@@ -37,3 +38,4 @@ pub use queue::{Losses, Sink, SpanItem, Worth};
 pub use resource::{ProcessIdentity, Resources};
 pub use spans::{MOST_EVENTS, MOST_TURNS, SpanBuilder};
 pub use telemetry::Telemetry;
+pub use workload::Activity;

@@ -22,6 +22,7 @@ use crate::histogram::ExponentialHistogram;
 use crate::names::{attribute, metric};
 use crate::queue::Losses;
 use crate::value;
+use crate::workload::Activity;
 
 /// Most series of one metric of one process; the rest goes into one with `otel.metric.overflow` (OpenTelemetry SDK,
 /// "cardinality limits", whose default is 2000).
@@ -44,6 +45,10 @@ enum Instrument {
     AcceptWait,
     Drops,
     TurnDuration,
+    TurnUnanswered,
+    Segments,
+    SocketErrors,
+    DnsQueries,
     NetworkIo,
     EventsLost,
 }
@@ -75,6 +80,12 @@ impl Instrument {
             Self::TurnDuration => {
                 (metric::TURN_DURATION, "s", "Time from a request's first byte to its response's last.")
             }
+            Self::TurnUnanswered => {
+                (metric::TURN_UNANSWERED, "{turn}", "Requests whose connection ended without an answer.")
+            }
+            Self::Segments => (metric::TCP_SEGMENTS, "{segment}", "TCP segments sent and received."),
+            Self::SocketErrors => (metric::SOCKET_ERRORS, "{call}", "Calls that send or receive and failed."),
+            Self::DnsQueries => (metric::DNS_QUERIES, "{query}", "Names asked for by datagrams."),
             Self::NetworkIo => (
                 semconv_metric::PROCESS_NETWORK_IO,
                 "By",
@@ -149,8 +160,12 @@ impl Process {
     }
 
     fn record(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs) {
+        self.record_many(instrument, labels, t, 1);
+    }
+
+    fn record_many(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs, n: u64) {
         if let Series::Histogram(h) = self.series(instrument, labels, || Series::Histogram(Box::default())) {
-            h.record(t.0 as f64 / 1e9);
+            h.record_many(t.0 as f64 / 1e9, n);
         }
     }
 
@@ -203,10 +218,18 @@ struct Connection {
     counted: (u64, u64),
 }
 
+/// Whose metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Subject {
+    Process(ProcessKey),
+    /// By a number that the caller gave it.
+    Workload(u32),
+}
+
 /// Accumulates the metrics of all observed processes.
 #[derive(Debug)]
 pub struct Meter {
-    processes: FxHashMap<ProcessKey, Process>,
+    processes: FxHashMap<Subject, Process>,
     connections: FxHashMap<ConnId, Connection>,
     /// tracenet's own.
     agent: Process,
@@ -312,7 +335,7 @@ impl Meter {
                 return;
             }
             FactKind::Exited { .. } => {
-                if let Some(process) = self.processes.get_mut(&who.key) {
+                if let Some(process) = self.processes.get_mut(&Subject::Process(who.key)) {
                     process.exited = Some(fact.t);
                 }
                 return;
@@ -327,13 +350,13 @@ impl Meter {
                         c.counted = (c.counted.0 + sent, c.counted.1 + received);
                     })
                 });
-                let process = self.process(who.key, resource, fact.t);
+                let process = self.subject(Subject::Process(who.key), resource, fact.t);
                 turn_metrics(process, turn, counted);
                 return;
             }
             FactKind::Closed(summary) => {
                 self.connections.remove(&summary.id);
-                let process = self.process(who.key, resource, fact.t);
+                let process = self.subject(Subject::Process(who.key), resource, fact.t);
                 closed_metrics(process, summary, connection.counted);
                 return;
             }
@@ -342,7 +365,7 @@ impl Meter {
             | FactKind::Packet(_)
             | FactKind::Retransmit { .. }
             | FactKind::Dropped(_)
-            | FactKind::Reset { .. } => self.process(who.key, resource, fact.t),
+            | FactKind::Reset { .. } => self.subject(Subject::Process(who.key), resource, fact.t),
             FactKind::Forked { .. }
             | FactKind::Executed { .. }
             | FactKind::ThreadExited { .. }
@@ -406,7 +429,56 @@ impl Meter {
         true
     }
 
-    fn process(&mut self, key: ProcessKey, resource: &Arc<Resource>, t: MonoNs) -> &mut Process {
+    /// Adds what a workload did until `t`. Workloads beyond [`MOST_PROCESSES`] are one.
+    pub fn did(&mut self, workload: u32, resource: &Arc<Resource>, t: MonoNs, what: &Activity) {
+        let one = self.subject(Subject::Workload(workload), resource, t);
+        network_io(one, (what.sent, what.received));
+        for (direction, n) in [(Direction::Out, what.segments.0), (Direction::In, what.segments.1)] {
+            let label = (attribute::DIRECTION, LabelValue::Static(direction_name(direction)));
+            one.add(Instrument::Segments, &[label], n);
+        }
+        one.add(Instrument::Connections, &[role_label(Role::Client)], what.opened);
+        one.add(Instrument::Connections, &[role_label(Role::Server)], what.accepted);
+        if what.failed > 0 {
+            let error = (semconv::ERROR_TYPE, LabelValue::Static("connect_failed"));
+            one.add(Instrument::Connections, &[role_label(Role::Client), error], what.failed);
+        }
+        for (cause, n) in &what.retransmits {
+            let label = (attribute::TYPE, LabelValue::Static(cause.as_str()));
+            one.add(Instrument::Retransmits, &[label], *n);
+        }
+        for (reason, n) in &what.drops {
+            let labels = [
+                (attribute::REASON, LabelValue::Shared(Arc::clone(reason))),
+                (attribute::LAYER, LabelValue::Static(layer(reason))),
+            ];
+            one.add(Instrument::Drops, &labels, *n);
+        }
+        one.add(Instrument::DnsQueries, &[], what.lookups);
+        one.add(Instrument::SocketErrors, &[], what.errors);
+        if let Some(mean) = what.rtt_us.0.checked_div(what.rtt_us.1) {
+            one.record_many(Instrument::Rtt, &[], DurationNs(mean.saturating_mul(1_000)), what.rtt_us.1);
+        }
+        let protocol = || (attribute::PROTOCOL, LabelValue::Static(Transport::Tcp.as_str()));
+        for (role, durations) in &what.turns {
+            for (ns, n) in durations {
+                let labels = [role_label(*role), protocol()];
+                one.record_many(Instrument::TurnDuration, &labels, DurationNs(*ns), *n);
+            }
+        }
+        for (role, n) in &what.unanswered {
+            one.add(Instrument::TurnUnanswered, &[role_label(*role)], *n);
+        }
+    }
+
+    /// A workload has ended: it is exported once more, for a while.
+    pub fn ended(&mut self, workload: u32, t: MonoNs) {
+        if let Some(one) = self.processes.get_mut(&Subject::Workload(workload)) {
+            one.exited = Some(t);
+        }
+    }
+
+    fn subject(&mut self, key: Subject, resource: &Arc<Resource>, t: MonoNs) -> &mut Process {
         if self.processes.len() >= MOST_PROCESSES && !self.processes.contains_key(&key) {
             return &mut self.overflow;
         }

@@ -62,6 +62,14 @@ pub mod metric {
     pub const PACKET_DROPS: &str = "tracenet.packet.drops";
     /// Request's first byte to response's last, s.
     pub const TURN_DURATION: &str = "tracenet.turn.duration";
+    /// Requests whose connection ended without an answer, {turn}.
+    pub const TURN_UNANSWERED: &str = "tracenet.turn.unanswered";
+    /// TCP segments, {segment}.
+    pub const TCP_SEGMENTS: &str = "tracenet.tcp.segments";
+    /// Calls that send or receive and failed, {call}.
+    pub const SOCKET_ERRORS: &str = "tracenet.socket.errors";
+    /// Names asked for by datagrams, {query}.
+    pub const DNS_QUERIES: &str = "tracenet.dns.queries";
     /// Events and spans that tracenet lost itself, {event}.
     pub const AGENT_EVENTS_LOST: &str = "tracenet.agent.events.lost";
 }
@@ -100,6 +108,10 @@ pub mod attribute {
     pub const TURN_RESPONSE_DURATION: &str = "tracenet.turn.response.duration";
     /// Followed by a dot and the part of the turn's time, s.
     pub const TURN_PART: &str = "tracenet.turn.part";
+    /// Why this turn became a span, where not every one does: `slow`, `loss`, `unanswered`, `share`.
+    pub const SAMPLING_REASON: &str = "tracenet.sampling.reason";
+    /// Of the turns like it, the share that becomes spans, 0 to 1.
+    pub const SAMPLING_RATIO: &str = "tracenet.sampling.ratio";
     /// The part that the turn is to be blamed on.
     pub const VERDICT: &str = "tracenet.verdict";
     pub const ROLE: &str = "role";

@@ -105,6 +105,14 @@ impl Resources {
         a.resource()
     }
 
+    /// What processes of one workload have in common: the process itself is left out.
+    pub fn workload(&self, of: &ProcessIdentity) -> Arc<Resource> {
+        let mut a = Attributes::default();
+        self.service(&mut a, of);
+        self.surroundings(&mut a, of);
+        a.resource()
+    }
+
     fn common(&self, attributes: &mut Attributes) {
         if let Some(host) = &self.host_name {
             attributes.set(semconv::HOST_NAME, host);
@@ -116,8 +124,7 @@ impl Resources {
 
     fn make(&self, id: &ProcessIdentity) -> Arc<Resource> {
         let mut a = Attributes::default();
-        let unit = id.systemd_unit.as_deref().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
-        a.set(semconv::SERVICE_NAME, unit.unwrap_or(&id.executable_name));
+        self.service(&mut a, id);
         a.set_int(semconv::PROCESS_PID, i64::from(id.pid));
         a.set(semconv::PROCESS_EXECUTABLE_NAME, &id.executable_name);
         if let Some(path) = &id.executable_path {
@@ -129,17 +136,26 @@ impl Resources {
         if !id.command_args.is_empty() {
             a.set_list(semconv::PROCESS_COMMAND_ARGS, &id.command_args);
         }
+        self.surroundings(&mut a, id);
+        a.resource()
+    }
+
+    fn service(&self, a: &mut Attributes, id: &ProcessIdentity) {
+        let unit = id.systemd_unit.as_deref().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
+        a.set(semconv::SERVICE_NAME, unit.unwrap_or(&id.executable_name));
+    }
+
+    fn surroundings(&self, a: &mut Attributes, id: &ProcessIdentity) {
         if let Some(container) = &id.container_id {
             a.set(semconv::CONTAINER_ID, container);
         }
         for (key, value) in &id.attributes {
             a.set(key, value);
         }
-        self.common(&mut a);
+        self.common(a);
         if let Some(name) = &self.service_name {
             a.set(semconv::SERVICE_NAME, name);
         }
-        a.resource()
     }
 }
 

@@ -1,5 +1,9 @@
 //! Facts in, spans and metrics into the sink.
 
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use tracenet_core::fact::{Fact, FactKind};
 use tracenet_core::key::ProcessKey;
 use tracenet_core::time::{ClockOffset, MonoNs};
@@ -9,6 +13,7 @@ use crate::options::ExportOptions;
 use crate::queue::Sink;
 use crate::resource::{ProcessIdentity, Resources};
 use crate::spans::SpanBuilder;
+use crate::workload::Activity;
 
 /// The one object that whoever has facts needs.
 #[derive(Debug)]
@@ -56,6 +61,55 @@ impl Telemetry {
                 self.sink.try_push(item);
             }
         }
+    }
+
+    /// Takes a fact for spans alone: its process's metrics come by [`did`](Self::did). What was lost is counted all the same.
+    pub fn span(
+        &mut self,
+        fact: &Fact,
+        clock: ClockOffset,
+        identity: &dyn Fn(ProcessKey) -> ProcessIdentity,
+    ) {
+        let resource = fact.who.as_ref().map(|who| self.resources.process(who.key, identity));
+        if let FactKind::Lost { .. } = fact.kind {
+            self.meter.on(fact, None);
+        }
+        if self.sink.wants_spans() {
+            for item in self.spans.on(fact, clock, resource.as_ref()) {
+                self.sink.try_push(item);
+            }
+        }
+    }
+
+    /// What is known of a process has changed, or it has ended.
+    pub fn forget(&mut self, key: ProcessKey) {
+        self.resources.forget(key);
+    }
+
+    /// The resource of a workload.
+    pub fn workload(&self, of: &ProcessIdentity) -> Arc<Resource> {
+        self.resources.workload(of)
+    }
+
+    /// Adds what a workload did until `t` to its metrics.
+    pub fn did(&mut self, workload: u32, resource: &Arc<Resource>, t: MonoNs, what: &Activity) {
+        self.meter.did(workload, resource, t, what);
+    }
+
+    /// A workload has ended.
+    pub fn ended(&mut self, workload: u32, t: MonoNs) {
+        self.meter.ended(workload, t);
+    }
+
+    /// All metrics as they stand, for whoever asks.
+    pub fn metrics(&mut self, now: MonoNs, clock: ClockOffset) -> Vec<ResourceMetrics> {
+        let settled = !self.sink.wants_metrics() || self.sink.metrics_settled();
+        self.meter.snapshot(now, clock, &self.sink.losses(), settled)
+    }
+
+    /// From now on spans and metrics go there.
+    pub fn redirect(&mut self, sink: Sink) {
+        self.sink = sink;
     }
 
     /// Exports metrics if their interval has passed. Returns when to call again; calling more often is cheap.

@@ -1,23 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* strace -c: calls, errors and time are added up here, and no record is written. */
 
-/* tells the histogram's bucket: four to a power of two, so a quarter of the value wide at most. */
-static __always_inline u32 bucket_of(u64 ns)
-{
-	u32 power = 0;
-	u64 n = ns;
-
-	if (n < 4)
-		return (u32)n;
-	if (n >> 32) { n >>= 32; power += 32; }
-	if (n >> 16) { n >>= 16; power += 16; }
-	if (n >> 8) { n >>= 8; power += 8; }
-	if (n >> 4) { n >>= 4; power += 4; }
-	if (n >> 2) { n >>= 2; power += 2; }
-	if (n >> 1) power += 1;
-	return (power - 1) * 4 + (ns >> (power - 2) & 3);
-}
-
 SEC("tp_btf/sys_enter")
 int on_count_enter(u64 *ctx)
 {

@@ -62,7 +62,9 @@ static __always_inline struct sock_state *adopt(struct sock *sk, struct task_str
 		process_of(&st->owner, task);
 		st->flags &= ~SOCK_TUPLE;
 	}
-	if (target)
+	if (cfg_wide)
+		look_at_owner(st);
+	if (target && !(cfg_wide && st->proto != IPPROTO_TCP))
 		st->flags |= SOCK_TARGET;
 	return st;
 }
@@ -131,6 +133,12 @@ static __always_inline void settle(struct sock *sk, struct sock_state *st)
 			st->role = guess_role(sk, st);
 	}
 	install(sk, st);
+	if (cfg_wide && st->proto == IPPROTO_TCP && state == TCP_ESTABLISHED) {
+		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+		if (tp && !st->local_isn)
+			keep_isns(st, tp);
+	}
 }
 
 /* Second pass: everybody's tuples; one EXISTING record per socket of a target that is new to user space. */
@@ -151,7 +159,7 @@ int iter_announce(struct bpf_iter__task_file *ctx)
 	if (!st)
 		return 0;
 	settle(sk, st);
-	if ((st->flags & SOCK_TARGET) && !(st->flags & SOCK_ANNOUNCED))
+	if (!cfg_wide && (st->flags & SOCK_TARGET) && !(st->flags & SOCK_ANNOUNCED))
 		write_socket(ctx->meta->seq, sk, st, REASON_EXISTING);
 	return 0;
 }
@@ -172,8 +180,11 @@ int iter_accounts(struct bpf_iter__task_file *ctx)
 		return 0;
 	st = sock_state_of(sk, false);
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (st && tp)
-		account_socket(sk, st, tp);
+	if (!st || !tp)
+		return 0;
+	account_socket(sk, st, tp);
+	if (cfg_wide && (st->flags & SOCK_TARGET))
+		look_at_turn(sk, st);
 	return 0;
 }
 
@@ -193,7 +204,7 @@ static __always_inline void last_word(struct seq_file *seq, struct sock *sk, str
 			st->retransmitted += n;
 		}
 	}
-	if (st->flags & SOCK_TARGET)
+	if ((st->flags & SOCK_TARGET) && (!cfg_wide || (st->flags & SOCK_ANNOUNCED)))
 		write_socket(seq, sk, st, REASON_FINAL);
 }
 
@@ -249,7 +260,7 @@ int iter_tcp_announce(struct bpf_iter__tcp *ctx)
 		}
 	}
 	settle(sk, st);
-	if ((st->flags & SOCK_TARGET) && !(st->flags & SOCK_ANNOUNCED))
+	if (!cfg_wide && (st->flags & SOCK_TARGET) && !(st->flags & SOCK_ANNOUNCED))
 		write_socket(ctx->meta->seq, sk, st, REASON_EXISTING);
 	return 0;
 }

@@ -53,6 +53,8 @@ int on_retransmit(u64 *ctx)
 		bpf_core_read(&n, sizeof(n), &cb->tcp_gso_segs);
 		segments = n;
 	}
+	if (segments && st->depth >= DEPTH_CONNECTIONS && (st->flags & SOCK_TARGET))
+		tell(sk, st);
 	st->retrans_seen = tp->total_retrans;
 	st->retransmitted += segments;
 	cause = cause_of(sk, tp, &timer);
@@ -81,7 +83,7 @@ int on_retransmit(u64 *ctx)
 	if (cfg_accounts)
 		account_retransmits(&st->owner, cause, segments);
 	/* -EBUSY: the segment still waits in a queue of this host, and nothing was sent again. */
-	if (!segments || !(st->flags & SOCK_TARGET))
+	if (!segments || !(st->flags & SOCK_TARGET) || (cfg_wide && st->depth < DEPTH_CONNECTIONS))
 		return 0;
 
 	e = RESERVE(struct ev_retransmit, KIND_RETRANSMIT);
@@ -179,8 +181,9 @@ int on_send_reset(u64 *ctx)
 		COUNT(counters_of(netns_of(sk), netns_inum_of(sk)), resets_sent, 1);
 		/* Replying from a listener: the flow is the packet's, not the socket's. */
 		if (st && state != TCP_LISTEN) {
-			if (!(st->flags & SOCK_TARGET))
+			if (!(st->flags & SOCK_TARGET) || (cfg_wide && st->depth < DEPTH_CONNECTIONS))
 				return 0;
+			tell(sk, st);
 			tuple_of(&t, &sk->__sk_common, IPPROTO_TCP);
 			emit_reset(st->cookie, st->netns, &t, DIR_OUT, reason, cfg_send_reset_has_reason);
 			return 0;
@@ -210,8 +213,9 @@ int on_receive_reset(u64 *ctx)
 	struct tuple t;
 
 	COUNT(counters_of(netns_of(sk), netns_inum_of(sk)), resets_received, 1);
-	if (!st || !(st->flags & SOCK_TARGET))
+	if (!st || !(st->flags & SOCK_TARGET) || (cfg_wide && st->depth < DEPTH_CONNECTIONS))
 		return 0;
+	tell(sk, st);
 	tuple_of(&t, &sk->__sk_common, IPPROTO_TCP);
 	emit_reset(st->cookie, st->netns, &t, DIR_IN, 0, 0);
 	return 0;

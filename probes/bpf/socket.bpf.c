@@ -36,8 +36,10 @@ int on_set_state(u64 *ctx)
 		start_over(sk, st);
 		st->role = ROLE_CLIENT;
 		own(st);
+		if (cfg_wide)
+			st->began = bpf_ktime_get_ns();
 		COUNT(counters_of(st->netns, netns_inum_of(sk)), active_opens, 1);
-		if (st->flags & SOCK_TARGET)
+		if (!cfg_wide && (st->flags & SOCK_TARGET))
 			connects(sk, st);
 		break;
 	case TCP_LISTEN:
@@ -58,6 +60,10 @@ int on_set_state(u64 *ctx)
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp)
 			st->copied_seen = tp->copied_seq;
+		if (cfg_wide && tp) {
+			st->established = bpf_ktime_get_ns();
+			keep_isns(st, tp);
+		}
 		if (st->role == ROLE_SERVER)
 			COUNT(counters_of(st->netns, netns_inum_of(sk)), passive_opens, 1);
 		install(sk, st);
@@ -73,8 +79,13 @@ int on_set_state(u64 *ctx)
 		if (tp)
 			account_socket(sk, st, tp);
 	}
-	if (st->flags & SOCK_TARGET)
-		emit_socket(sk, st, REASON_STATE, new_state, old_state);
+	if (!(st->flags & SOCK_TARGET))
+		return 0;
+	/* Of those that user space knows, how they end; a connection that failed is worth telling. */
+	if (cfg_wide && (new_state != TCP_CLOSE || !((st->flags & SOCK_ANNOUNCED) || old_state == TCP_SYN_SENT) ||
+			 st->depth < DEPTH_CONNECTIONS))
+		return 0;
+	emit_socket(sk, st, REASON_STATE, new_state, old_state);
 	return 0;
 }
 
@@ -105,20 +116,29 @@ int on_destroy(u64 *ctx)
 		if (cfg_accounts)
 			account_socket(sk, st, tp);
 	}
-	if (st->flags & SOCK_TARGET)
-		emit_socket(sk, st, REASON_DESTROY, -1, 0);
+	if (!(st->flags & SOCK_TARGET))
+		return 0;
+	if (cfg_wide) {
+		end_turn(sk, st, st->turn.start);
+		if (st->depth >= DEPTH_CONNECTIONS && (st->retransmitted || sk->sk_err))
+			tell(sk, st);
+		if (!(st->flags & SOCK_ANNOUNCED))
+			return 0;
+	}
+	emit_socket(sk, st, REASON_DESTROY, -1, 0);
 	return 0;
 }
 
 /* What a socket that nobody traces has received is found in copied_seq, if that is looked at before it wraps. */
 #define UNREAD_MAX (1 << 30)
 
-/* Nothing is new about the TCP socket, and it is no target's: most calls of most processes are such. */
+/* Nothing is new about the TCP socket, and its calls are told to nobody: most calls of most processes are such. */
 static __always_inline bool is_settled(const struct sock *sk, const struct sock_state *st, u32 tgid)
 {
 	return st && st->cookie == (u64)sk->__sk_common.skc_cookie.counter && st->owner.tgid == tgid &&
 	       st->proto == IPPROTO_TCP && st->unread < UNREAD_MAX &&
-	       (st->flags & (SOCK_TARGET | SOCK_TUPLE | SOCK_ANNOUNCED)) == (SOCK_TUPLE | SOCK_ANNOUNCED);
+	       (cfg_wide ? (st->flags & SOCK_TUPLE) != 0 :
+			   (st->flags & (SOCK_TARGET | SOCK_TUPLE | SOCK_ANNOUNCED)) == (SOCK_TUPLE | SOCK_ANNOUNCED));
 }
 
 static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
@@ -142,6 +162,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 			__sync_fetch_and_add(&st->sent, (u64)len);
 		else
 			st->unread += len;
+		if (cfg_wide && st->depth >= DEPTH_TURNS)
+			follow_turn(sk, st, len, dir);
 		return;
 	}
 	st = sock_state_of(sk, true);
@@ -166,7 +188,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	}
 	if (dir == DIR_OUT)
 		__sync_fetch_and_add(&st->sent, (u64)len);
-	passed(st, dir);
+	if (!cfg_wide)
+		passed(st, dir);
 
 	if (st->owner.tgid != tgid) {
 		own(st);
@@ -177,6 +200,15 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	/* Only a connected socket has a tuple. */
 	if (sk->__sk_common.skc_dport)
 		install(sk, st);
+	if (cfg_wide) {
+		if (st->proto == IPPROTO_UDP && !(st->flags & SOCK_ANNOUNCED))
+			remember_port(st->netns, sk->__sk_common.skc_num, IPPROTO_UDP, &st->owner, false, st->cookie, 0);
+		if (st->proto == IPPROTO_UDP)
+			st->flags |= SOCK_ANNOUNCED;
+		else if ((st->flags & SOCK_TARGET) && st->depth >= DEPTH_TURNS)
+			follow_turn(sk, st, len, dir);
+		return;
+	}
 	if (!(st->flags & SOCK_ANNOUNCED)) {
 		if (st->proto == IPPROTO_UDP)
 			remember_port(st->netns, sk->__sk_common.skc_num, IPPROTO_UDP, &st->owner,

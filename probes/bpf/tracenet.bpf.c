@@ -15,6 +15,7 @@
 #include "cgroup.h"
 #include "account.h"
 #include "listener.h"
+#include "turn.h"
 
 #include "process.bpf.c"
 #include "syscall.bpf.c"

@@ -83,8 +83,12 @@ wire! {
     struct WireTotals = "io_totals" { sent: u64, received: u64, turns: u32, pad: u32, }
     struct EvSocket = "ev_socket" {
         h: Header, cookie: u64, netns: u64, tuple: WireTuple, owner: Process, io: WireTotals, netns_inum: u32,
-        err: u32, retransmitted: u32, reason: u8, state: u8, old_state: u8, role: u8, has_tcp: u8, pad: [u8; 7],
-        tcp: TcpCounters,
+        err: u32, retransmitted: u32, reason: u8, state: u8, old_state: u8, role: u8, has_tcp: u8, isns_kept: u8,
+        pad: [u8; 6], began: u64, established: u64, tcp: TcpCounters,
+    }
+    struct EvTurn = "ev_turn" {
+        h: Header, cookie: u64, start: u64, request_end: u64, response_start: u64, end: u64, request_bytes: u64,
+        response_bytes: u64, index: u32, retransmits: u32, reason: u32, share: u32,
     }
     struct EvIo = "ev_io" { h: Header, cookie: u64, io: WireTotals, entered: u64, bytes: u32, direction: u32, }
     struct EvAccept = "ev_accept" { h: Header, cookie: u64, entered: u64, }
@@ -127,6 +131,14 @@ wire! {
         accepted: u64, failed: u64, retransmitted: [u64; 6], drops: u64, rtt_us: u64, rtts: u64, comm: [u8; 16],
         cgroup: [u8; CGROUP_MAX],
     }
+    /// Key of `turn_stats`.
+    struct TurnKey = "turn_key" { start_ns: u64, tgid: u32, role: u32, }
+    /// Value of `turn_stats`.
+    struct TurnStats = "turn_stats" {
+        turns: u64, unanswered: u64, ns: u64, told: u64, buckets: [u32; COUNT_BUCKETS],
+    }
+    /// Value of `turn_policies`.
+    struct TurnPolicy = "turn_policy" { slow_ns: u64, share: u32, pad: u32, }
     /// Key of `account_drops`.
     struct AccountDropKey = "account_drop_key" { start_ns: u64, tgid: u32, reason: u32, }
     /// Key of `drop_totals`.
@@ -160,9 +172,10 @@ pub(crate) mod kind {
     pub(crate) const READABLE: u16 = 14;
     pub(crate) const SIGNAL: u16 = 15;
     pub(crate) const THREAD_EXIT: u16 = 16;
+    pub(crate) const TURN: u16 = 19;
 
     /// Indexed by kind.
-    pub(crate) const NAMES: [&str; 19] = [
+    pub(crate) const NAMES: [&str; 20] = [
         "unknown",
         "target",
         "fork",
@@ -182,6 +195,7 @@ pub(crate) mod kind {
         "thread exit",
         "calls by connection",
         "accounts of processes",
+        "turn",
     ];
 }
 

@@ -33,22 +33,24 @@ impl Counted {
     /// The time within which the share `q` (0 to 1) of the calls returned, in nanoseconds, to the upper bound of a
     /// bucket: at most a quarter too much. `None` where nothing is kept.
     pub fn quantile(&self, q: f64) -> Option<u64> {
-        let all: u64 = self.buckets.iter().sum();
-        let wanted = ((all as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
-        let mut seen = 0;
-        self.buckets
-            .iter()
-            .position(|n| {
-                seen += n;
-                seen >= wanted
-            })
-            .filter(|_| all > 0)
-            .map(upper)
+        quantile(self.buckets.iter().copied(), q)
     }
 }
 
-/// The highest time of a bucket: four buckets to a power of two (`bucket_of` of `bpf/count.bpf.c`).
-fn upper(bucket: usize) -> u64 {
+/// The upper bound of the bucket in which the share `q` (0 to 1) is reached; `None` where all are empty.
+pub(crate) fn quantile(buckets: impl Iterator<Item = u64> + Clone, q: f64) -> Option<u64> {
+    let all: u64 = buckets.clone().sum();
+    let wanted = ((all as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
+    let mut seen = 0;
+    let mut reached = buckets.map(|n| {
+        seen += n;
+        seen >= wanted
+    });
+    reached.position(|there| there).filter(|_| all > 0).map(upper)
+}
+
+/// The highest time of a bucket: four buckets to a power of two (`bucket_of` of `bpf/include/common.h`).
+pub(crate) fn upper(bucket: usize) -> u64 {
     if bucket < 4 {
         return bucket as u64;
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use tracenet_core::drops::{Details, Hook, Queue, QueueKind};
 use tracenet_core::event::{
-    DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SignalInfo, SocketEvent,
-    SocketIo, SocketReason, Task, TcpInfo, TcpState,
+    DropEvent, Event, EventKind, IoTotals, ProcessInfo, Retransmit, RetransmitCause, SampleReason, Sampling,
+    SignalInfo, SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState, TurnEvent,
 };
 use tracenet_core::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple, unmap};
 use tracenet_core::time::MonoNs;
@@ -134,6 +134,10 @@ impl Decoder {
                     socket.io = io.totals;
                 }
                 push(EventKind::SocketIo(io));
+            }
+            kind::TURN => {
+                let e: abi::EvTurn = abi::read(record)?;
+                push(EventKind::Turn(Box::new(turn(&e)?)));
             }
             kind::SCHEDULED => {
                 let e: abi::EvScheduled = abi::read(record)?;
@@ -292,6 +296,9 @@ impl Decoder {
             retransmitted_segments: e.retransmitted,
             io: totals(&e.io),
             tcp: (e.has_tcp != 0).then(|| tcp_info(&e.tcp)),
+            isns_kept: e.isns_kept != 0,
+            began: time(e.began),
+            established: time(e.established),
         })
     }
 }
@@ -300,6 +307,35 @@ impl Decoder {
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+}
+
+fn turn(e: &abi::EvTurn) -> Option<TurnEvent> {
+    Some(TurnEvent {
+        cookie: cookie(e.cookie)?,
+        index: e.index,
+        start: MonoNs(e.start),
+        request_end: MonoNs(e.request_end),
+        response_start: time(e.response_start),
+        end: MonoNs(e.end),
+        request_bytes: e.request_bytes,
+        response_bytes: e.response_bytes,
+        retransmits: e.retransmits,
+        sampling: Sampling {
+            reason: match e.reason {
+                1 => SampleReason::Slow,
+                2 => SampleReason::Loss,
+                3 => SampleReason::Unanswered,
+                4 => SampleReason::Share,
+                _ => return None,
+            },
+            share: if e.reason == 4 { e.share } else { u32::MAX },
+        },
+    })
+}
+
+/// 0 is none.
+fn time(ns: u64) -> Option<MonoNs> {
+    (ns != 0).then_some(MonoNs(ns))
 }
 
 fn cookie(n: u64) -> Option<SocketCookie> {

@@ -20,11 +20,13 @@ mod session;
 mod spec;
 mod symbols;
 mod totals;
+mod turns;
 
 pub use accounts::Account;
 pub use counts::{Counted, Counts};
 pub use decode::Decoder;
 pub use load::doctor;
 pub use session::{Error, FlowFilter, Result, Session, mono_now};
-pub use spec::{DEFAULT_RING_BYTES, Drained, HookStatus, MAX_NR, NetnsTotals, Options, SyscallFilter};
+pub use spec::{DEFAULT_RING_BYTES, Depth, Drained, HookStatus, MAX_NR, NetnsTotals, Options, SyscallFilter};
 pub use totals::{DropTotal, Totals};
+pub use turns::{Turns, TurnsOf};

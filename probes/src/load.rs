@@ -116,7 +116,8 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     let follow = u32::from(opts.follow);
     let lines = u32::from(opts.lines);
     let by_connection = u32::from(opts.by_connection);
-    let accounts = u32::from(opts.accounts);
+    let accounts = u32::from(opts.accounts || opts.wide.is_some());
+    let (wide, own) = (u32::from(opts.wide.is_some()), std::process::id());
     let string_limit = opts.string_limit.min(4096);
     let describe_fds = u32::from(opts.captures.fd_paths);
     let has_rx_sk = u32::from(types.kfree_skb_params >= 5);
@@ -139,6 +140,8 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .override_global("cfg_lines", &lines, true)
         .override_global("cfg_by_connection", &by_connection, true)
         .override_global("cfg_accounts", &accounts, true)
+        .override_global("cfg_wide", &wide, true)
+        .override_global("cfg_self", &own, true)
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_describe_fds", &describe_fds, true)
         .override_global("cfg_kfree_skb_has_rx_sk", &has_rx_sk, true)

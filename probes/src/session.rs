@@ -14,7 +14,7 @@ use aya::programs::{Iter, Program, SocketFilter};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use rustc_hash::FxHashSet;
 use tracenet_core::event::{Event, EventKind, LossSource};
-use tracenet_core::key::ProcessKey;
+use tracenet_core::key::{ProcessKey, Role};
 use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
@@ -23,8 +23,9 @@ use crate::accounts::{Account, Accounts};
 use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
 use crate::load::{self, map, one_line};
-use crate::spec::{Drained, HookStatus, MAX_NR, Options, SPECS};
+use crate::spec::{Depth, Drained, HookStatus, MAX_NR, Options, SPECS};
 use crate::totals::Totals;
+use crate::turns::{TurnMap, Turns, TurnsOf};
 
 /// What can go wrong. Every message is one line with its remedy.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +133,8 @@ pub struct Session {
     totals: Totals,
     counts: Counts,
     accounts: Accounts,
+    turns: TurnMap,
+    depths: HashMap<MapData, u32, u32>,
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     losses_read: Instant,
@@ -177,6 +180,11 @@ impl Session {
             map(ebpf, "account_drops")?,
             loaded.types.drop_reasons.clone(),
         );
+        let turns = TurnMap::new(map(ebpf, "turn_stats")?, map(ebpf, "turn_policies")?);
+        let mut depths: HashMap<MapData, u32, u32> = map(ebpf, "depths")?;
+        if let Some(depth) = opts.wide {
+            set_depth(&mut depths, EVERYBODY, depth)?;
+        }
         let counts = Counts::new(map(ebpf, "call_counts")?, map(ebpf, "connection_counts")?);
         for tgid in &opts.targets {
             insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
@@ -193,6 +201,8 @@ impl Session {
             totals,
             counts,
             accounts,
+            turns,
+            depths,
             losses,
             lost_seen: [0; kind::NAMES.len()],
             losses_read: Instant::now(),
@@ -407,9 +417,31 @@ impl Session {
         Ok(self.accounts.all())
     }
 
-    /// Makes room: of a process that has ended, once its account was read.
-    pub fn forget_account(&mut self, of: ProcessKey) {
+    /// Makes room: of a process that has ended, once its account and its turns were read.
+    pub fn forget_process(&mut self, of: ProcessKey) {
         self.accounts.forget(of);
+        for role in [Role::Client, Role::Server] {
+            self.turns.forget((of, role));
+        }
+        // What is gone already needs no taking out.
+        let _ = self.depths.remove(&of.tgid);
+    }
+
+    /// The turns of every process so far: nothing without [`Options::wide`].
+    pub fn turns(&self) -> Vec<(TurnsOf, Turns)> {
+        self.turns.all()
+    }
+
+    /// Which turns of a process become events: those that take `slow_ns`, and of the others this share (0 to 1). Connections
+    /// learn of it at the next reading of [`accounts`](Self::accounts).
+    pub fn set_turn_policy(&mut self, of: TurnsOf, slow_ns: u64, share: f64) -> Result<()> {
+        self.turns.set_policy(of, slow_ns, share)
+    }
+
+    /// How far a process is followed, with [`Options::wide`]; `None` is for all of which nothing else is said. Open
+    /// connections learn of it at the next reading of [`accounts`](Self::accounts).
+    pub fn set_depth(&mut self, tgid: Option<u32>, depth: Depth) -> Result<()> {
+        set_depth(&mut self.depths, tgid.unwrap_or(EVERYBODY), depth)
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.
@@ -470,6 +502,13 @@ fn within<T: Send>(namespace: &File, f: impl FnOnce() -> T + Send) -> std::io::R
         });
         entered.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread panicked")))
     })
+}
+
+/// In `depths`: nobody has this number.
+const EVERYBODY: u32 = 0;
+
+fn set_depth(depths: &mut HashMap<MapData, u32, u32>, tgid: u32, depth: Depth) -> Result<()> {
+    depths.insert(tgid, depth as u32, 0).map_err(|e| Error::Map { map: "depths", detail: one_line(&e) })
 }
 
 fn check_alive(tgid: u32) -> Result<()> {

@@ -32,6 +32,10 @@ pub struct Options {
     pub lines: bool,
     /// Add up what every process of the host does on the network: see [`Session::accounts`](crate::Session::accounts).
     pub accounts: bool,
+    /// Every process of the host is followed, this one left out, unless [`Session::set_depth`](crate::Session::set_depth) says
+    /// otherwise of one: connections and turns that are worth telling become events, the others are added up
+    /// ([`Session::turns`](crate::Session::turns), [`accounts`](Self::accounts)). There is then no target.
+    pub wide: Option<Depth>,
     /// Size of the ring buffer in bytes; rounded up to a power of two, at least 64 KiB, at most 1 GiB.
     pub ring_bytes: u32,
 }
@@ -49,9 +53,21 @@ impl Default for Options {
             by_connection: false,
             lines: false,
             accounts: false,
+            wide: None,
             ring_bytes: DEFAULT_RING_BYTES,
         }
     }
+}
+
+/// How far a process is followed, where every one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Depth {
+    /// Sums only.
+    Counters = 0,
+    /// Connections that failed, or suffered.
+    Connections = 1,
+    /// Turns: those that are slow or suffered, and a share of the others.
+    Turns = 2,
 }
 
 /// Which syscalls of the targets become events. The default is none.
@@ -171,6 +187,9 @@ impl Options {
     /// Whether these options have a use for the probe. What tells strace's lines or counts calls needs few of them,
     /// and each that is attached costs the traced something.
     pub(crate) fn want(&self, probe: &str) -> bool {
+        if self.wide.is_some() {
+            return ACCOUNTING.contains(&probe) || matches!(probe, "on_send_reset" | "on_receive_reset");
+        }
         if self.accounts && self.targets.is_empty() {
             return ACCOUNTING.contains(&probe);
         }

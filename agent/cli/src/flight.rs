@@ -204,6 +204,7 @@ pub fn cookie_of(kind: &EventKind) -> Option<SocketCookie> {
         EventKind::Syscall(s) | EventKind::Sleeps(s) => s.cookie,
         EventKind::Socket(s) => Some(s.cookie),
         EventKind::SocketIo(io) => Some(io.cookie),
+        EventKind::Turn(turn) => Some(turn.cookie),
         EventKind::Accept { cookie, .. } | EventKind::Readable { cookie } => Some(*cookie),
         EventKind::Retransmit(r) => r.cookie,
         EventKind::Drop(d) => d.cookie.or(d.peer_cookie),

@@ -167,7 +167,7 @@ fn open_session(
         captures: PlanOptions { verbose: config.syscalls.verbose, fd_paths },
         lines,
         ring_bytes: u32::try_from(config.limits.ring_bytes.0).unwrap_or(u32::MAX),
-        accounts: false,
+        ..Options::default()
     };
     Session::open(&options).map_err(|e| probe_failure(&e))
 }

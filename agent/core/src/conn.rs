@@ -7,7 +7,7 @@ pub mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::event::{DropEvent, IoTotals, Packet, SocketEvent, SocketIo, TcpInfo, TcpState};
+use crate::event::{DropEvent, IoTotals, Packet, SocketEvent, SocketIo, TcpInfo, TcpState, TurnEvent};
 use crate::fact::{
     CloseReason, ConnSummary, DropTotals, PeerOwner, RetransmitTotals, TraceIdSource, Turn, Who,
 };
@@ -174,14 +174,23 @@ impl Conn {
     pub(crate) fn begin(&mut self, s: &SocketEvent, existing: bool, mid_life: bool) {
         self.cookie = Some(s.cookie);
         self.netns_inum = s.netns_inum;
-        self.opened_before = existing;
+        // Of one that was told of late the kernel may have seen the beginning.
+        let unseen = existing || mid_life;
+        self.opened_before = existing || (s.isns_kept && s.established.is_none());
+        self.connect_start = s.began;
+        self.established = s.established;
+        self.connect = s.began.zip(s.established).map(|(from, to)| to.since(from));
+        for t in [s.began, s.established].into_iter().flatten() {
+            self.start = self.start.min(t);
+        }
         self.mid_life = mid_life;
         self.state = s.state;
         self.turns_before = s.io.turns;
         if mid_life && !existing {
             self.retransmitted_before = s.retransmitted_segments;
         }
-        if (existing || mid_life)
+        if unseen
+            && s.established.is_none()
             && let Some(tcp) = &s.tcp
         {
             let (sent, received) = bytes_so_far(tcp, s.state);
@@ -206,7 +215,7 @@ impl Conn {
             }
             // Before ESTABLISHED there is nothing to derive the peer's from, after CLOSE nothing left.
             let sure = !matches!(s.state, TcpState::SynSent | TcpState::SynRecv | TcpState::Close);
-            if sure && tcp.local_isn != 0 && tcp.remote_isn != 0 {
+            if (sure || s.isns_kept) && tcp.local_isn != 0 && tcp.remote_isn != 0 {
                 self.wire.isns(tcp.local_isn, tcp.remote_isn);
             }
         }
@@ -282,6 +291,25 @@ impl Conn {
             self.notes.begin_after(shook);
         }
         self.turns.io(t, self.role, io.direction, bytes, loss_epoch)
+    }
+
+    /// The kernel put a turn together, and told of this one.
+    pub(crate) fn kernel_turn(&mut self, e: &TurnEvent, salt: &[u8; 16], loss_epoch: u64) -> Turn {
+        // Only the first one may include the handshake.
+        self.told_turns |= e.index > 0;
+        self.io.turns = self.io.turns.max(e.index.saturating_add(u32::from(e.response_start.is_some())));
+        let span = TurnSpan {
+            index: e.index,
+            request_end: e.request_end,
+            response_start: e.response_start,
+            end: e.end,
+            request_bytes: e.request_bytes,
+            response_bytes: e.response_bytes,
+            retransmits: e.retransmits,
+            ..TurnSpan::empty(e.start, loss_epoch)
+        };
+        let turn = self.turn(&span, None, salt, loss_epoch, e.end.after(1));
+        Turn { sampling: Some(e.sampling), ..turn }
     }
 
     /// What the payload of a new segment begins with. True where that is a TLS handshake's.
@@ -451,6 +479,7 @@ impl Conn {
             incomplete: span.gap || span.loss_epoch != loss_epoch || waterfall.incomplete,
             waterfall: Some(Box::new(waterfall)),
             p50: None,
+            sampling: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,

@@ -47,6 +47,9 @@ pub struct Settings {
     pub linger_ns: u64,
     /// Key of the hash that makes trace ids: the same on all hosts whose traces are to be joined.
     pub trace_salt: [u8; 16],
+    /// Every process is a target, without being told so, and the core runs on: summaries of connections that are over are
+    /// told and not kept.
+    pub wide: bool,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             max_half_open: 4_096,
             linger_ns: 1_000_000_000,
             trace_salt: *b"tracenet/1 salt\0",
+            wide: false,
         }
     }
 }
@@ -167,7 +171,7 @@ pub struct Core {
 impl Core {
     /// Knows nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let processes = ProcessTable::new(settings.max_processes);
+        let processes = ProcessTable::new(settings.max_processes, settings.wide);
         let max_connections = settings.max_connections;
         Self {
             settings,
@@ -232,6 +236,7 @@ impl Core {
             EventKind::Syscall(s) => self.syscall(t, s, out),
             EventKind::Socket(s) => self.socket(t, &s, out),
             EventKind::SocketIo(io) => self.socket_io(t, io, out),
+            EventKind::Turn(turn) => self.turn(t, &turn, out),
             EventKind::Accept { task, cookie, entered } => {
                 if self.accepted.len() >= MAX_EARLY {
                     self.accepted.pop_front();

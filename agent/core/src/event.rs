@@ -83,6 +83,8 @@ pub enum EventKind {
     Socket(Box<SocketEvent>),
     /// Bytes passed between a target and one of its sockets.
     SocketIo(SocketIo),
+    /// A turn of a connection, put together in the kernel: where every process is a target, and bytes are not told.
+    Turn(Box<TurnEvent>),
     /// accept(2) returned a connection to a target.
     Accept {
         /// The accepting task.
@@ -361,6 +363,78 @@ pub struct SocketEvent {
     pub io: IoTotals,
     /// `struct tcp_sock` fields; `None` for UDP.
     pub tcp: Option<TcpInfo>,
+    /// The initial sequence numbers in [`tcp`](Self::tcp) were kept while the connection was established.
+    pub isns_kept: bool,
+    /// When connect(2) sent the SYN, where that was kept and not told of.
+    pub began: Option<MonoNs>,
+    /// When it was established, likewise.
+    pub established: Option<MonoNs>,
+}
+
+/// A turn as the kernel side saw it, by the same rule as [`TurnMachine`](crate::turn::TurnMachine).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnEvent {
+    /// The socket.
+    pub cookie: SocketCookie,
+    /// From 0, among those that were seen.
+    pub index: u32,
+    /// First byte of the request.
+    pub start: MonoNs,
+    /// Last byte of the request.
+    pub request_end: MonoNs,
+    /// First byte of the response; `None` where the connection ended without one.
+    pub response_start: Option<MonoNs>,
+    /// Last byte of either.
+    pub end: MonoNs,
+    /// Bytes of the request.
+    pub request_bytes: u64,
+    /// Bytes of the response.
+    pub response_bytes: u64,
+    /// Segments sent again meanwhile.
+    pub retransmits: u32,
+    /// Why this one is told of, and not others.
+    pub sampling: Sampling,
+}
+
+/// Why one turn of many is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Why.
+    pub reason: SampleReason,
+    /// Of those like it, so many of 2^32 - 1 are told of.
+    pub share: u32,
+}
+
+impl Sampling {
+    /// The share of those like it that are told of, 0 to 1.
+    pub fn ratio(self) -> f64 {
+        f64::from(self.share) / f64::from(u32::MAX)
+    }
+}
+
+/// What makes a turn worth telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SampleReason {
+    /// It took longer than nearly all of its process.
+    Slow,
+    /// Segments were sent again during it.
+    Loss,
+    /// The connection ended before it was answered.
+    Unanswered,
+    /// Chance.
+    Share,
+}
+
+impl SampleReason {
+    /// As in attributes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Loss => "loss",
+            Self::Unanswered => "unanswered",
+            Self::Share => "share",
+        }
+    }
 }
 
 /// What passed through a socket's calls, cumulative, kept with the socket in the kernel.

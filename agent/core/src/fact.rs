@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::conn::wire::WireCounts;
 use crate::drops::{Details, Hurt, Layer, Why};
 use crate::event::{
-    CounterSample, LossSource, Packet, RetransmitCause, SignalInfo, SyscallEvent, TcpInfo, TcpState,
+    CounterSample, LossSource, Packet, RetransmitCause, Sampling, SignalInfo, SyscallEvent, TcpInfo, TcpState,
 };
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Transport, Tuple};
 use crate::opening::Request;
@@ -239,6 +239,8 @@ pub struct Turn {
     /// Median duration of the answered turns before it with the same [`request`](Self::request) at the same server address,
     /// as seen from the same side; `None` for the first, and where packets are all that was seen.
     pub p50: Option<DurationNs>,
+    /// Why it is told of, where not every turn is.
+    pub sampling: Option<Sampling>,
     /// Addresses of the connection, as [`ConnSummary::tuple`].
     pub tuple: Tuple,
     /// The connection's trace id: the one that its [`ConnSummary`] will tell, so that a span of the turn can be

@@ -207,7 +207,7 @@ fn rank(kind: &EventKind) -> u8 {
         EventKind::Packet(_) => 3,
         EventKind::Retransmit(_) | EventKind::Drop(_) | EventKind::Reset { .. } => 4,
         EventKind::Readable { .. } | EventKind::Scheduled { .. } => 5,
-        EventKind::SocketIo(_) | EventKind::Accept { .. } => 6,
+        EventKind::SocketIo(_) | EventKind::Turn(_) | EventKind::Accept { .. } => 6,
         EventKind::Lost { .. } | EventKind::Counters(_) => 7,
         EventKind::Signal { .. } => 8,
         EventKind::ThreadExit { .. } => 9,

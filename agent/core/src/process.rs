@@ -36,13 +36,16 @@ pub(crate) struct ProcessTable {
     targets: Vec<TargetStatus>,
     live: usize,
     max: usize,
+    everyone: bool,
     pub(crate) omitted: u64,
     unnamed: Arc<str>,
 }
 
 impl ProcessTable {
-    pub(crate) fn new(max: usize) -> Self {
+    /// `everyone`: all processes that are known are targets.
+    pub(crate) fn new(max: usize, everyone: bool) -> Self {
         Self {
+            everyone,
             by_tgid: FxHashMap::default(),
             targets: Vec::new(),
             live: 0,
@@ -119,7 +122,7 @@ impl ProcessTable {
 
     /// True for a target, ended or not.
     pub(crate) fn is_target(&self, tgid: u32) -> bool {
-        self.by_tgid.get(&tgid).is_some_and(|p| p.target.is_some())
+        self.by_tgid.get(&tgid).is_some_and(|p| self.everyone || p.target.is_some())
     }
 
     /// The process of a task; without a name where it was never told.
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_reused_pid_is_another_process() {
-        let mut t = ProcessTable::new(8);
+        let mut t = ProcessTable::new(8, false);
         t.add_target(&info(7, 100, "first"));
         t.exit(7, 256);
         assert_eq!(t.live_targets(), 0);
@@ -198,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_reused_pid_ends_a_target_whose_exit_was_lost() {
-        let mut t = ProcessTable::new(8);
+        let mut t = ProcessTable::new(8, false);
         t.add_target(&info(7, 100, "a"));
         t.learn(&info(7, 200, "b"));
         assert_eq!(t.live_targets(), 0);
@@ -206,7 +209,7 @@ mod tests {
 
     #[test]
     fn exec_renames_and_exit_counts_once() {
-        let mut t = ProcessTable::new(8);
+        let mut t = ProcessTable::new(8, false);
         t.add_target(&info(7, 1, "sh"));
         t.add_target(&info(7, 1, "sh"));
         t.exec(7, &Arc::from("curl"));
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_prefers_the_living_targets() {
-        let mut t = ProcessTable::new(2);
+        let mut t = ProcessTable::new(2, false);
         t.add_target(&info(1, 1, "target"));
         t.learn(&info(2, 2, "other"));
         t.learn(&info(3, 3, "newer"));

@@ -59,6 +59,7 @@ pub fn turn(role: Role, index: u32, start_ms: u64) -> Turn {
         incomplete: false,
         waterfall: None,
         p50: None,
+        sampling: None,
         request: None,
         tuple: tuple(role),
         trace_id: [7; 16],

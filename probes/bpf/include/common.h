@@ -56,6 +56,8 @@ static __always_inline bool hinted(u32 tgid)
 
 static __always_inline bool is_target(u32 tgid)
 {
+	if (cfg_wide)
+		return tgid && tgid != cfg_self;
 	return hinted(tgid) && bpf_map_lookup_elem(&targets, &tgid);
 }
 
@@ -76,6 +78,23 @@ static __always_inline void process_of(struct process *p, struct task_struct *ta
 	p->start_ns = leader->start_boottime;
 	p->flags = is_target(p->tgid) ? PROCESS_TARGET : 0;
 	bpf_probe_read_kernel(p->comm, sizeof(p->comm), leader->comm);
+}
+
+/* The bucket of a histogram of times: four to a power of two, so a quarter of the value wide at most. */
+static __always_inline u32 bucket_of(u64 ns)
+{
+	u32 power = 0;
+	u64 n = ns;
+
+	if (n < 4)
+		return (u32)n;
+	if (n >> 32) { n >>= 32; power += 32; }
+	if (n >> 16) { n >>= 16; power += 16; }
+	if (n >> 8) { n >>= 8; power += 8; }
+	if (n >> 4) { n >>= 4; power += 4; }
+	if (n >> 2) { n >>= 2; power += 2; }
+	if (n >> 1) power += 1;
+	return (power - 1) * 4 + (ns >> (power - 2) & 3);
 }
 
 static __noinline struct netns_counters *counters_of(u64 netns, u32 inum)

@@ -24,11 +24,12 @@
 	X(13, SCHEDULED, ev_scheduled) \
 	X(14, READABLE, ev_readable) \
 	X(15, SIGNAL, ev_signal) \
-	X(16, THREAD_EXIT, ev_exit)
+	X(16, THREAD_EXIT, ev_exit) \
+	X(19, TURN, ev_turn)
 
 /* No records, but losses that are counted beside theirs: connections of which there are too many to count by. */
 #define KIND_COUNTED 17
-/* A process for whose account there is no room */
+/* A process for whose account, or whose turns, there is no room */
 #define KIND_ACCOUNT 18
 
 enum event_kind {
@@ -303,8 +304,37 @@ struct ev_socket {
 	u8 old_state;
 	u8 role;
 	u8 has_tcp;
-	u8 pad[7];
+	u8 isns_kept; /* the initial sequence numbers are right in every state */
+	u8 pad[6];
+	u64 began; /* SYN_SENT, 0 where that is not kept */
+	u64 established;
 	struct tcp_counters tcp;
+};
+
+#define COUNT_BUCKETS 160
+
+/* Why a turn is told of. */
+enum turn_reason {
+	TURN_SLOW = 1,
+	TURN_LOSS = 2, /* segments were sent again during it */
+	TURN_UNANSWERED = 3, /* the connection ended before an answer came */
+	TURN_SHARE = 4, /* one of many */
+};
+
+/* A turn of a process, where every process is a target. */
+struct ev_turn {
+	struct ev_header h;
+	u64 cookie;
+	u64 start;
+	u64 request_end;
+	u64 response_start; /* 0: unanswered */
+	u64 end;
+	u64 request_bytes;
+	u64 response_bytes;
+	u32 index;
+	u32 retransmits;
+	u32 reason;
+	u32 share; /* of 2^32, with TURN_SHARE */
 };
 
 struct ev_io {
@@ -418,8 +448,6 @@ struct plan_entry {
 	struct capture_spec captures[CAPTURES_MAX];
 };
 
-#define COUNT_BUCKETS 160
-
 /* Value of 'call_counts', indexed by syscall number. */
 struct call_count {
 	u64 calls;
@@ -472,6 +500,36 @@ struct account {
 	u64 rtts; /* how many */
 	u8 comm[16];
 	u8 cgroup[CGROUP_MAX]; /* as cgroup_names() has it */
+};
+
+/* How far a process is followed, where every one is. */
+enum depth {
+	DEPTH_COUNTERS = 0,
+	DEPTH_CONNECTIONS = 1,
+	DEPTH_TURNS = 2,
+};
+
+/* Key of 'turn_stats'. */
+struct turn_key {
+	u64 start_ns;
+	u32 tgid;
+	u32 role;
+};
+
+/* Value of 'turn_policies', whose key is that of 'turn_stats'. */
+struct turn_policy {
+	u64 slow_ns; /* one that takes as long is told */
+	u32 share; /* of 2^32, how many of the others are told */
+	u32 pad;
+};
+
+/* Value of 'turn_stats'. */
+struct turn_stats {
+	u64 turns;
+	u64 unanswered;
+	u64 ns; /* of those that were answered */
+	u64 told;
+	u32 buckets[COUNT_BUCKETS]; /* as those of struct call_count */
 };
 
 /* Key of 'account_drops', whose values are packets. */

@@ -19,6 +19,10 @@ const volatile u32 cfg_lines = 0;
 const volatile u32 cfg_by_connection = 0;
 /* What every process of the host does on the network is added up. */
 const volatile u32 cfg_accounts = 0;
+/* Every process of the host is a target, but this one: its connections and turns are followed in the kernel, and only what is
+ * worth telling, or falls to a share, is told. */
+const volatile u32 cfg_wide = 0;
+const volatile u32 cfg_self = 0;
 /* What descriptors are is recorded: those that messages pass on too, of which no plan knows. */
 const volatile u32 cfg_describe_fds = 0;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
@@ -155,6 +159,52 @@ struct {
 #define SOCK_FLOW 4 /* its tuple is in 'flows', and user space was told */
 #define SOCK_ANNOUNCED 8 /* user space knows it */
 
+/* Where every process is a target: how far one is followed, by thread-group id; key 0 is for all others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, u32);
+} depths SEC(".maps");
+
+/* Turns by process and side. User space takes those of processes that have ended out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct turn_key);
+	__type(value, struct turn_stats);
+} turn_stats SEC(".maps");
+
+/* Which of them are told of: set by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct turn_key);
+	__type(value, struct turn_policy);
+} turn_policies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct turn_stats);
+} new_turn_stats SEC(".maps");
+
+/* A turn as it grows. */
+struct turn {
+	u64 start; /* 0: none in hand */
+	u64 request_end;
+	u64 response_start; /* 0: no answer yet */
+	u64 end;
+	u64 request_bytes;
+	u64 response_bytes;
+	u32 index;
+	u32 retransmitted; /* of the socket, when it began */
+};
+
 /* What is kept with every TCP and UDP socket of the host. */
 struct sock_state {
 	u64 cookie; /* differs from the socket's own right after the kernel cloned a listener */
@@ -173,6 +223,15 @@ struct sock_state {
 	u32 segs_in_told;
 	u64 sent_told; /* of 'sent' */
 	u64 received_told;
+	/* Where every process is a target: */
+	u64 began; /* SYN_SENT, 0 where that was not seen */
+	u64 established;
+	u32 local_isn; /* kept since ESTABLISHED, or since tracenet came */
+	u32 remote_isn;
+	struct turn turn; /* in hand */
+	struct turn_policy policy; /* of its owner, when that was looked at last; 0: none yet */
+	u32 depth; /* enum depth, likewise */
+	u32 pad;
 	u8 role;
 	u8 last_dir;
 	u8 flags;

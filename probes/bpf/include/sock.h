@@ -26,6 +26,13 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	st->received_told = 0;
 	st->unread = 0;
 	st->last_dir = DIR_NONE;
+	st->turn.start = 0;
+	st->turn.end = 0;
+	st->policy.slow_ns = 0;
+	st->began = 0;
+	st->established = 0;
+	st->local_isn = 0;
+	st->remote_isn = 0;
 	st->role = ROLE_UNKNOWN;
 	st->flags &= SOCK_TARGET;
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -95,11 +102,39 @@ static __always_inline struct sock_state *sock_state_of(struct sock *sk, bool cr
 	return st;
 }
 
+/* While the connection lasts they can be told from its counters, afterwards no more. */
+static __always_inline void keep_isns(struct sock_state *st, struct tcp_sock *tp)
+{
+	struct tcp_counters c = {};
+
+	fill_tcp(&c, tp, st->role);
+	st->local_isn = c.local_isn;
+	st->remote_isn = c.remote_isn;
+}
+
+/* How far the owner is followed, and which of its turns are told of. */
+static __noinline int look_at_owner(struct sock_state *st)
+{
+	struct turn_key k = { .start_ns = st->owner.start_ns, .tgid = st->owner.tgid, .role = st->role };
+	u32 *depth = bpf_map_lookup_elem(&depths, &k.tgid), others = 0;
+	struct turn_policy *policy = bpf_map_lookup_elem(&turn_policies, &k);
+
+	if (!depth)
+		depth = bpf_map_lookup_elem(&depths, &others);
+	st->depth = depth ? *depth : DEPTH_COUNTERS;
+	if (policy)
+		st->policy = *policy;
+	return 0;
+}
+
 /* In process context only. */
 static __always_inline void own(struct sock_state *st)
 {
 	process_of(&st->owner, bpf_get_current_task_btf());
-	if (st->owner.flags & PROCESS_TARGET)
+	if (cfg_wide)
+		look_at_owner(st);
+	/* Where everybody is a target, datagrams are only added up. */
+	if ((st->owner.flags & PROCESS_TARGET) && !(cfg_wide && st->proto != IPPROTO_TCP))
 		st->flags |= SOCK_TARGET;
 }
 
@@ -127,14 +162,15 @@ static __always_inline bool install(struct sock *sk, struct sock_state *st)
 {
 	struct tuple t;
 
-	if ((st->flags & SOCK_TUPLE) && (!(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW)))
+	if ((st->flags & SOCK_TUPLE) && (cfg_wide || !(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW)))
 		return false;
 	tuple_of(&t, &sk->__sk_common, st->proto);
 	if (!t.lport || !t.rport)
 		return false;
 	if (!(st->flags & SOCK_TUPLE))
 		remember_tuple(st, &t);
-	if (!(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW))
+	/* The packet filter wants to know no flow where packets are not looked at. */
+	if (cfg_wide || !(st->flags & SOCK_TARGET) || (st->flags & SOCK_FLOW))
 		return false;
 	remember_flow(st, &t);
 	return true;
@@ -197,6 +233,13 @@ static __always_inline void fill_socket(struct ev_socket *e, struct sock *sk, st
 	if (tp) {
 		e->has_tcp = 1;
 		fill_tcp(&e->tcp, tp, st->role);
+	}
+	e->began = st->began;
+	e->established = st->established;
+	if (st->local_isn) {
+		e->isns_kept = 1;
+		e->tcp.local_isn = st->local_isn;
+		e->tcp.remote_isn = st->remote_isn;
 	}
 	st->flags |= SOCK_ANNOUNCED;
 }

@@ -97,7 +97,7 @@ impl Top {
         let alive = |key: ProcessKey| proc.exists(key.tgid);
         let accounts = self.session.accounts().map_err(|e| crate::trace::probe_failure(&e))?;
         for key in self.model.read(self.start.elapsed(), accounts, alive) {
-            self.session.forget_account(key);
+            self.session.forget_process(key);
         }
         let (now, used) = (Instant::now(), own_time());
         let wall = now.duration_since(self.own.0).as_secs_f64();

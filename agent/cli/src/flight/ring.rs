@@ -365,6 +365,9 @@ mod tests {
             retransmitted_segments: 0,
             io: IoTotals::default(),
             tcp: None,
+            isns_kept: false,
+            began: None,
+            established: None,
         };
         let accepted = socket(SocketReason::State, Some(TcpState::SynRecv), TcpState::Established);
         let changed_hands = socket(SocketReason::Owner, None, TcpState::Established);

@@ -383,7 +383,9 @@ impl Core {
         let summary = c.summary(&self.settings.trace_salt, self.loss_epoch);
         let kind = FactKind::Closed(Box::new(summary.clone()));
         out.push(fact_of(&c, summary.end, kind));
-        self.retained.push_back(summary);
+        if !self.settings.wide {
+            self.retained.push_back(summary);
+        }
         self.trim();
     }
 

@@ -4,7 +4,7 @@ use super::lifecycle::Slot;
 use super::lookups;
 use super::{Core, Early, Listener, MAX_EARLY, MAX_LISTENERS, MAX_NAMESPACES, fact_of};
 use crate::conn::Conn;
-use crate::event::{RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpState};
+use crate::event::{RetransmitCause, SocketEvent, SocketIo, SocketReason, Task, TcpState, TurnEvent};
 use crate::fact::{Fact, FactKind};
 use crate::flow::FlowKey;
 use crate::key::{Direction, Role, SocketCookie, Transport};
@@ -280,6 +280,18 @@ impl Core {
             self.first_use(io.task.tid, io.cookie);
         }
         self.used(io.task.tid, io.cookie);
+    }
+
+    /// A turn that the kernel side put together.
+    pub(super) fn turn(&mut self, t: MonoNs, e: &TurnEvent, out: &mut Vec<Fact>) {
+        let Some(slot) = self.table.by_cookie(e.cookie) else { return };
+        self.announce(slot, t, out);
+        let Some(c) = self.table.get_mut(slot) else { return };
+        c.seen(e.end);
+        self.totals.turns += u64::from(e.response_start.is_some());
+        let mut turn = c.kernel_turn(e, &self.settings.trace_salt, self.loss_epoch);
+        turn.p50 = self.endpoints.median(c, &turn);
+        out.push(fact_of(c, e.end, FactKind::Turn(Box::new(turn))));
     }
 
     /// Says a turn that ended with its connection.

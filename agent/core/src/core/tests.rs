@@ -206,6 +206,9 @@ pub(super) fn sock(reason: SocketReason, cookie: u64, local: &str, remote: &str)
         retransmitted_segments: 0,
         io: IoTotals::default(),
         tcp: None,
+        isns_kept: false,
+        began: None,
+        established: None,
     }
 }
 

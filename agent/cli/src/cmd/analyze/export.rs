@@ -406,6 +406,7 @@ impl Stream {
             incomplete: std::mem::take(&mut self.missed_in_turn),
             waterfall: None,
             p50: None,
+            sampling: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,

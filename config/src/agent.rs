@@ -1,0 +1,123 @@
+//! The section of `tracenet agent`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::checked::{bytes, quantile, ranged, string_map};
+use crate::quantity::Bytes;
+
+/// What `tracenet agent` follows, how far, and what it offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// Who is followed how far; the first one that fits a process counts.
+    pub selectors: Vec<Selector>,
+    /// How far those are followed that no selector names.
+    pub depth: Depth,
+    /// Which turns become spans.
+    pub sampling: Sampling,
+    /// Own memory, at least 32MiB: when it is passed, processes are followed less far until it is not.
+    #[serde(deserialize_with = "bytes::<_, 33554432, 17179869184>")]
+    pub memory_limit: Bytes,
+    /// Address of `/metrics`, `/livez` and `/readyz`; null: none is listened on.
+    pub listen: Option<SocketAddr>,
+    /// Pods of this node.
+    pub kubernetes: Kubernetes,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            selectors: Vec::new(),
+            depth: Depth::default(),
+            sampling: Sampling::default(),
+            memory_limit: Bytes(150 << 20),
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            kubernetes: Kubernetes::default(),
+        }
+    }
+}
+
+/// Processes, by all that is named: what is not named fits everything. Names may hold `*` for any characters.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selector {
+    /// Namespace of the pod.
+    pub namespace: Option<String>,
+    /// Labels of the pod.
+    #[serde(deserialize_with = "string_map")]
+    pub pod_labels: BTreeMap<String, String>,
+    /// Name of the container, or its id.
+    pub container: Option<String>,
+    /// The systemd unit, with its suffix.
+    pub unit: Option<String>,
+    /// Path of the control group, from the root of its hierarchy.
+    pub cgroup: Option<String>,
+    /// File name of the executable, or its path where this has a slash.
+    pub executable: Option<String>,
+    /// A TCP port on which the process listens.
+    pub port: Option<u16>,
+    /// How far they are followed.
+    pub depth: Depth,
+}
+
+/// How far a process is followed; each includes those before it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// Not at all, but for the sums that are kept of every process.
+    Counters,
+    /// Connections that failed, or lost segments.
+    Connections,
+    /// Turns: the slow ones, those that lost segments, those without an answer, and a share of the others.
+    #[default]
+    Turns,
+}
+
+/// Which turns become spans.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sampling {
+    /// A turn is slow that takes longer than this share of its process's, 0.5 to 1.
+    #[serde(deserialize_with = "quantile")]
+    #[schemars(range(min = 0.5, max = 1.0))]
+    pub slow_quantile: f64,
+    /// So many slow ones, and as many of the others, become spans each second, of each process and side.
+    #[serde(deserialize_with = "ranged::<_, 0, 100000>")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub rate_per_second: u32,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { slow_quantile: 0.99, rate_per_second: 20 }
+    }
+}
+
+/// Pods of this node, from the API server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kubernetes {
+    /// `auto`: within a cluster.
+    pub enabled: Enabled,
+    /// Name of the node; null: the variable `NODE_NAME`, else the host's name.
+    pub node: Option<String>,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Enabled {
+    /// Where it makes sense.
+    #[default]
+    Auto,
+    /// Yes: without it there is an error.
+    Always,
+    /// No.
+    Never,
+}
