@@ -13,6 +13,7 @@ pub mod names;
 mod batch;
 mod capture;
 mod describe;
+mod exemplars;
 mod exporter;
 mod failure;
 mod file;

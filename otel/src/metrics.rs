@@ -17,8 +17,10 @@ use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, Turn};
 use tracenet_core::key::{ConnId, Direction, ProcessKey, Role, Transport, Tuple};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
+use crate::exemplars::{Exemplars, Link};
 use crate::failure::error_type;
 use crate::histogram::ExponentialHistogram;
+use crate::ids::{self, Part};
 use crate::names::{attribute, metric};
 use crate::queue::Losses;
 use crate::value;
@@ -49,6 +51,7 @@ enum Instrument {
     Segments,
     SocketErrors,
     DnsQueries,
+    TurnTime,
     NetworkIo,
     EventsLost,
 }
@@ -86,6 +89,11 @@ impl Instrument {
             Self::Segments => (metric::TCP_SEGMENTS, "{segment}", "TCP segments sent and received."),
             Self::SocketErrors => (metric::SOCKET_ERRORS, "{call}", "Calls that send or receive and failed."),
             Self::DnsQueries => (metric::DNS_QUERIES, "{query}", "Names asked for by datagrams."),
+            Self::TurnTime => (
+                metric::TURN_TIME,
+                "s",
+                "Time of turns by what it was spent on; the parts add up to the turns' durations.",
+            ),
             Self::NetworkIo => (
                 semconv_metric::PROCESS_NETWORK_IO,
                 "By",
@@ -121,7 +129,16 @@ fn key_value((key, value): &Label) -> KeyValue {
 #[derive(Debug)]
 enum Series {
     Sum(u64),
-    Histogram(Box<ExponentialHistogram>),
+    /// A sum of times, nanoseconds.
+    Time(u64),
+    Histogram(Box<Durations>),
+}
+
+/// How long something took, s.
+#[derive(Debug, Default)]
+struct Durations {
+    histogram: ExponentialHistogram,
+    exemplars: Exemplars,
 }
 
 /// The series of one process.
@@ -159,13 +176,30 @@ impl Process {
         }
     }
 
-    fn record(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs) {
-        self.record_many(instrument, labels, t, 1);
+    fn add_time(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs) {
+        if let Series::Time(sum) = self.series(instrument, labels, || Series::Time(0)) {
+            *sum = sum.saturating_add(t.0);
+        }
     }
 
-    fn record_many(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs, n: u64) {
+    fn record(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs, link: Option<Link>) {
+        self.record_many(instrument, labels, t, 1, link);
+    }
+
+    fn record_many(
+        &mut self,
+        instrument: Instrument,
+        labels: &[Label],
+        t: DurationNs,
+        n: u64,
+        link: Option<Link>,
+    ) {
         if let Series::Histogram(h) = self.series(instrument, labels, || Series::Histogram(Box::default())) {
-            h.record_many(t.0 as f64 / 1e9, n);
+            let seconds = t.0 as f64 / 1e9;
+            h.histogram.record_many(seconds, n);
+            if let Some(link) = link {
+                h.exemplars.offer(seconds, link);
+            }
         }
     }
 
@@ -179,16 +213,23 @@ impl Process {
             of_metric.sort_by_key(|(labels, _)| *labels);
             for (labels, series) in of_metric {
                 let attributes = labels.iter().map(key_value).collect();
-                match series {
-                    Series::Sum(n) => sums.push(NumberDataPoint {
-                        attributes,
-                        start_time_unix_nano: start,
-                        time_unix_nano: now,
-                        value: Some(Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX))),
-                        ..NumberDataPoint::default()
-                    }),
-                    Series::Histogram(h) => histograms.push(h.point(attributes, start, now)),
-                }
+                let value = match series {
+                    Series::Sum(n) => Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX)),
+                    Series::Time(ns) => Number::AsDouble(*ns as f64 / 1e9),
+                    Series::Histogram(h) => {
+                        let mut point = h.histogram.point(attributes, start, now);
+                        point.exemplars = h.exemplars.points(clock);
+                        histograms.push(point);
+                        continue;
+                    }
+                };
+                sums.push(NumberDataPoint {
+                    attributes,
+                    start_time_unix_nano: start,
+                    time_unix_nano: now,
+                    value: Some(value),
+                    ..NumberDataPoint::default()
+                });
             }
             let aggregation_temporality = AggregationTemporality::Cumulative as i32;
             let data = if histograms.is_empty() {
@@ -235,6 +276,8 @@ pub struct Meter {
     agent: Process,
     /// Of processes beyond [`MOST_PROCESSES`].
     overflow: Process,
+    /// As in [`SpanBuilder::new`](crate::SpanBuilder::new), where values are to be linked to their spans.
+    run: Option<u64>,
 }
 
 const ROLES: [(Role, &str); 2] = [(Role::Client, "client"), (Role::Server, "server")];
@@ -315,7 +358,13 @@ impl Meter {
             connections: FxHashMap::default(),
             agent,
             overflow: Process::new(Arc::new(others), start),
+            run: None,
         }
+    }
+
+    /// Links values to the spans that a [`SpanBuilder`](crate::SpanBuilder) of the same `run` makes (exemplars).
+    pub fn link_to_spans(&mut self, run: u64) {
+        self.run = Some(run);
     }
 
     /// Counts a fact. `resource` is that of the fact's process.
@@ -350,14 +399,18 @@ impl Meter {
                         c.counted = (c.counted.0 + sent, c.counted.1 + received);
                     })
                 });
+                let part = Part::Turn(turn.index);
+                let link = self.link(turn.trace_id, fact.conn, turn.role, part, turn.end);
                 let process = self.subject(Subject::Process(who.key), resource, fact.t);
-                turn_metrics(process, turn, counted);
+                turn_metrics(process, turn, counted, link);
                 return;
             }
             FactKind::Closed(summary) => {
                 self.connections.remove(&summary.id);
+                let part = Part::Connection;
+                let link = self.link(summary.trace_id, Some(summary.id), summary.role, part, summary.end);
                 let process = self.subject(Subject::Process(who.key), resource, fact.t);
-                closed_metrics(process, summary, connection.counted);
+                closed_metrics(process, summary, connection.counted, link);
                 return;
             }
             FactKind::Established { .. }
@@ -378,17 +431,17 @@ impl Meter {
         };
         match &fact.kind {
             FactKind::Established { connect: Some(took) } => {
-                process.record(Instrument::HandshakeDuration, &[role_label(Role::Client)], *took);
+                process.record(Instrument::HandshakeDuration, &[role_label(Role::Client)], *took, None);
             }
             FactKind::Accepted { wait } => {
                 // The accepting side's own port is the listening one.
                 let port = connection.tuple.map(|t| (semconv::SERVER_PORT, LabelValue::Port(t.local.port())));
-                process.record(Instrument::AcceptWait, port.as_slice(), *wait);
+                process.record(Instrument::AcceptWait, port.as_slice(), *wait, None);
             }
             FactKind::Packet(packet) if packet.direction == Direction::In => {
                 if let Some(rtt) = packet.analysis.and_then(|a| a.ack_rtt) {
                     let role = connection.role.map(role_label);
-                    process.record(Instrument::Rtt, role.as_slice(), rtt);
+                    process.record(Instrument::Rtt, role.as_slice(), rtt, None);
                 }
             }
             FactKind::Retransmit { cause, segments, .. } => {
@@ -418,6 +471,19 @@ impl Meter {
             }
             _ => {}
         }
+    }
+
+    /// The span that [`SpanBuilder`](crate::SpanBuilder) makes of a part of a connection.
+    fn link(
+        &self,
+        trace_id: [u8; 16],
+        conn: Option<ConnId>,
+        role: Role,
+        part: Part,
+        t: MonoNs,
+    ) -> Option<Link> {
+        let trace = ids::trace_id(trace_id, self.run?, conn);
+        Some(Link { trace, span: ids::span_id(trace, role, part), t })
     }
 
     /// Remembers something of a connection; false where there is no room.
@@ -457,13 +523,13 @@ impl Meter {
         one.add(Instrument::DnsQueries, &[], what.lookups);
         one.add(Instrument::SocketErrors, &[], what.errors);
         if let Some(mean) = what.rtt_us.0.checked_div(what.rtt_us.1) {
-            one.record_many(Instrument::Rtt, &[], DurationNs(mean.saturating_mul(1_000)), what.rtt_us.1);
+            one.record_many(Instrument::Rtt, &[], DurationNs(mean.saturating_mul(1_000)), what.rtt_us.1, None);
         }
         let protocol = || (attribute::PROTOCOL, LabelValue::Static(Transport::Tcp.as_str()));
         for (role, durations) in &what.turns {
             for (ns, n) in durations {
                 let labels = [role_label(*role), protocol()];
-                one.record_many(Instrument::TurnDuration, &labels, DurationNs(*ns), *n);
+                one.record_many(Instrument::TurnDuration, &labels, DurationNs(*ns), *n, None);
             }
         }
         for (role, n) in &what.unanswered {
@@ -537,15 +603,22 @@ fn network_io(process: &mut Process, (sent, received): (u64, u64)) {
     }
 }
 
-fn turn_metrics(process: &mut Process, turn: &Turn, counted: bool) {
+fn turn_metrics(process: &mut Process, turn: &Turn, counted: bool, link: Option<Link>) {
     let protocol = (attribute::PROTOCOL, LabelValue::Static(turn.tuple.transport.as_str()));
-    process.record(Instrument::TurnDuration, &[role_label(turn.role), protocol], turn.end.since(turn.start));
+    let took = turn.end.since(turn.start);
+    process.record(Instrument::TurnDuration, &[role_label(turn.role), protocol], took, link);
+    if let Some(waterfall) = &turn.waterfall {
+        for (part, time) in waterfall.parts.without(&waterfall.before).by_size() {
+            let part = (attribute::PART, LabelValue::Static(part.as_str()));
+            process.add_time(Instrument::TurnTime, &[role_label(turn.role), part], time);
+        }
+    }
     if counted {
         network_io(process, turn_bytes(turn));
     }
 }
 
-fn closed_metrics(process: &mut Process, summary: &ConnSummary, counted: (u64, u64)) {
+fn closed_metrics(process: &mut Process, summary: &ConnSummary, counted: (u64, u64), link: Option<Link>) {
     let sent = summary.bytes_sent.saturating_sub(summary.bytes_sent_before);
     let received = summary.bytes_received.saturating_sub(summary.bytes_received_before);
     network_io(process, (sent.saturating_sub(counted.0), received.saturating_sub(counted.1)));
@@ -562,6 +635,6 @@ fn closed_metrics(process: &mut Process, summary: &ConnSummary, counted: (u64, u
     }
     // The length of a connection of which an end was not seen is not known.
     if !summary.opened_before && summary.close != CloseReason::Open {
-        process.record(Instrument::ConnectionDuration, &[role], summary.end.since(summary.start));
+        process.record(Instrument::ConnectionDuration, &[role], summary.end.since(summary.start), link);
     }
 }

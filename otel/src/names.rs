@@ -70,6 +70,8 @@ pub mod metric {
     pub const SOCKET_ERRORS: &str = "tracenet.socket.errors";
     /// Names asked for by datagrams, {query}.
     pub const DNS_QUERIES: &str = "tracenet.dns.queries";
+    /// Time of turns by the part of the waterfall, s.
+    pub const TURN_TIME: &str = "tracenet.turn.time";
     /// Events and spans that tracenet lost itself, {event}.
     pub const AGENT_EVENTS_LOST: &str = "tracenet.agent.events.lost";
 }
@@ -123,6 +125,7 @@ pub mod attribute {
     pub const CAUSE: &str = "cause";
     pub const SOURCE: &str = "source";
     pub const PROTOCOL: &str = "protocol";
+    pub const PART: &str = "part";
     pub const LOCATION: &str = "location";
     pub const SEQ: &str = "seq";
     pub const SEQ_END: &str = "seq_end";
