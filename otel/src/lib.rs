@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 pub mod names;
+pub mod prometheus;
+pub mod serve;
 
 mod batch;
 mod capture;

@@ -10,6 +10,7 @@ use tracenet_core::time::{ClockOffset, MonoNs};
 
 use crate::metrics::Meter;
 use crate::options::ExportOptions;
+use crate::prometheus::Exposition;
 use crate::queue::Sink;
 use crate::resource::{ProcessIdentity, Resources};
 use crate::spans::SpanBuilder;
@@ -22,6 +23,7 @@ pub struct Telemetry {
     resources: Resources,
     spans: SpanBuilder,
     meter: Meter,
+    exposition: Option<Arc<Exposition>>,
     interval_ns: u64,
     due: MonoNs,
 }
@@ -31,14 +33,26 @@ impl Telemetry {
     pub fn new(sink: Sink, options: &ExportOptions, host_name: Option<String>, now: MonoNs) -> Self {
         let resources = Resources::new(options, host_name);
         let interval_ns = u64::try_from(options.metric_interval.as_nanos()).unwrap_or(u64::MAX);
+        let mut meter = Meter::new(resources.agent(), now);
+        if sink.wants_spans() {
+            meter.link_to_spans(now.0);
+        }
         Self {
-            meter: Meter::new(resources.agent(), now),
+            meter,
+            exposition: None,
             spans: SpanBuilder::new(now.0),
             sink,
             resources,
             interval_ns,
             due: now.after(interval_ns),
         }
+    }
+
+    /// Metrics for scrapers as well, as new as the metric interval; from here on, with or without an exporter that wants
+    /// metrics.
+    pub fn expose(&mut self) -> Arc<Exposition> {
+        let agent = self.resources.agent();
+        Arc::clone(self.exposition.get_or_insert_with(|| Arc::new(Exposition::new(&agent))))
     }
 
     /// Takes a fact. `identity` is asked once per process, when it is first seen (and again after an exec), while
@@ -53,7 +67,7 @@ impl Telemetry {
             }
             None => None,
         };
-        if self.sink.wants_metrics() {
+        if self.wants_metrics() {
             self.meter.on(fact, resource.as_ref());
         }
         if self.sink.wants_spans() {
@@ -135,10 +149,17 @@ impl Telemetry {
     }
 
     fn export_metrics(&mut self, now: MonoNs, clock: ClockOffset) {
-        if self.sink.wants_metrics() {
+        if self.wants_metrics() {
             let settled = self.sink.metrics_settled();
             let metrics = self.meter.snapshot(now, clock, &self.sink.losses(), settled);
+            if let Some(exposition) = &self.exposition {
+                exposition.update(&metrics);
+            }
             self.sink.set_metrics(metrics);
         }
+    }
+
+    fn wants_metrics(&self) -> bool {
+        self.sink.wants_metrics() || self.exposition.is_some()
     }
 }
