@@ -16,6 +16,8 @@ pub enum Need {
     Tool(&'static str),
     /// The Python environment that `.ci/setup` makes.
     Venv,
+    /// helm and kubectl, which `.ci/setup` unpacks where it can.
+    Kubernetes,
     /// Captures with what tshark says of them ([`corpus`]).
     Corpus,
 }
@@ -80,6 +82,9 @@ fn missing(need: Need) -> Option<String> {
         Need::Tool(name) => which(name).is_none().then(|| format!("the program {name}")),
         Need::Corpus => (!corpus().join("captures").is_dir())
             .then(|| format!("captures in {} (or TRACENET_CORPUS)", corpus().display())),
+        Need::Kubernetes => {
+            (!crate::helm().exists()).then(|| "helm and kubectl of .ci/setup (x86-64 only)".into())
+        }
         Need::Venv => {
             (!crate::collector::python().exists()).then(|| "the Python environment of .ci/setup".into())
         }

@@ -44,6 +44,11 @@ pub fn repository() -> std::path::PathBuf {
     tests.parent().unwrap_or(tests).to_path_buf()
 }
 
+/// The helm that `.ci/setup` unpacks.
+pub fn helm() -> std::path::PathBuf {
+    target_folder().join("kubernetes/helm")
+}
+
 /// The cargo target folder that `make test` uses.
 pub fn target_folder() -> std::path::PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), |d| repository().join(d))
