@@ -1,7 +1,8 @@
 //! OpenTelemetry spans and metrics of *observed* processes: facts of the core in, OTLP out.
 //!
 //! [`Telemetry`] turns [`Fact`](tracenet_core::fact::Fact)s into spans and metrics and hands them to a [`Sink`],
-//! which never blocks; an [`Exporter`] sends them from a thread of its own. What can't be kept or sent is counted
+//! which never blocks; an [`Exporter`] sends them from a thread of its own. The same metrics can be scraped: an
+//! [`Exposition`](prometheus::Exposition) keeps them, a [`Server`](serve::Server) shows them. What can't be kept or sent is counted
 //! ([`Losses`]), never silently gone.
 //!
 //! Names follow OpenTelemetry's semantic conventions where these have one, and `tracenet.*` where not; all names

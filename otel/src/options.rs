@@ -164,6 +164,13 @@ impl ExportOptions {
         if traces.is_none() && metrics.is_none() {
             return Ok(None);
         }
+        Ok(Some(Self { traces, metrics, ..Self::without_export(env)? }))
+    }
+
+    /// What the environment says of resources and intervals, for an agent that exports nothing but is scraped
+    /// ([`Telemetry::expose`](crate::Telemetry::expose)).
+    pub fn without_export(env: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let env = |name: &str| env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let mut resource_attributes = match env("OTEL_RESOURCE_ATTRIBUTES") {
             Some(v) => pairs("OTEL_RESOURCE_ATTRIBUTES", &v)?,
             None => Vec::new(),
@@ -180,14 +187,14 @@ impl ExportOptions {
             Some(v) => milliseconds("OTEL_METRIC_EXPORT_INTERVAL", &v)?,
             None => METRIC_INTERVAL,
         };
-        Ok(Some(Self {
-            traces,
-            metrics,
+        Ok(Self {
+            traces: None,
+            metrics: None,
             queue_bytes: QUEUE_BYTES,
             metric_interval,
             service_name,
             resource_attributes,
-        }))
+        })
     }
 }
 

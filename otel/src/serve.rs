@@ -105,7 +105,7 @@ impl Server {
         let displaced = Arc::new(AtomicU64::new(0));
         let accepting = Accepting { limits, pages, displaced: Arc::clone(&displaced) };
         let thread = std::thread::Builder::new()
-            .name("serve".to_owned())
+            .name("tracenet-http".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {

@@ -17,7 +17,7 @@ use tracenet_core::key::Role;
 use tracenet_core::time::{DurationNs, MonoNs};
 use tracenet_core::waterfall::{Cause, Part, Parts, Waterfall};
 use tracenet_otel::prometheus::{BOUNDS, Exposition, Format};
-use tracenet_otel::{ExponentialHistogram, Losses, Meter, SpanBuilder};
+use tracenet_otel::{ExponentialHistogram, ExportOptions, Exporter, Losses, Meter, SpanBuilder, Telemetry};
 
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
@@ -273,6 +273,29 @@ fn exemplars_name_the_spans_that_are_exported() {
         assert!(made.contains(&(exemplar.trace_id, exemplar.span_id)), "{name}");
         assert!(exemplar.time_unix_nano > CLOCK.wall(MonoNs(0)).0);
     }
+}
+
+#[test]
+fn an_agent_that_exports_nothing_is_scraped_all_the_same() {
+    let env = |name: &str| match name {
+        "OTEL_RESOURCE_ATTRIBUTES" => Some("k8s.cluster.name=prod".to_owned()),
+        _ => None,
+    };
+    let options = ExportOptions::without_export(env).unwrap();
+    let exporter = Exporter::start(&options).unwrap();
+    let mut telemetry = Telemetry::new(exporter.sink(), &options, Some("node1".into()), MonoNs(0));
+    let exposition = telemetry.expose();
+    telemetry.on(&fact(210, 1, 1, FactKind::Turn(Box::new(turn(Role::Client, 0, 200)))), CLOCK, &identity);
+    assert!(!exposition.render(Format::Text).contains("tracenet_turn"), "before the interval is over");
+    telemetry.tick(MonoNs(20_000 * MS), CLOCK);
+    let page = exposition.render(Format::OpenMetrics);
+    let labels = "k8s_cluster_name=\"prod\",protocol=\"tcp\",role=\"client\",service_name=\"exe1\"";
+    let count = format!("tracenet_turn_duration_seconds_count{{host_name=\"node1\",{labels}}} ");
+    assert_eq!(sample(&page, &count), 1.0);
+    assert!(page.contains("target_info{") && page.contains("tracenet_agent_events_lost_total{"), "{page}");
+    // Of spans that nobody keeps there are no exemplars.
+    assert!(!page.contains("trace_id"), "{page}");
+    exporter.shutdown(std::time::Duration::from_secs(5));
 }
 
 #[test]
