@@ -124,7 +124,7 @@ fn objects_keep_to_kubernetes_schemas() {
         "--set=seccomp=Unconfined,image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "--set=endpoint.address=::,updateStrategy.maxUnavailable=1,affinity.nodeAffinity=null",
         "--set=image.pullSecrets[0].name=a,env[0].name=B,env[0].value=c,podLabels.d=e,podAnnotations.f=g",
-        "--set=serviceAccount.create=false,serviceAccount.name=other",
+        "--set=serviceAccount.create=false,serviceAccount.name=other,seLinuxOptions.type=spc_t",
         "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=full",
     ];
     let mut files = vec![deploy("manifests/namespace.yaml")];
