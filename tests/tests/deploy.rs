@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         case!(expressions_of_dashboards_are_promql, PROMTOOL),
         case!(expressions_name_metrics_that_exist, &[]),
         case!(systemd_takes_the_unit, &[Need::Tool("systemd-analyze")]),
-        case!(the_image_has_what_the_program_needs, &[Need::Root, Need::Tool("ldd"), Need::Tool("chroot")]),
+        case!(the_image_has_what_the_program_needs, &[Need::Root, Need::Tool("ldd"), Need::Tool("strip")]),
         case!(the_laptop_listens_on_loopback_only, &[]),
     ])
 }

@@ -37,7 +37,7 @@ pub(super) fn cumulative(point: &ExponentialHistogramDataPoint) -> [u64; STEPS] 
     if let Some(positive) = &point.positive {
         for (n, count) in positive.bucket_counts.iter().enumerate() {
             // (base^i, base^(i+1)] with base = 2^(2^-scale): the logarithm of the upper end.
-            let end = (f64::from(positive.offset) + n as f64 + 1.0) * f64::from(-point.scale).exp2();
+            let end = (f64::from(positive.offset) + n as f64 + 1.0) * (-f64::from(point.scale)).exp2();
             let at = (end - f64::from(LOWEST)).ceil().max(0.0) as usize;
             if let Some(bucket) = counts.get_mut(at) {
                 *bucket += count;
