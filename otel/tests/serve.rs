@@ -104,7 +104,9 @@ fn pages_are_served_and_nothing_else() {
 
 #[test]
 fn a_scrape_is_answered_among_two_hundred_idle_connections() {
-    let server = start(Limits::default());
+    // Time alone would not let go of them.
+    let long = Duration::from_secs(600);
+    let server = start(Limits { head_time: long, connection_time: long, ..Limits::default() });
     let address = server.address();
     // Half of them say nothing, half never finish.
     let idle: Vec<TcpStream> = (0..200)

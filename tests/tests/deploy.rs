@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         case!(probes_go_where_the_endpoint_is, HELM),
         case!(a_pod_monitor_needs_an_address_that_prometheus_reaches, HELM),
         case!(alerts_ring_for_their_trouble_and_for_nothing_else, PROMTOOL),
+        case!(prometheus_takes_the_configuration_of_the_laptop, PROMTOOL),
         case!(dashboards_are_what_the_generator_writes, &[Need::Tool("python3")]),
         case!(expressions_of_dashboards_are_promql, PROMTOOL),
         case!(expressions_name_metrics_that_exist, &[]),
@@ -236,6 +237,18 @@ fn alerts_ring_for_their_trouble_and_for_nothing_else() {
         let name = rule["alert"].as_str().expect("a name");
         assert!(tests.matches(&format!("alertname: {name}")).count() >= 2, "{name} has no tests");
     }
+}
+
+fn prometheus_takes_the_configuration_of_the_laptop() {
+    // Side by side, as in the container.
+    let folder = TempDir::new().expect("a folder");
+    for file in ["compose/prometheus.yaml", "prometheus/alerts.yaml"] {
+        let name = Path::new(file).file_name().expect("a name");
+        std::fs::copy(deploy(file), folder.path().join(name)).expect("copied");
+    }
+    let config = folder.path().join("prometheus.yaml");
+    let found = said(Command::new("promtool").args(["check", "config"]).arg(config));
+    assert!(found.contains("1 rule files found"), "{found}");
 }
 
 fn dashboards() -> Vec<(String, serde_json::Value)> {
