@@ -10,7 +10,7 @@ use procfs::ProcError;
 use procfs::process::Stat;
 use thiserror::Error;
 
-use crate::container::{self, Container};
+use crate::identity::cgroup::Cgroup;
 
 /// Arguments kept of a command line.
 const ARGS_MAX: usize = 256;
@@ -60,8 +60,8 @@ pub struct Process {
     pub exe: Option<PathBuf>,
     /// Command line; empty for kernel threads.
     pub args: Vec<String>,
-    /// Container, where the cgroup tells.
-    pub container: Option<Container>,
+    /// What its cgroup names; of nothing where it may not be read.
+    pub cgroup: Cgroup,
 }
 
 impl Process {
@@ -119,7 +119,9 @@ impl Proc {
             netns_inum: fs::metadata(dir.join("ns/net")).ok().and_then(|m| u32::try_from(m.ino()).ok()),
             exe: fs::read_link(dir.join("exe")).ok(),
             args: fs::read(dir.join("cmdline")).map(|b| args(&b)).unwrap_or_default(),
-            container: fs::read_to_string(dir.join("cgroup")).ok().and_then(|t| container::from_cgroup(&t)),
+            cgroup: fs::read(dir.join("cgroup"))
+                .map(|text| Cgroup::parse(&String::from_utf8_lossy(&text)))
+                .unwrap_or_default(),
         })
     }
 

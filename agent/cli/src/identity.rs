@@ -56,7 +56,8 @@ fn ask(key: ProcessKey, comm: &str) -> ProcessIdentity {
         pid: key.tgid,
         executable_name: p.exe_name().unwrap_or_else(name),
         executable_path: p.exe.as_ref().map(|e| e.display().to_string()),
-        container_id: p.container.map(|c| c.id),
+        systemd_unit: p.cgroup.unit.as_ref().and_then(|u| u.service().map(str::to_owned)),
+        container_id: p.cgroup.container.map(|c| c.id),
         creation_time: boot_to_wall(p.start_ns),
         ..ProcessIdentity::default()
     }

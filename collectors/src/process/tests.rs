@@ -71,7 +71,7 @@ fn odd_names_and_arguments_are_told() {
     assert_eq!((p.ppid, p.threads, p.start_ticks), (1, 3, 12345));
     assert_eq!(p.args, ["prog", "", "--x=\u{fffd}"]);
     assert_eq!(p.exe_name().as_deref(), Some("prog"));
-    assert_eq!(p.container.unwrap().id, "ab".repeat(32));
+    assert_eq!(p.cgroup.container.unwrap().id, "ab".repeat(32));
     // Nothing there to read: not an error.
     assert_eq!((p.sockets, p.netns_inum), (None, None));
 }

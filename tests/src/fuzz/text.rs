@@ -1,6 +1,6 @@
 //! What people write: the configuration, quantities in it, and selections of syscalls. And what procfs says.
 
-use tracenet_collectors::container;
+use tracenet_collectors::identity::cgroup::Cgroup;
 use tracenet_config::{Config, parse_bytes, parse_duration};
 use tracenet_core::syscall::Selection;
 
@@ -35,9 +35,9 @@ pub fn text(data: &[u8]) {
             Err(e) => one_line(&e),
         },
         _ => {
-            if let Some(found) = container::from_cgroup(text) {
-                assert!(text.contains(&found.id));
-            }
+            let cgroup = Cgroup::parse(text);
+            assert!(text.contains(&cgroup.path));
+            assert!(cgroup.container.is_none_or(|c| text.contains(&c.id)));
         }
     }
 }
