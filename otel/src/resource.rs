@@ -150,7 +150,12 @@ impl Resources {
             a.set(semconv::CONTAINER_ID, container);
         }
         for (key, value) in &id.attributes {
-            a.set(key, value);
+            // The conventions want a list.
+            if key == semconv::CONTAINER_IMAGE_TAGS {
+                a.set_list(key, std::slice::from_ref(value));
+            } else {
+                a.set(key, value);
+            }
         }
         self.common(a);
         if let Some(name) = &self.service_name {

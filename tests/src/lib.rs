@@ -10,6 +10,7 @@ pub mod counters;
 pub mod floor;
 pub mod fuzz;
 pub mod harness;
+pub mod kube_api;
 pub mod link;
 pub mod load;
 pub mod netns;
@@ -42,6 +43,11 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 pub fn repository() -> std::path::PathBuf {
     let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests).to_path_buf()
+}
+
+/// The kubectl that `.ci/setup` unpacks.
+pub fn kubectl() -> std::path::PathBuf {
+    target_folder().join("kubernetes/kubectl")
 }
 
 /// The helm that `.ci/setup` unpacks.

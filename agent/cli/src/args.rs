@@ -45,6 +45,8 @@ pub enum Command {
     Stats(crate::cmd::stats::StatsArgs),
     /// Show the network interfaces: addresses, counters, driver, and what its offloads mean for a capture.
     Interfaces(crate::cmd::interfaces::InterfacesArgs),
+    /// Tell who a process is: its cgroup, container, pod, workload, unit and service.
+    Whois(crate::cmd::whois::WhoisArgs),
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.

@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         Command::Top(args) => cmd::top::main(&args),
         Command::Stats(args) => cmd::stats::main(&args),
         Command::Interfaces(args) => cmd::interfaces::main(&args),
+        Command::Whois(args) => cmd::whois::main(&args),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };

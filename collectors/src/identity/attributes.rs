@@ -1,7 +1,7 @@
 //! Resource attributes of a process by OpenTelemetry's semantic conventions, and the service's name in the published
 //! order (docs/non-normative/k8s-attributes.md of the conventions).
 
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, Machine, Manager};
 use super::image::Image;
 use super::runtime::Description;
 use crate::pods::Pod;
@@ -84,12 +84,10 @@ fn service(subject: &Subject<'_>, all: &mut Attributes, image: &Image) {
     let name = label(|p| &p.app_instance)
         .or_else(|| label(|p| &p.app_name))
         .or_else(|| from.iter().find_map(|attribute| all.get(attribute)))
-        // Outside Kubernetes: what the user called the container, or the service.
-        .or_else(|| all.get("container.name"))
-        .or_else(|| {
-            Some(subject.cgroup.machine.as_ref()?.name.clone()).filter(|_| subject.cgroup.unit.is_none())
-        })
-        .or_else(|| subject.cgroup.unit.as_ref()?.service().map(str::to_owned));
+        // Outside Kubernetes: what the user called the container, the service, or else the machine.
+        .or_else(|| subject.description?.name.clone())
+        .or_else(|| subject.cgroup.unit.as_ref()?.service().map(str::to_owned))
+        .or_else(|| subject.cgroup.machine.as_ref().map(|m| m.name.clone()));
     all.set("service.name", name.as_deref());
     if !in_pod {
         return;
@@ -104,16 +102,21 @@ fn service(subject: &Subject<'_>, all: &mut Attributes, image: &Image) {
     }
 }
 
-/// Who runs the container, or the machine.
+/// Who runs the container.
 fn runtime<'a>(subject: &Subject<'a>) -> Option<&'a str> {
     let by_path = subject.cgroup.container.as_ref().and_then(|c| c.runtime).map(|r| r.name());
     let by_file = subject.description.map(|d| d.runtime.name());
-    by_file.or(by_path).or(subject.cgroup.machine.as_ref().map(|m| m.manager.name()))
+    by_file.or(by_path).or(system_container(subject.cgroup).map(|m| m.manager.name()))
 }
 
 fn container_name<'a>(subject: &Subject<'a>) -> Option<&'a str> {
     let by_file = subject.description.and_then(|d| d.name.as_deref());
-    by_file.or(subject.cgroup.machine.as_ref().map(|m| m.name.as_str()))
+    by_file.or(system_container(subject.cgroup).map(|m| m.name.as_str()))
+}
+
+/// The machine, unless it is a virtual one, which is no container.
+fn system_container(cgroup: &Cgroup) -> Option<&Machine> {
+    cgroup.machine.as_ref().filter(|m| m.manager != Manager::Qemu)
 }
 
 struct Attributes(Vec<(String, String)>);
@@ -257,6 +260,8 @@ mod tests {
             ("/system.slice/docker-ID.scope", Some(&docker), Some("shop-db-1")),
             ("/system.slice/docker-ID.scope", None, None),
             ("/lxc/web", None, Some("web")),
+            ("/lxc/web/ns/system.slice/nginx.service", None, Some("nginx")),
+            ("/machine.slice/machine-qemu\\x2d1\\x2dvm.scope", None, Some("vm")),
             ("/system.slice/nginx.service", None, Some("nginx")),
             ("/user.slice/user-1000.slice/user@1000.service/app.slice/sync@a.service", None, Some("sync@a")),
             ("/user.slice/user-1000.slice/session-3.scope", None, None),

@@ -13,3 +13,4 @@ pub mod run;
 pub mod sockets;
 pub mod stats;
 pub mod top;
+pub mod whois;
