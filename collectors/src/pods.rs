@@ -27,6 +27,9 @@ use table::Table;
 /// Pods kept where nobody says otherwise; about 1 kB each. A node has 110 by default, and some hundred at most.
 pub const CAPACITY: usize = 16_384;
 
+/// Failures after which somebody who waits for the first list is told so.
+const ATTEMPTS: u64 = 3;
+
 /// How often deleted pods whose time has come are looked for.
 const EXPIRY: Duration = Duration::from_secs(5);
 
@@ -100,9 +103,10 @@ impl PodWatch {
         Status { pods, not_kept, ..self.shared.status().clone() }
     }
 
-    /// Waits until the first list is complete. Returns whether it is.
+    /// Waits until the first list is complete, or three attempts have failed. Returns whether it is complete.
     pub fn wait_synced(&self, patience: Duration) -> bool {
-        self.shared.wait(patience, |status| status.synced)
+        self.shared.wait(patience, |status| status.synced || status.errors >= ATTEMPTS);
+        self.shared.status().synced
     }
 
     /// What has changed since the change of this number (0: everything), each pod once; waits until something has, or
@@ -163,10 +167,9 @@ impl Shared {
         self.update(|_| {});
     }
 
-    fn wait(&self, patience: Duration, mut done: impl FnMut(&Status) -> bool) -> bool {
-        let status = self.status();
-        let waited = self.changed.wait_timeout_while(status, patience, |status| !done(status));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    fn wait(&self, patience: Duration, mut done: impl FnMut(&Status) -> bool) {
+        let waited = self.changed.wait_timeout_while(self.status(), patience, |status| !done(status));
+        drop(waited);
     }
 
     async fn expire(&self) {

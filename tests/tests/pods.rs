@@ -2,6 +2,7 @@
 //! that are told end up equal to the server's, none is told twice, and the server is asked no more than it has to be.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nix::sys::signal::Signal;
@@ -25,9 +26,12 @@ fn main() -> ExitCode {
         case!(pods_are_listed_once_without_watch, &[]),
         case!(failures_are_told_in_one_line, &[]),
         case!(a_process_is_told_up_to_its_workload, &[Need::Root]),
+        case!(a_service_account_is_found_in_a_pod, IN_A_POD),
         case!(kubectl_takes_the_stand_in_for_a_server, &[Need::Kubernetes]),
     ])
 }
+
+const IN_A_POD: &[Need] = &[Need::Root, Need::Tool("openssl"), Need::Tool("socat"), Need::Tool("unshare")];
 
 /// What a pod is compared by: everything that a line tells, except its workload.
 fn compared(pod: &Value) -> Value {
@@ -508,14 +512,96 @@ fn a_process_is_told_up_to_its_workload() {
     assert_eq!(line, expected);
 }
 
-fn kubectl_takes_the_stand_in_for_a_server() {
+/// The stand-in behind TLS, and the folder that the kubelet mounts into a pod: `ca.crt`, `token`, `namespace`.
+struct Secured {
+    _tls: Program,
+    port: u16,
+}
+
+impl Secured {
+    fn start(server: &KubeApi, folder: &Path) -> Self {
+        let at = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+        let (certificate, key) = (at("ca.crt"), at("key.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args(["-subj", "/CN=kubernetes", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", &key, "-out", &certificate])
+            .output()
+            .expect("openssl starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::write(folder.join("namespace"), "shop").expect("writable");
+        let free =
+            std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a port");
+        let port = free.port();
+        let listen = format!(
+            "OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,cert={certificate},key={key},verify=0"
+        );
+        let to = server.url().replace("http://", "TCP:");
+        let tls = Program::start(Command::new("socat").args([&listen, &to]));
+        wait_for("socat to listen", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        Self { _tls: tls, port }
+    }
+}
+
+fn a_service_account_is_found_in_a_pod() {
     let folder = TempDir::new().expect("a folder");
     let server = KubeApi::start();
     server.require_token("secret");
-    let token = folder.path().join("token");
-    std::fs::write(&token, "secret").expect("writable");
+    fill(&server, 40);
+    std::fs::write(folder.path().join("token"), "secret").expect("writable");
+    let secured = Secured::start(&server, folder.path());
+    // The folder is at a fixed place: in a mount namespace it is nobody else's.
+    let run = |account: &Path| {
+        let script = "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount && \
+                      mount --bind \"$1\" /run/secrets/kubernetes.io/serviceaccount && shift && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(account).arg(agent::binary());
+        agent::clean_environment(&mut command);
+        command.args(["whois", "--pods", "--json"]);
+        command
+            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .env("KUBERNETES_SERVICE_PORT", secured.port.to_string());
+        command.env("NODE_NAME", "node-3").output().expect("unshare starts")
+    };
+    let output = run(folder.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let pods = server.pods();
+    let expected: Vec<Value> =
+        pods.iter().filter(|pod| pod["spec"]["nodeName"] == "node-3").map(compared).collect();
+    assert_eq!(told, expected);
+
+    // Somebody else's certificate is nobody's.
+    let other = TempDir::new().expect("a folder");
+    Secured::start(&server, other.path());
+    std::fs::write(other.path().join("token"), "secret").expect("writable");
+    let before = server.requests().len();
+    let output = run(other.path());
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("certificate") && stderr.lines().count() == 1, "{stderr}");
+    assert_eq!(server.requests().len(), before, "the token was not sent");
+}
+
+fn kubectl_takes_the_stand_in_for_a_server() {
+    let folder = TempDir::new().expect("a folder");
+    let server = KubeApi::start();
     fill(&server, 1_100);
-    let kubeconfig = server.kubeconfig(folder.path(), Some(&token));
+    // kubectl sends no token without TLS.
+    let kubeconfig = server.kubeconfig(folder.path(), None);
     let kubectl = |args: &[&str]| {
         let mut command = Command::new(tracenet_tests::kubectl());
         command.env_clear().env("HOME", folder.path()).env("KUBECONFIG", &kubeconfig).args(args);

@@ -15,10 +15,9 @@ impl Image {
     /// Takes a reference apart; anything has at least a name or a digest, except an empty text.
     pub fn parse(reference: &str) -> Self {
         // Where a runtime only knows the image's id.
-        if let Some(hex) = reference.strip_prefix("sha256:") {
-            if !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Self { digest: Some(reference.to_owned()), ..Self::default() };
-            }
+        let is_id = |hex: &str| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        if reference.strip_prefix("sha256:").is_some_and(is_id) {
+            return Self { digest: Some(reference.to_owned()), ..Self::default() };
         }
         let (rest, digest) = match reference.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.to_owned())),
