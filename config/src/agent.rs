@@ -110,14 +110,55 @@ pub struct Kubernetes {
 }
 
 /// Whether something is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Enabled {
-    /// Where it makes sense.
+    /// Where it makes sense: `auto`.
     #[default]
     Auto,
     /// Yes: without it there is an error.
-    Always,
+    Yes,
     /// No.
-    Never,
+    No,
+}
+
+impl Serialize for Enabled {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => to.serialize_str("auto"),
+            Self::Yes => to.serialize_bool(true),
+            Self::No => to.serialize_bool(false),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Enabled {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Enabled;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("auto, true or false")
+            }
+            fn visit_bool<E>(self, yes: bool) -> Result<Enabled, E> {
+                Ok(if yes { Enabled::Yes } else { Enabled::No })
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Enabled, E> {
+                match text {
+                    "auto" => Ok(Enabled::Auto),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Enabled {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Enabled".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "enum": ["auto", true, false] })
+    }
 }

@@ -523,7 +523,13 @@ impl Meter {
         one.add(Instrument::DnsQueries, &[], what.lookups);
         one.add(Instrument::SocketErrors, &[], what.errors);
         if let Some(mean) = what.rtt_us.0.checked_div(what.rtt_us.1) {
-            one.record_many(Instrument::Rtt, &[], DurationNs(mean.saturating_mul(1_000)), what.rtt_us.1, None);
+            one.record_many(
+                Instrument::Rtt,
+                &[],
+                DurationNs(mean.saturating_mul(1_000)),
+                what.rtt_us.1,
+                None,
+            );
         }
         let protocol = || (attribute::PROTOCOL, LabelValue::Static(Transport::Tcp.as_str()));
         for (role, durations) in &what.turns {
@@ -534,6 +540,27 @@ impl Meter {
         }
         for (role, n) in &what.unanswered {
             one.add(Instrument::TurnUnanswered, &[role_label(*role)], *n);
+        }
+    }
+
+    /// A turn of a workload that has become a span, one of several like it.
+    pub fn example(&mut self, workload: u32, turn: &Turn, conn: Option<ConnId>) {
+        let link = self.link(turn.trace_id, conn, turn.role, Part::Turn(turn.index), turn.end);
+        let Some(one) = self.processes.get_mut(&Subject::Workload(workload)) else { return };
+        if turn.response_bytes == 0 {
+            return;
+        }
+        let protocol = (attribute::PROTOCOL, LabelValue::Static(turn.tuple.transport.as_str()));
+        // It is counted with all the others.
+        let labels = [role_label(turn.role), protocol];
+        one.record_many(Instrument::TurnDuration, &labels, turn.end.since(turn.start), 0, link);
+        let Some(waterfall) = &turn.waterfall else { return };
+        let ratio = turn.sampling.map_or(1.0, |s| s.ratio()).max(1e-9);
+        for (part, time) in waterfall.parts.without(&waterfall.before).by_size() {
+            let part = (attribute::PART, LabelValue::Static(part.as_str()));
+            // So much for each that is like it.
+            let time = DurationNs((time.0 as f64 / ratio) as u64);
+            one.add_time(Instrument::TurnTime, &[role_label(turn.role), part], time);
         }
     }
 

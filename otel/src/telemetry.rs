@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use tracenet_core::fact::{Fact, FactKind};
-use tracenet_core::key::ProcessKey;
+use tracenet_core::fact::{Fact, FactKind, Turn};
+use tracenet_core::key::{ConnId, ProcessKey};
 use tracenet_core::time::{ClockOffset, MonoNs};
 
 use crate::metrics::Meter;
@@ -115,10 +114,10 @@ impl Telemetry {
         self.meter.ended(workload, t);
     }
 
-    /// All metrics as they stand, for whoever asks.
-    pub fn metrics(&mut self, now: MonoNs, clock: ClockOffset) -> Vec<ResourceMetrics> {
-        let settled = !self.sink.wants_metrics() || self.sink.metrics_settled();
-        self.meter.snapshot(now, clock, &self.sink.losses(), settled)
+    /// A turn of a workload that has become a span: its metrics point to it, and it says what the time of those like it was
+    /// spent on.
+    pub fn example(&mut self, workload: u32, turn: &Turn, conn: Option<ConnId>) {
+        self.meter.example(workload, turn, conn);
     }
 
     /// From now on spans and metrics go there.

@@ -389,7 +389,7 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location,
 	tell_queue(e, class, skb, dev, listening ? listening : rx_sk);
 	if (class == DROP_NETFILTER)
 		bpf_get_stack(ctx, e->stack, sizeof(e->stack), 0);
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
 }
 

@@ -99,7 +99,7 @@ int on_retransmit(u64 *ctx)
 	e->len = skb->len;
 	e->segments = segments;
 	e->cause = cause;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
 }
 
@@ -139,7 +139,7 @@ int on_retransmit_synack(u64 *ctx)
 	e->owner = st->owner;
 	e->segments = 1;
 	e->cause = CAUSE_SYNACK;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static __always_inline void emit_reset(u64 cookie, u64 netns, const struct tuple
 	e->direction = direction;
 	e->reason = reason;
 	e->has_reason = has_reason;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 }
 
 /* sk is NULL for a reset that answers a segment without a socket; skb is NULL for one of our own accord. */

@@ -235,7 +235,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 		e->entered = in->entered;
 	e->bytes = len;
 	e->direction = dir;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 }
 
 SEC("tp_btf/sock_send_length")
@@ -271,7 +271,7 @@ int on_data_ready(u64 *ctx)
 	if (!e)
 		return 0;
 	e->cookie = st->cookie;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
 }
 
@@ -361,6 +361,6 @@ int on_dev_queue(u64 *ctx)
 		return 0;
 	fill_socket(e, by_socket(sk), st, REASON_FLOW, -1);
 	e->tuple = p.tuple;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
 }

@@ -117,9 +117,15 @@ impl Accounts {
         let all = self.accounts.iter().map_while(Result::ok);
         all.map(|(key, value)| {
             let process = ProcessKey { tgid: key.tgid, start_ns: key.start_ns };
-            (process, Account { drop_reasons: drops.remove(&process).unwrap_or_default(), ..of(&value) })
+            (process, Account { drop_reasons: drops.remove(&process).unwrap_or_default(), ..account(&value) })
         })
         .collect()
+    }
+
+    /// One, without its drops by reason.
+    pub(crate) fn one(&self, of: ProcessKey) -> Option<Account> {
+        let key = AccountKey { start_ns: of.start_ns, tgid: of.tgid, pad: 0 };
+        self.accounts.get(&key, 0).ok().map(|value| account(&value))
     }
 
     /// Makes room: of a process that has ended, once its account was read.
@@ -132,7 +138,7 @@ impl Accounts {
     }
 }
 
-fn of(v: &AccountValue) -> Account {
+fn account(v: &AccountValue) -> Account {
     let [fast, tail_loss_probe, timeout, syn, syn_ack, other] = v.retransmitted;
     Account {
         comm: text(&v.comm).into_owned(),

@@ -417,6 +417,17 @@ impl Session {
         Ok(self.accounts.all())
     }
 
+    /// The account of one process, as far as its connections have told.
+    pub fn account(&self, of: ProcessKey) -> Option<Account> {
+        self.accounts.one(of)
+    }
+
+    /// Nothing else is said of a process: see [`set_depth`](Self::set_depth).
+    pub fn unset_depth(&mut self, tgid: u32) {
+        // What is not there needs no taking out.
+        let _ = self.depths.remove(&tgid);
+    }
+
     /// Makes room: of a process that has ended, once its account and its turns were read.
     pub fn forget_process(&mut self, of: ProcessKey) {
         self.accounts.forget(of);

@@ -47,6 +47,8 @@ pub enum Command {
     Interfaces(crate::cmd::interfaces::InterfacesArgs),
     /// Tell who a process is: its cgroup, container, pod, workload, unit and service.
     Whois(crate::cmd::whois::WhoisArgs),
+    /// Follow every process of the host, all the time, for OpenTelemetry and Prometheus.
+    Agent(crate::cmd::agent::AgentArgs),
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.

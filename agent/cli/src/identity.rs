@@ -64,7 +64,7 @@ fn ask(key: ProcessKey, comm: &str) -> ProcessIdentity {
 }
 
 /// `CLOCK_BOOTTIME` runs on through suspend, so it has its own distance to the wall clock.
-fn boot_to_wall(start_ns: u64) -> Option<WallNs> {
+pub fn boot_to_wall(start_ns: u64) -> Option<WallNs> {
     let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
     let boot_ns = u64::try_from(boot.tv_sec()).ok()? * 1_000_000_000 + u64::try_from(boot.tv_nsec()).ok()?;
     Some(WallNs(clock::wall_now().0.saturating_sub(boot_ns.saturating_sub(start_ns))))

@@ -1,5 +1,6 @@
 //! tracenet: what a process asked of the network, what was lost, where, why, and whose time it cost.
 
+mod agent;
 mod args;
 mod child;
 mod closing;
@@ -16,6 +17,7 @@ mod memory;
 mod namespace;
 mod namespaces;
 mod output;
+mod own;
 mod paint;
 mod privilege;
 mod reconcile;
@@ -51,7 +53,7 @@ static MEMORY: memory::Memory = memory::Memory;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr();
+    log_to_stderr(matches!(&cli.command, Command::Agent(args) if args.log_json));
     let done = match cli.command {
         Command::Attach(args) => cmd::attach::main(args),
         Command::Run(args) => cmd::run::main(args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => cmd::stats::main(&args),
         Command::Interfaces(args) => cmd::interfaces::main(&args),
         Command::Whois(args) => cmd::whois::main(&args),
+        Command::Agent(args) => cmd::agent::main(&args),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };
@@ -79,18 +82,18 @@ fn main() -> ExitCode {
 
 /// What the libraries report (the exporter's state, mostly) goes where our own warnings go; TRACENET_LOG sets how
 /// much, in the words of `EnvFilter`.
-fn log_to_stderr() {
+fn log_to_stderr(json: bool) {
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into())
         .with_env_var("TRACENET_LOG")
         .try_from_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,tracenet_otel=info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .event_format(Line)
-        .init();
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,tracenet=info,tracenet_otel=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if json {
+        log.json().flatten_event(true).init();
+    } else {
+        log.event_format(Line).init();
+    }
 }
 
 /// `tracenet: message`, as every line of ours on standard error.

@@ -39,6 +39,8 @@ pub struct Pod {
     pub app_instance: Option<String>,
     /// Label `app.kubernetes.io/version`.
     pub app_version: Option<String>,
+    /// All labels, at most 32 of 1 KiB each.
+    pub labels: BTreeMap<String, String>,
     /// Annotations `resource.opentelemetry.io/KEY`, by key, at most 32 of 1 KiB each.
     pub attributes: BTreeMap<String, String>,
     /// Containers of all kinds; one that was restarted is here twice, with the id that it had.
@@ -156,14 +158,14 @@ struct Terminated {
 impl From<Object> for Pod {
     fn from(object: Object) -> Self {
         let Object { metadata, spec, status } = object;
-        let mut labels = metadata.labels.unwrap_or_default();
+        let labels = metadata.labels.unwrap_or_default();
         let annotations = metadata.annotations.unwrap_or_default();
         let workload = Workload::of(
             metadata.owner_references.as_deref().unwrap_or_default(),
             &labels,
             metadata.creation_timestamp.as_deref(),
         );
-        let mut label = |key: &str| labels.remove(key).filter(|value| !value.is_empty());
+        let label = |key: &str| labels.get(key).filter(|value| !value.is_empty()).cloned();
         Self {
             workload,
             app_name: label("app.kubernetes.io/name"),
@@ -172,6 +174,7 @@ impl From<Object> for Pod {
             config_hash: annotations.get("kubernetes.io/config.hash").cloned(),
             attributes: attributes(&annotations),
             containers: containers(&spec, &status),
+            labels: bounded(labels.iter().map(|(key, value)| (key.as_str(), value))),
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
@@ -183,14 +186,15 @@ impl From<Object> for Pod {
 fn attributes(annotations: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let ours =
         annotations.iter().filter_map(|(key, value)| Some((key.strip_prefix(ANNOTATION_PREFIX)?, value)));
-    let short = |value: &String| {
+    bounded(ours.filter(|(key, _)| !key.is_empty()))
+}
+
+fn bounded<'a>(all: impl Iterator<Item = (&'a str, &'a String)>) -> BTreeMap<String, String> {
+    let short = |value: &str| {
         let end = (0..=VALUE_BYTES_MAX.min(value.len())).rev().find(|at| value.is_char_boundary(*at));
         value[..end.unwrap_or(0)].to_owned()
     };
-    ours.filter(|(key, _)| !key.is_empty())
-        .take(ATTRIBUTES_MAX)
-        .map(|(key, value)| (key.to_owned(), short(value)))
-        .collect()
+    all.take(ATTRIBUTES_MAX).map(|(key, value)| (key.to_owned(), short(value))).collect()
 }
 
 fn containers(spec: &Spec, status: &Status) -> Vec<PodContainer> {

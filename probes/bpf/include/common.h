@@ -36,6 +36,9 @@ static __always_inline void count_lost(u32 kind)
 		e_;                                                           \
 	})
 
+/* Where every process is a target the reader comes by itself: a wake-up costs more than the record. */
+#define WAKE_UP (cfg_wide ? BPF_RB_NO_WAKEUP : 0)
+
 /* Only where the context is the acting task's own. */
 static __always_inline void set_task(struct ev_header *h)
 {

@@ -252,7 +252,7 @@ static __always_inline void emit_socket(struct sock *sk, struct sock_state *st, 
 		return;
 	fill_socket(e, sk, st, reason, state);
 	e->old_state = old_state;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 }
 
 /*

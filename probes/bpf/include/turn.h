@@ -109,7 +109,7 @@ static __noinline int end_turn(struct sock *sk, struct sock_state *st, u64 start
 	e->retransmits = retransmits;
 	e->reason = reason;
 	e->share = share;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub mod agent;
 pub mod analyze;
 pub mod attach;
 pub mod config;

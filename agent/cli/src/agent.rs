@@ -1,0 +1,9 @@
+//! `tracenet agent`: every process of the host, all the time.
+
+pub mod confine;
+pub mod export;
+pub mod health;
+pub mod node;
+pub mod people;
+mod sampler;
+mod selection;

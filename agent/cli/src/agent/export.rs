@@ -1,0 +1,52 @@
+//! Where spans and metrics go, and how that changes while the agent runs.
+
+use std::time::Duration;
+
+use tracenet_config::{Config, Export as Section};
+use tracenet_otel::{ExportOptions, ExportReport, Exporter};
+
+use crate::failure::Failure;
+
+/// The exporter, and what it was made of.
+pub struct Export {
+    exporter: Exporter,
+    section: Section,
+}
+
+/// What the flag, the environment and the file say.
+pub fn options(config: &Config) -> Result<ExportOptions, Failure> {
+    let env = |name: &str| std::env::var(name).ok().or_else(|| config.export.otel_variable(name));
+    let usage = |e: tracenet_otel::Error| Failure::Usage(e.to_string());
+    let options =
+        ExportOptions::from_flag_and_env(config.export.otlp.endpoint.as_deref(), env).map_err(usage)?;
+    let mut options = match options {
+        Some(options) => options,
+        None => ExportOptions::without_export(env).map_err(usage)?,
+    };
+    options.queue_bytes = usize::try_from(config.export.otlp.queue_bytes.0).unwrap_or(usize::MAX);
+    Ok(options)
+}
+
+impl Export {
+    /// Starts the thread.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let exporter = Exporter::start(&options(config)?).map_err(|e| Failure::Runtime(e.to_string()))?;
+        Ok(Self { exporter, section: config.export.clone() })
+    }
+
+    /// True where the file says something else than when it was started.
+    pub fn differs(&self, config: &Config) -> bool {
+        self.section != config.export
+    }
+
+    /// Where to put spans.
+    pub fn sink(&self) -> tracenet_otel::Sink {
+        self.exporter.sink()
+    }
+
+    /// Sends what is left and ends.
+    pub fn shutdown(self) -> ExportReport {
+        let patience: Duration = self.section.otlp.shutdown_timeout.0;
+        self.exporter.shutdown(patience)
+    }
+}

@@ -1,0 +1,393 @@
+//! The loop: records out of the kernel, facts out of the core, spans and metrics out of both.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use rustc_hash::FxHashMap;
+use tracenet_collectors::clock;
+use tracenet_config::Config;
+use tracenet_config::agent::Depth;
+use tracenet_core::core::{Core, Settings};
+use tracenet_core::event::Event;
+use tracenet_core::fact::{Fact, FactKind};
+use tracenet_core::key::{ProcessKey, Role};
+use tracenet_core::time::{ClockOffset, MonoNs};
+use tracenet_otel::{ExportReport, ProcessIdentity, Telemetry};
+use tracenet_probes::{Session, Turns};
+
+use super::export::Export;
+use super::health::Health;
+use super::people::People;
+use super::sampler::Sampler;
+use super::selection::{self, Candidate};
+use crate::failure::Failure;
+use crate::own;
+
+/// Pause between two looks into the rings: nobody is woken for a record.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Records of one look at most; what is left is read at once in the next one.
+const BUDGET: usize = 1 << 16;
+
+/// Between two readings of what the kernel side has added up.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Below this share of its limit the memory is enough again.
+const ENOUGH: f64 = 0.9;
+
+/// Everything that runs.
+pub struct Node {
+    config: Config,
+    file: Option<(PathBuf, Option<SystemTime>)>,
+    session: Session,
+    core: Core,
+    people: People,
+    sampler: Sampler,
+    telemetry: Telemetry,
+    export: Export,
+    health: Arc<Health>,
+    clock: ClockOffset,
+    facts: Vec<Fact>,
+    events: Vec<Event>,
+    read: Instant,
+    /// Its memory is more than it may be: nobody's turns and connections are followed.
+    short: bool,
+}
+
+/// How it ended.
+pub struct End {
+    pub export: ExportReport,
+}
+
+/// What [`Node::new`] is made of.
+pub struct Parts {
+    pub config: Config,
+    pub file: Option<PathBuf>,
+    pub session: Session,
+    pub people: People,
+    pub telemetry: Telemetry,
+    pub export: Export,
+    pub health: Arc<Health>,
+}
+
+impl Node {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, file, session, people, telemetry, export, health } = parts;
+        let settings = Settings {
+            max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
+            wide: true,
+            ..Settings::default()
+        };
+        let file = file.map(|path| {
+            let changed = changed(&path);
+            (path, changed)
+        });
+        Self {
+            config,
+            file,
+            session,
+            core: Core::new(settings),
+            people,
+            sampler: Sampler::default(),
+            telemetry,
+            export,
+            health,
+            clock: clock::sample_offset().offset,
+            facts: Vec::new(),
+            events: Vec::new(),
+            read: Instant::now(),
+            short: false,
+        }
+    }
+
+    /// Goes on until SIGTERM or SIGINT. SIGHUP reads the configuration again.
+    pub fn run(mut self, signals: &SignalFd) -> Result<End, Failure> {
+        let mut tick = Instant::now() + TICK;
+        loop {
+            let timeout = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
+            // Interrupted or not, the rings are looked into.
+            let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
+            while let Ok(Some(info)) = signals.read_signal() {
+                match i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok()) {
+                    Some(Signal::SIGHUP) => self.reload(true),
+                    Some(Signal::SIGINT | Signal::SIGTERM) => return Ok(self.finish()),
+                    _ => {}
+                }
+            }
+            self.health.alive();
+            self.drain();
+            if Instant::now() >= tick {
+                tick = Instant::now() + TICK;
+                self.tick()?;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let mut events = std::mem::take(&mut self.events);
+            let emptied = self.session.drain(BUDGET, &mut events).emptied;
+            for event in events.drain(..) {
+                self.core.handle(event, &mut self.facts);
+            }
+            self.events = events;
+            self.core.tick(clock::mono_now(), &mut self.facts);
+            self.tell();
+            if emptied {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        let mut facts = std::mem::take(&mut self.facts);
+        for fact in facts.drain(..) {
+            if let Some(who) = &fact.who
+                && self.people.get(who.key).is_none()
+                && let Some(account) = self.session.account(who.key)
+            {
+                self.meet(who.key, &account);
+            }
+            let person = fact.who.as_ref().and_then(|who| self.people.get(who.key));
+            let stranger = ProcessIdentity {
+                pid: fact.who.as_ref().map_or(0, |who| who.key.tgid),
+                executable_name: fact.who.as_ref().map_or_else(String::new, |who| who.comm.to_string()),
+                ..ProcessIdentity::default()
+            };
+            let identity = |_: ProcessKey| person.map_or_else(|| stranger.clone(), |p| p.told.clone());
+            self.telemetry.span(&fact, self.clock, &identity);
+            if let (FactKind::Turn(turn), Some(person)) = (&fact.kind, person) {
+                self.telemetry.example(person.workload, turn, fact.conn);
+            }
+        }
+        self.facts = facts;
+    }
+
+    /// Somebody new: how far it is followed is settled.
+    fn meet(&mut self, key: ProcessKey, account: &tracenet_probes::Account) {
+        if !self.people.meet(key, account, Instant::now()) {
+            return;
+        }
+        self.place(key);
+    }
+
+    fn place(&mut self, key: ProcessKey) {
+        let Some(person) = self.people.get(key) else { return };
+        let ports = || listening_ports(key.tgid);
+        let candidate = Candidate {
+            identity: &person.identity,
+            executable: &person.told.executable_name,
+            path: person.told.executable_path.as_deref(),
+            ports: &ports,
+        };
+        let depth = selection::depth(&self.config.agent, candidate);
+        if depth != self.config.agent.depth
+            && let Err(e) = self.session.set_depth(Some(key.tgid), self.allowed(depth))
+        {
+            tracing::warn!(
+                "{}[{}] is followed as all others are: {e}",
+                person.told.executable_name,
+                key.tgid
+            );
+        }
+    }
+
+    /// While the memory is short, nobody is followed far.
+    fn allowed(&self, depth: Depth) -> tracenet_probes::Depth {
+        match depth {
+            _ if self.short => tracenet_probes::Depth::Counters,
+            Depth::Counters => tracenet_probes::Depth::Counters,
+            Depth::Connections => tracenet_probes::Depth::Connections,
+            Depth::Turns => tracenet_probes::Depth::Turns,
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Failure> {
+        let (at, now) = (Instant::now(), clock::mono_now());
+        self.clock = clock::sample_offset().offset;
+        self.look(at, now)?;
+        self.telemetry.tick(now, self.clock);
+        self.mind_memory();
+        self.reload(false);
+        Ok(())
+    }
+
+    /// Reads what the kernel side has added up.
+    fn look(&mut self, at: Instant, now: MonoNs) -> Result<(), Failure> {
+        let seconds = at.saturating_duration_since(self.read).as_secs_f64();
+        self.read = at;
+        let accounts = self.session.accounts().map_err(|e| crate::trace::probe_failure(&e))?;
+        let mut turns: FxHashMap<(ProcessKey, Role), Turns> = self.session.turns().into_iter().collect();
+        for (key, account) in accounts {
+            self.meet(key, &account);
+            for role in [Role::Client, Role::Server] {
+                let Some(all) = turns.get(&(key, role)) else { continue };
+                let lately = self.people.turns(key, role).map(|before| all.since(before)).unwrap_or_default();
+                let sampling = &self.config.agent.sampling;
+                if let Some(policy) = self.sampler.look((key, role), &lately, all, seconds, sampling)
+                    && let Err(e) = self.session.set_turn_policy((key, role), policy.slow_ns, policy.share)
+                {
+                    tracing::warn!("turns of process {} are told as they were: {e}", key.tgid);
+                }
+            }
+            let what = self.people.did(key, account, &mut turns);
+            if let Some(person) = self.people.get(key).filter(|_| !what.is_empty()) {
+                let resource = self.telemetry.workload(&person.told);
+                self.telemetry.did(person.workload, &resource, now, &what);
+            }
+        }
+        let changes = self.people.look(at);
+        for key in changes.changed {
+            self.telemetry.forget(key);
+            self.place(key);
+        }
+        for key in changes.over {
+            self.telemetry.forget(key);
+            self.session.forget_process(key);
+            for role in [Role::Client, Role::Server] {
+                self.sampler.forget((key, role));
+            }
+        }
+        for workload in changes.emptied {
+            self.telemetry.ended(workload, now);
+        }
+        Ok(())
+    }
+
+    /// Less is followed while the own memory is more than it may be.
+    fn mind_memory(&mut self) {
+        let (used, limit) = (own::memory(), self.config.agent.memory_limit.0);
+        let short = if self.short { used as f64 > limit as f64 * ENOUGH } else { used > limit };
+        if short == self.short {
+            return;
+        }
+        self.short = short;
+        if short {
+            tracing::warn!(
+                "{used} bytes of memory are more than agent.memory_limit: only sums are kept until it is less"
+            );
+        } else {
+            tracing::info!("memory is enough again");
+        }
+        self.place_all();
+    }
+
+    fn place_all(&mut self) {
+        if let Err(e) = self.session.set_depth(None, self.allowed(self.config.agent.depth)) {
+            tracing::warn!("processes are followed as they were: {e}");
+        }
+        for key in self.people.keys() {
+            self.session.unset_depth(key.tgid);
+            self.place(key);
+        }
+    }
+
+    /// Reads the configuration again where it has changed, or `anyway`. What is wrong with it is told, and the one before stays.
+    fn reload(&mut self, anyway: bool) {
+        let Some((path, seen)) = &mut self.file else { return };
+        let now = changed(path);
+        if now == *seen && !anyway {
+            return;
+        }
+        *seen = now;
+        let config = match Config::load(path) {
+            Ok(config) => config,
+            Err(e) => {
+                tracing::warn!("the configuration stays as it was: {e}");
+                return;
+            }
+        };
+        if self.export.differs(&config) {
+            match Export::start(&config) {
+                Ok(export) => {
+                    self.telemetry.redirect(export.sink());
+                    let old = std::mem::replace(&mut self.export, export);
+                    // It may have much to send still: nobody waits for it.
+                    std::thread::spawn(move || {
+                        let report = old.shutdown();
+                        tracing::info!("the exporter before has ended: {} spans lost", report.losses.spans());
+                    });
+                }
+                Err(e) => {
+                    tracing::warn!("the configuration stays as it was: {e}");
+                    return;
+                }
+            }
+        }
+        for (what, before, after) in [
+            ("agent.listen", format!("{:?}", self.config.agent.listen), format!("{:?}", config.agent.listen)),
+            (
+                "agent.kubernetes",
+                format!("{:?}", self.config.agent.kubernetes),
+                format!("{:?}", config.agent.kubernetes),
+            ),
+            ("limits", format!("{:?}", self.config.limits), format!("{:?}", config.limits)),
+        ] {
+            if before != after {
+                tracing::warn!("{what} has changed, which a restart takes notice of");
+            }
+        }
+        self.config = config;
+        self.sampler.start_over();
+        self.place_all();
+        tracing::info!("the configuration was read again");
+    }
+
+    fn finish(mut self) -> End {
+        let (at, now) = (Instant::now(), clock::mono_now());
+        let mut last = Vec::new();
+        if let Err(e) = self.session.flush(&mut last) {
+            tracing::warn!("open connections could not be read: {e}");
+        }
+        for event in last {
+            self.core.handle(event, &mut self.facts);
+        }
+        if let Err(e) = self.look(at, now) {
+            tracing::warn!("the last sums could not be read: {e}");
+        }
+        self.core.finish(now, &mut self.facts);
+        self.tell();
+        self.telemetry.finish(now, self.clock);
+        End { export: self.export.shutdown() }
+    }
+}
+
+fn changed(path: &std::path::Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}
+
+/// TCP ports on which a process listens, in its network namespace. Reads /proc only: the agent enters no namespace.
+fn listening_ports(pid: u32) -> Vec<u16> {
+    const LISTEN: &str = "0A";
+    let mut ports = Vec::new();
+    let inodes = own_sockets(pid);
+    for table in ["tcp", "tcp6"] {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (Some(local), Some(&LISTEN), Some(inode)) = (fields.get(1), fields.get(3), fields.get(9))
+            else {
+                continue;
+            };
+            let port = local.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+            if inode.parse().is_ok_and(|inode: u64| inodes.contains(&inode)) {
+                ports.extend(port);
+            }
+        }
+    }
+    ports
+}
+
+/// Inode numbers of the sockets that a process holds.
+fn own_sockets(pid: u32) -> Vec<u64> {
+    let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    fds.flatten()
+        .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}

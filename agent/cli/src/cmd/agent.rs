@@ -1,0 +1,141 @@
+//! `tracenet agent`: from the command line to the loop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use tracenet_collectors::clock;
+use tracenet_collectors::identity::Identifier;
+use tracenet_collectors::identity::runtime::RuntimeFiles;
+use tracenet_collectors::pods::{ApiServer, CAPACITY, Options as PodOptions, PodWatch, this_node};
+use tracenet_config::Config;
+use tracenet_config::agent::{Depth, Enabled};
+use tracenet_otel::Telemetry;
+use tracenet_otel::serve::{Limits, Server};
+use tracenet_probes::{Options, Session};
+
+use crate::agent::confine;
+use crate::agent::export::{self, Export};
+use crate::agent::health::Health;
+use crate::agent::node::{Node, Parts};
+use crate::agent::people::People;
+use crate::failure::Failure;
+use crate::privilege::{self, Effective, WANTED};
+
+/// `tracenet agent`
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// YAML file; read again on SIGHUP and when it has changed.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where spans and metrics go: http://HOST:4317 (gRPC), http://HOST:4318 (HTTP), file:PATH.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Where the host's file system is, for what container runtimes wrote down.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Ask the API server of this file's current context [default: the cluster of this pod, or $KUBECONFIG].
+    #[arg(long, value_name = "FILE", conflicts_with = "kube_api")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Ask the API server at this URL, without credentials.
+    #[arg(long, value_name = "URL")]
+    pub kube_api: Option<String>,
+    /// One JSON object a line on standard error, instead of text.
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// Runs until it is told to end.
+pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
+    let mut config = match &args.config {
+        Some(path) => Config::load(path).map_err(|e| Failure::Usage(e.to_string()))?,
+        None => Config::default(),
+    };
+    if args.otlp.is_some() {
+        config.export.otlp.endpoint.clone_from(&args.otlp);
+    }
+    let effective = Effective::read();
+    if let Some(name) = effective.missing_for_bpf() {
+        let remedy = privilege::remedy(name);
+        return Err(Failure::Privilege(format!(
+            "{name} is missing, so no eBPF probe can be loaded: {remedy}"
+        )));
+    }
+    for capability in WANTED.iter().filter(|c| matches!(c.name, "CAP_SYS_PTRACE" | "CAP_DAC_READ_SEARCH")) {
+        if !effective.has(capability.bit) {
+            tracing::warn!("{} is missing: without it there is no {}", capability.name, capability.feature);
+        }
+    }
+    let signals =
+        SignalFd::with_flags(&crate::signals::block(false)?, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
+
+    let pods = watch(args, &config)?;
+    let identifier = Identifier::new(RuntimeFiles::below(&args.root), pods.clone(), true);
+    let depth = match config.agent.depth {
+        Depth::Counters => tracenet_probes::Depth::Counters,
+        Depth::Connections => tracenet_probes::Depth::Connections,
+        Depth::Turns => tracenet_probes::Depth::Turns,
+    };
+    // One ring is for what comes with each call: nothing does.
+    let options = Options { wide: Some(depth), ring_bytes: 1 << 16, ..Options::default() };
+    let session = Session::open(&options).map_err(|e| crate::trace::probe_failure(&e))?;
+    for hook in session.status().iter().filter(|h| !h.attached) {
+        tracing::warn!(
+            "{} is not attached, so there is no {} (tracenet doctor tells more)",
+            hook.hook,
+            hook.feature
+        );
+    }
+    let export = Export::start(&config)?;
+    let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
+    let mut telemetry = Telemetry::new(export.sink(), &export::options(&config)?, host, clock::mono_now());
+    let health = Arc::new(Health::new(telemetry.expose(), pods.clone()));
+    let server = config
+        .agent
+        .listen
+        .map(|address| Server::start(address, Limits::default(), Arc::clone(&health) as _))
+        .transpose()
+        .map_err(|e| Failure::Runtime(e.to_string()))?;
+    for trouble in confine::confine() {
+        tracing::warn!("{trouble}");
+    }
+    let at = server.as_ref().map_or_else(String::new, |s| format!(", http://{}/metrics", s.address()));
+    tracing::info!("every process is followed{at}");
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+
+    let people = People::new(identifier, pods.is_some());
+    let file = args.config.clone();
+    let end = Node::new(Parts { config, file, session, people, telemetry, export, health }).run(&signals)?;
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    let lost = end.export.losses.spans();
+    if lost > 0 {
+        tracing::warn!("{lost} spans were not exported, {} were", end.export.sent_spans);
+    }
+    Ok(0)
+}
+
+/// The pods of this node, where there is a cluster.
+fn watch(args: &AgentArgs, config: &Config) -> Result<Option<Arc<PodWatch>>, Failure> {
+    let kubernetes = &config.agent.kubernetes;
+    if kubernetes.enabled == Enabled::No {
+        return Ok(None);
+    }
+    let file = args.kubeconfig.clone().map(|file| ApiServer::Kubeconfig(Some(file)));
+    let api = file.or_else(|| args.kube_api.clone().map(ApiServer::Url)).or_else(ApiServer::found);
+    let Some(api) = api else {
+        return match kubernetes.enabled {
+            Enabled::Yes => Err(Failure::Usage(
+                "agent.kubernetes.enabled is true, but there is no API server: give --kubeconfig or --kube-api, or run in a pod"
+                    .into(),
+            )),
+            _ => Ok(None),
+        };
+    };
+    let node = Some(kubernetes.node.clone().unwrap_or_else(this_node));
+    PodWatch::start(PodOptions { api, node, capacity: CAPACITY })
+        .map(|watch| Some(Arc::new(watch)))
+        .map_err(|e| Failure::Runtime(format!("cannot start the watch of pods: {e}")))
+}
