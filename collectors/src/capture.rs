@@ -14,9 +14,11 @@ use tracenet_core::event::{Event, EventKind, Frame, LossSource, Packet};
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::time::{ClockOffset, MonoNs, WallNs};
 
+mod ends;
 mod error;
 mod expression;
 
+pub use ends::Ends;
 pub use error::CaptureError;
 pub use expression::Expression;
 

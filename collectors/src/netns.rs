@@ -15,6 +15,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use thiserror::Error;
 use tracenet_core::key::NetnsCookie;
 
+mod place;
+
+pub use place::{Place, Refused};
+
 /// Why a namespace could not be entered or named.
 #[derive(Debug, Error)]
 pub enum NetnsError {

@@ -65,6 +65,12 @@ pub enum Command {
 /// `tracenet top`
 #[derive(Debug, Args)]
 pub struct TopArgs {
+    /// What to show first, or with --once: processes, connections or hosts.
+    #[arg(long, value_name = "PAGE", value_enum, default_value = "processes")]
+    pub page: crate::top::keys::Page,
+    /// Only connections of this interface, by its addresses, and processes that hold one.
+    #[arg(short = 'i', long = "interface", value_name = "IFACE")]
+    pub interface: Option<String>,
     /// Only these processes; repeatable, also as a comma-separated list.
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -72,27 +78,40 @@ pub struct TopArgs {
     /// Time between two readings.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     pub interval: std::time::Duration,
-    /// What to sort by: a number of a process, as --once --json names them [default: received_2s].
-    #[arg(long, value_name = "NUMBER")]
+    /// What to sort by, as --once --json names it [default: received_2s for processes, else total_2s].
+    #[arg(long, value_name = "NAME")]
     pub sort: Option<String>,
+    /// Addresses of hosts, not their names.
+    #[arg(short = 'n')]
+    pub no_hosts: bool,
+    /// Numbers of ports, not their names.
+    #[arg(short = 'N')]
+    pub no_services: bool,
+    /// Hosts by port.
+    #[arg(short = 'P')]
+    pub ports: bool,
     /// Rates in bytes a second, not bits.
     #[arg(short = 'B')]
     pub bytes: bool,
     /// No bars of the last rates.
     #[arg(short = 'b')]
     pub no_bars: bool,
-    /// Print the processes after one interval, without a full screen, and end.
+    /// Print the page after one interval, without a full screen, and end.
     #[arg(short = 't', long)]
     pub once: bool,
     /// One JSON object a line, after one interval.
     #[arg(long)]
     pub json: bool,
+    /// Filter the page in the language of Wireshark, by the names that --once --json has, e.g.
+    /// 'retransmits > 0 && name contains "nginx"'.
+    #[arg(short = 'Y', long = "display-filter", value_name = "FILTER")]
+    pub display_filter: Option<String>,
     /// Colour: auto, always, never.
     #[arg(long, value_name = "WHEN")]
     pub color: Option<Color>,
-    /// Filter in the language of Wireshark over the numbers of a process and its name, e.g. 'retransmits > 0'.
-    #[arg(value_name = "FILTER")]
-    pub filter: Vec<String>,
+    /// Only connections that meet this tcpdump expression, one of whose directions does, and processes that hold one.
+    #[arg(value_name = "EXPRESSION")]
+    pub expression: Vec<String>,
 }
 
 /// `tracenet config ...`

@@ -22,6 +22,12 @@ impl Expression {
     /// # Errors
     /// [`CaptureError::Expression`] with libpcap's words.
     pub fn compile(text: &str, link: Linktype) -> Result<Self, CaptureError> {
+        let remedy = "'inbound' and 'outbound' can only be told on the interface 'any'; leave -i away";
+        Self::compile_or(text, link, remedy)
+    }
+
+    /// Compiles, or says `no_metadata` where the expression asks for more than is in a packet.
+    pub(super) fn compile_or(text: &str, link: Linktype, no_metadata: &str) -> Result<Self, CaptureError> {
         let wrong = |message: String| CaptureError::Expression { expression: text.to_owned(), message };
         // Not compiled on the live handle: that would make use of metadata which only the kernel has (VLAN
         // tags), while libpcap puts the tags back into the frames it hands out.
@@ -30,9 +36,7 @@ impl Expression {
         let program = compiler.compile(text, true).map_err(|e| wrong(message(&e)))?;
         let this = Self { text: text.to_owned(), program };
         if this.wants_metadata() {
-            return Err(wrong(
-                "'inbound' and 'outbound' can only be told on the interface 'any'; leave -i away".to_owned(),
-            ));
+            return Err(wrong(no_metadata.to_owned()));
         }
         Ok(this)
     }

@@ -92,6 +92,25 @@ impl State {
     pub fn from_number(n: u8) -> Self {
         Self::ALL.into_iter().find(|state| *state as u8 == n).unwrap_or(Self::Unknown)
     }
+
+    /// The word that ss's filters have for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Established => "established",
+            Self::SynSent => "syn-sent",
+            Self::SynRecv | Self::NewSynRecv => "syn-recv",
+            Self::FinWait1 => "fin-wait-1",
+            Self::FinWait2 => "fin-wait-2",
+            Self::TimeWait => "time-wait",
+            Self::Close => "closed",
+            Self::CloseWait => "close-wait",
+            Self::LastAck => "last-ack",
+            Self::Listen => "listening",
+            Self::Closing => "closing",
+            Self::BoundInactive => "bound-inactive",
+        }
+    }
 }
 
 /// A set of states, in the bits that the kernel asks for (`idiag_states`).

@@ -11,13 +11,12 @@ mod summary;
 mod table;
 mod tcp_words;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracenet_collectors::cgroups::Cgroups;
-use tracenet_collectors::netns;
+use tracenet_collectors::netns::{self, Place, Refused};
 use tracenet_collectors::owners::{Look, Owners};
 use tracenet_collectors::process::Proc;
 use tracenet_collectors::services::Services;
@@ -54,16 +53,16 @@ pub fn main(args: &SocketsArgs) -> Result<u8, Failure> {
         choice.only(family);
     }
     let owners = owners(args)?;
-    let namespaces = namespaces(args, &owners)?;
+    let places = places(args, &owners)?;
     let cgroups = if args.extended || args.json { Cgroups::read() } else { Cgroups::default() };
     let color = args.color.map_or(tracenet_config::Color::Auto, Into::into);
     let paint = Paint::choose(color, io::stdout().is_terminal());
     let mut rows = Rows::new(args, &choice, &owners, &cgroups, paint);
-    for namespace in &namespaces {
-        let Some(entered) = namespace.enter()? else { continue };
+    for place in &places {
+        let Some(entered) = place.enter().map_err(|e| refused(&e))? else { continue };
         let surroundings = Surroundings::of_this_thread();
         let names = Names::new(args, &services, &surroundings);
-        rows.begin(namespace.inode, namespace.name.as_deref());
+        rows.begin(place.inode, place.name.as_deref());
         let mut each = |socket: sockets::Socket| {
             if filter.matches(&socket, &surroundings) {
                 rows.push(&socket, &names);
@@ -82,40 +81,15 @@ pub fn main(args: &SocketsArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A namespace to look into.
-struct Namespace {
-    inode: u32,
-    name: Option<String>,
-    /// Files that lead there; none: the thread is there.
-    ways: Vec<PathBuf>,
-}
-
-impl Namespace {
-    /// `None` where it has gone meanwhile.
-    fn enter(&self) -> Result<Option<Option<netns::Entered>>, Failure> {
-        use std::os::unix::fs::MetadataExt as _;
-        if self.ways.is_empty() {
-            return Ok(Some(None));
-        }
-        for way in &self.ways {
-            let Ok(file) = File::open(way) else { continue };
-            if file.metadata().is_ok_and(|m| m.ino() == u64::from(self.inode)) {
-                return enter(&file, way).map(|entered| Some(Some(entered)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn enter(file: &File, path: &Path) -> Result<netns::Entered, Failure> {
-    netns::enter_file(file).map_err(|e| match e.raw_os_error() {
+fn refused(e: &Refused) -> Failure {
+    let way = e.way.display();
+    match e.source.raw_os_error() {
         Some(libc::EPERM) => Failure::Privilege(format!(
-            "cannot enter the network namespace {}: CAP_SYS_ADMIN is missing: {}",
-            path.display(),
+            "cannot enter the network namespace {way}: CAP_SYS_ADMIN is missing: {}",
             remedy("CAP_SYS_ADMIN")
         )),
-        _ => Failure::Runtime(format!("cannot enter the network namespace {}: {e}", path.display())),
-    })
+        _ => Failure::Runtime(format!("cannot enter the network namespace {way}: {}", e.source)),
+    }
 }
 
 fn enter_named(name: &str) -> Result<netns::Entered, Failure> {
@@ -126,7 +100,7 @@ fn enter_named(name: &str) -> Result<netns::Entered, Failure> {
         }
         _ => Failure::Runtime(format!("{}: {e}", path.display())),
     })?;
-    enter(&file, &path)
+    netns::enter_file(&file).map_err(|source| refused(&Refused { way: path, source }))
 }
 
 fn owners(args: &SocketsArgs) -> Result<Owners, Failure> {
@@ -147,25 +121,9 @@ fn owners(args: &SocketsArgs) -> Result<Owners, Failure> {
 }
 
 /// The thread's own first.
-fn namespaces(args: &SocketsArgs, owners: &Owners) -> Result<Vec<Namespace>, Failure> {
-    let failed = |e: netns::NetnsError| Failure::Runtime(e.to_string());
-    let own = netns::current_inode().map_err(failed)?;
-    let names = netns::named();
-    let mut all = vec![Namespace { inode: own, name: names.get(&own).cloned(), ways: Vec::new() }];
-    if args.all_netns {
-        let mut others: BTreeMap<u32, Vec<PathBuf>> =
-            names.iter().map(|(inode, name)| (*inode, vec![Path::new(netns::NAMES).join(name)])).collect();
-        for (inode, ways) in owners.namespaces() {
-            others.entry(*inode).or_default().extend(ways.iter().cloned());
-        }
-        others.remove(&own);
-        all.extend(others.into_iter().map(|(inode, ways)| Namespace {
-            inode,
-            name: names.get(&inode).cloned(),
-            ways,
-        }));
-    }
-    Ok(all)
+fn places(args: &SocketsArgs, owners: &Owners) -> Result<Vec<Place>, Failure> {
+    let places = if args.all_netns { Place::all(owners) } else { Place::here().map(|here| vec![here]) };
+    places.map_err(|e| Failure::Runtime(e.to_string()))
 }
 
 /// A reader that went away is a quiet end.

@@ -1,109 +1,131 @@
-//! What can be shown, sorted by and filtered on: each under one name.
+//! What can be listed, sorted by and filtered on: each under one name.
 
+use std::cmp::{Ordering, Reverse};
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use tracenet_filter::{Field, FieldId, FieldTable, FieldType, Fields, Value, Visit};
+use tracenet_filter::{Field, FieldId, FieldTable, FieldType, Fields, Filter, ParseError, Value, Visit};
 
-use super::model::Row;
+use super::columns::Column;
+use super::names::Names;
+use super::screen::Look;
 
-/// A number of a process.
-pub struct Number {
+/// A number of something that is listed.
+pub struct Number<R> {
     /// In filters and in the JSON.
     pub name: &'static str,
     /// Over its column.
     pub title: &'static str,
-    pub of: fn(&Row) -> u64,
+    pub of: fn(&R) -> u64,
 }
 
-/// All of them.
-pub const NUMBERS: &[Number] = &[
-    Number { name: "pid", title: "PID", of: |r| r.key.tgid.into() },
-    Number { name: "sent_2s", title: "OUT/s", of: |r| r.rates[0].sent },
-    Number { name: "received_2s", title: "IN/s", of: |r| r.rates[0].received },
-    Number { name: "sent_10s", title: "OUT10", of: |r| r.rates[1].sent },
-    Number { name: "received_10s", title: "IN10", of: |r| r.rates[1].received },
-    Number { name: "sent_40s", title: "OUT40", of: |r| r.rates[2].sent },
-    Number { name: "received_40s", title: "IN40", of: |r| r.rates[2].received },
-    Number { name: "tcp_sent", title: "TCP out", of: |r| r.account.tcp_sent },
-    Number { name: "tcp_received", title: "TCP in", of: |r| r.account.tcp_received },
-    Number { name: "udp_sent", title: "UDP out", of: |r| r.account.udp_sent },
-    Number { name: "udp_received", title: "UDP in", of: |r| r.account.udp_received },
-    Number { name: "segments_sent", title: "SEGS out", of: |r| r.account.segments_sent },
-    Number { name: "segments_received", title: "SEGS in", of: |r| r.account.segments_received },
-    Number { name: "datagrams_sent", title: "DGRAMS out", of: |r| r.account.datagrams_sent },
-    Number { name: "datagrams_received", title: "DGRAMS in", of: |r| r.account.datagrams_received },
-    Number { name: "opened", title: "OPEN", of: |r| r.account.opened },
-    Number { name: "accepted", title: "ACC", of: |r| r.account.accepted },
-    Number { name: "failed", title: "FAIL", of: |r| r.account.failed },
-    Number { name: "retransmits", title: "RETR", of: |r| r.account.retransmits() },
-    Number { name: "fast", title: "fast", of: |r| r.account.fast },
-    Number { name: "tail_loss_probe", title: "TLP", of: |r| r.account.tail_loss_probe },
-    Number { name: "timeout", title: "RTO", of: |r| r.account.timeout },
-    Number { name: "syn", title: "SYN", of: |r| r.account.syn },
-    Number { name: "syn_ack", title: "SYN/ACK", of: |r| r.account.syn_ack },
-    Number { name: "drops", title: "DROP", of: |r| r.account.drops },
-    Number { name: "errors", title: "ERR", of: |r| r.account.errors },
-    Number { name: "lookups", title: "DNS", of: |r| r.account.lookups },
-    Number {
-        name: "rtt_us",
-        title: "RTT us",
-        of: |r| r.account.rtt_us.checked_div(r.account.rtts).unwrap_or(0),
-    },
-];
-
-/// The number of that name.
-pub fn number(name: &str) -> Option<&'static Number> {
-    NUMBERS.iter().find(|n| n.name == name)
+/// Words of it: there may be several, or none.
+pub struct Text<R> {
+    /// In filters.
+    pub name: &'static str,
+    pub each: fn(&R, &mut dyn FnMut(&str)),
 }
 
-const NAME: &str = "name";
+/// What makes the rows of a page.
+pub trait Listed: Clone + 'static {
+    /// All that it has.
+    const NUMBERS: &'static [Number<Self>];
+    const TEXTS: &'static [Text<Self>];
+    /// Orders that `s` goes through.
+    const ORDERS: &'static [&'static str];
+    /// What it is, if there are several.
+    const PLURAL: &'static str;
+    /// Columns of a terminal of 80, of a wider one, and the room that the words need beside the wide ones.
+    const NARROW: &'static [Column];
+    const WIDE: &'static [Column];
+    const ROOM: usize;
 
-/// The names that a filter may use: those of the numbers, and `name`.
-pub struct Table;
+    /// Over the words behind the columns, for which there is so much `room`.
+    fn title(room: usize) -> String;
 
-impl FieldTable for Table {
+    /// The words.
+    fn words(&self, names: &Names, look: Look, room: usize) -> String;
+
+    /// The latest rates.
+    fn history(&self) -> &[u64];
+
+    /// True where it has ended.
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    /// Order of those that are equal.
+    fn tie(&self, other: &Self) -> Ordering;
+
+    /// The number of that name.
+    fn number(name: &str) -> Option<&'static Number<Self>> {
+        Self::NUMBERS.iter().find(|n| n.name == name)
+    }
+
+    /// The name of what it can be sorted by.
+    fn order(name: &str) -> Option<&'static str> {
+        let text = || Self::TEXTS.iter().find(|t| t.name == name).map(|t| t.name);
+        Self::number(name).map(|n| n.name).or_else(text)
+    }
+}
+
+/// Compiles a filter over what `R` has.
+///
+/// # Errors
+/// Where it is wrong, and what is.
+pub fn parse<R: Listed>(text: &str) -> Result<Filter, ParseError> {
+    Filter::parse(text, &Table::<R>(PhantomData))
+}
+
+/// Keeps what `filter` lets pass and sorts it: numbers from the highest on, PIDs from the lowest, words by the alphabet.
+pub fn arrange<R: Listed>(rows: &mut Vec<R>, filter: Option<&Filter>, order: &str) {
+    if let Some(filter) = filter {
+        rows.retain(|row| filter.matches(&Row(row)));
+    }
+    rows.sort_by(R::tie);
+    match (R::number(order), R::TEXTS.iter().find(|t| t.name == order)) {
+        (Some(number), _) if order == "pid" => rows.sort_by_key(number.of),
+        (Some(number), _) => rows.sort_by_key(|row| Reverse((number.of)(row))),
+        (None, Some(text)) => rows.sort_by_cached_key(|row| {
+            let mut words = String::new();
+            (text.each)(row, &mut |word| words.push_str(word));
+            words
+        }),
+        (None, None) => {}
+    }
+}
+
+struct Table<R>(PhantomData<R>);
+
+impl<R: Listed> FieldTable for Table<R> {
     fn field(&self, name: &str) -> Option<Field> {
-        let at = NUMBERS.iter().position(|n| n.name == name);
-        let at = at.or((name == NAME).then_some(NUMBERS.len()))?;
-        let kind = if at < NUMBERS.len() { FieldType::Uint(64) } else { FieldType::String };
+        let at = self.names().iter().position(|n| *n == name)?;
+        let kind = if at < R::NUMBERS.len() { FieldType::Uint(64) } else { FieldType::String };
         Some(Field { id: FieldId(u32::try_from(at).ok()?), kind })
     }
 
     fn names(&self) -> Vec<&str> {
-        NUMBERS.iter().map(|n| n.name).chain([NAME]).collect()
+        R::NUMBERS.iter().map(|n| n.name).chain(R::TEXTS.iter().map(|t| t.name)).collect()
     }
 }
 
-impl Fields for Row {
+/// A row as a filter sees it.
+struct Row<'a, R>(&'a R);
+
+impl<R: Listed> Fields for Row<'_, R> {
     fn each(&self, field: FieldId, visit: &mut Visit<'_>) -> ControlFlow<()> {
-        match NUMBERS.get(field.0 as usize) {
-            Some(number) => visit(1, Value::Uint((number.of)(self))),
-            None => visit(1, Value::Str(&self.account.comm)),
+        let at = field.0 as usize;
+        if let Some(number) = R::NUMBERS.get(at) {
+            return visit(1, Value::Uint((number.of)(self.0)));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tracenet_core::key::ProcessKey;
-    use tracenet_filter::Filter;
-    use tracenet_probes::Account;
-
-    use super::*;
-    use crate::top::model::Rate;
-
-    #[test]
-    fn rows_are_filtered_as_packets_are() {
-        let row = Row {
-            key: ProcessKey { tgid: 7, start_ns: 1 },
-            account: Account { comm: "nginx".into(), fast: 3, ..Account::default() },
-            ended: false,
-            rates: [Rate { sent: 100, received: 0 }; 3],
-            history: Vec::new(),
-        };
-        let matches = |text: &str| Filter::parse(text, &Table).expect("it is one").matches(&row);
-        assert!(matches("name contains \"gin\" && retransmits > 2 && sent_2s == 100"));
-        assert!(matches("pid in {3, 7}") && matches("") && !matches("drops > 0"));
-        assert!(Filter::parse("drop > 0", &Table).is_err());
+        let mut flow = ControlFlow::Continue(());
+        if let Some(text) = at.checked_sub(R::NUMBERS.len()).and_then(|at| R::TEXTS.get(at)) {
+            (text.each)(self.0, &mut |word| {
+                if flow.is_continue() {
+                    flow = visit(1, Value::Str(word));
+                }
+            });
+        }
+        flow
     }
 }

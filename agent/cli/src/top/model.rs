@@ -1,43 +1,27 @@
 //! Rates out of the accounts of processes: what was added up, read every now and then.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use tracenet_collectors::container;
 use tracenet_core::key::ProcessKey;
 use tracenet_probes::Account;
 
-/// Spans of the rates, as iftop's.
-pub const SPANS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(40)];
+use super::rates::{Rate, Readings, SPANS};
 
 /// Processes that are followed; beyond it those that ended longest ago are forgotten, then none is added.
 const MAX_PROCESSES: usize = 65_536;
-
-/// Readings kept of a process: at the shortest interval (a second) those of the longest span, and the one before.
-const MAX_READINGS: usize = 42;
-
-/// A reading of an account.
-#[derive(Debug, Clone, Copy)]
-struct Reading {
-    /// Since the start.
-    at: Duration,
-    sent: u64,
-    received: u64,
-}
 
 /// A process.
 #[derive(Debug)]
 struct Known {
     account: Account,
     ended: Option<Duration>,
-    readings: VecDeque<Reading>,
-}
-
-/// Bytes a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rate {
-    pub sent: u64,
-    pub received: u64,
+    readings: Readings,
+    /// Id of its container.
+    container: Option<Arc<str>>,
 }
 
 /// What is shown of a process.
@@ -51,6 +35,8 @@ pub struct Row {
     pub rates: [Rate; 3],
     /// Bytes a second, both ways, of each interval; the latest one last.
     pub history: Vec<u64>,
+    /// Id of the container that it is in, 64 hexadecimal digits.
+    pub container: Option<Arc<str>>,
 }
 
 /// All processes that did something on the network.
@@ -78,22 +64,23 @@ impl Model {
         for (key, account) in all {
             let room = self.known.len() < MAX_PROCESSES;
             let p = match self.known.entry(key) {
-                std::collections::hash_map::Entry::Occupied(p) => p.into_mut(),
-                std::collections::hash_map::Entry::Vacant(_) if !room => {
+                Entry::Occupied(p) => p.into_mut(),
+                Entry::Vacant(_) if !room => {
                     self.omitted += 1;
                     continue;
                 }
-                std::collections::hash_map::Entry::Vacant(place) => place.insert(Known {
+                Entry::Vacant(place) => place.insert(Known {
                     account: Account::default(),
                     ended: None,
                     // It did nothing before the last reading.
-                    readings: [Reading { at: before, sent: 0, received: 0 }].into(),
+                    readings: Readings::new(before, 0, 0),
+                    container: container_of(&account.cgroup),
                 }),
             };
-            if p.readings.len() >= MAX_READINGS {
-                p.readings.pop_front();
+            if p.account.cgroup != account.cgroup {
+                p.container = container_of(&account.cgroup);
             }
-            p.readings.push_back(Reading { at, sent: account.sent(), received: account.received() });
+            p.readings.push(at, account.sent(), account.received());
             p.account = account;
             if p.ended.is_none() && !alive(key) {
                 // It may have ended after its account was read: the next reading is the last one.
@@ -111,35 +98,16 @@ impl Model {
             key: *key,
             account: p.account.clone(),
             ended: p.ended.is_some(),
-            rates: SPANS.map(|span| self.rate(p, span)),
-            history: self.history(p),
+            rates: p.readings.rates(self.now),
+            history: p.readings.history(),
+            container: p.container.clone(),
         })
     }
+}
 
-    fn rate(&self, p: &Known, span: Duration) -> Rate {
-        let from = self.now.saturating_sub(span);
-        let Some(then) = p.readings.iter().rev().find(|r| r.at <= from).or(p.readings.front()) else {
-            return Rate::default();
-        };
-        let ns = self.now.saturating_sub(then.at).as_nanos().max(1);
-        let per_second =
-            |bytes: u64| u64::try_from(u128::from(bytes) * 1_000_000_000 / ns).unwrap_or(u64::MAX);
-        Rate {
-            sent: per_second(p.account.sent().saturating_sub(then.sent)),
-            received: per_second(p.account.received().saturating_sub(then.received)),
-        }
-    }
-
-    fn history(&self, p: &Known) -> Vec<u64> {
-        let pairs = p.readings.iter().zip(p.readings.iter().skip(1));
-        pairs
-            .map(|(a, b)| {
-                let bytes = (b.sent - a.sent.min(b.sent)) + (b.received - a.received.min(b.received));
-                let ns = b.at.saturating_sub(a.at).as_nanos().max(1);
-                u64::try_from(u128::from(bytes) * 1_000_000_000 / ns).unwrap_or(u64::MAX)
-            })
-            .collect()
-    }
+/// Of the path that the kernel side told.
+fn container_of(cgroup: &str) -> Option<Arc<str>> {
+    container::from_cgroup(&format!("0::{cgroup}")).map(|container| container.id.into())
 }
 
 #[cfg(test)]
@@ -163,6 +131,16 @@ mod tests {
         let row = model.rows().next().expect("one process");
         assert_eq!(row.rates.map(|r| r.sent), [10_000, 2_800, 1_450]);
         assert_eq!(row.history.last_chunk(), Some(&[1_000, 10_000, 10_000]));
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_control_group() {
+        let id = "0123456789abcdef".repeat(4);
+        let account = Account { cgroup: format!("/system.slice/docker-{id}.scope"), ..Account::default() };
+        let mut model = Model::default();
+        model.read(Duration::from_secs(1), vec![(KEY, account)], |_| false);
+        let row = model.rows().next().expect("one process");
+        assert!(row.ended && row.container.as_deref() == Some(id.as_str()));
     }
 
     #[test]

@@ -5,341 +5,253 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
-use tracenet_core::time::DurationNs;
 
-use super::connections::Connections;
-use super::fields::{NUMBERS, number};
-use super::keys::View;
+use super::columns::{bars, rate};
+use super::detail::detail;
+use super::fields::Listed;
+use super::flows::Flow;
+use super::hosts::Host;
+use super::keys::{Page, Sheet, Typed, View};
 use super::model::Row;
-use crate::units::{Bytes, Time, decimals};
+use super::names::Names;
+use crate::units::Bytes;
 
 /// How it looks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Look {
     /// Rates in bytes a second, not bits.
     pub bytes: bool,
     /// Bars of the last rates.
     pub bars: bool,
     pub color: bool,
+    /// Names of hosts.
+    pub resolve: bool,
+    /// Names of ports.
+    pub services: bool,
+    /// Hosts by port.
+    pub ports: bool,
 }
 
-/// A column of numbers.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    name: &'static str,
-    width: usize,
+/// What is listed: of the pages only the one that is looked at.
+#[derive(Default)]
+pub struct Shown {
+    pub processes: Vec<Row>,
+    pub connections: Vec<Flow>,
+    pub hosts: Vec<Host>,
+    /// Connections of the process that is looked at alone.
+    pub of_process: Vec<Flow>,
 }
 
-const fn column(name: &'static str, width: usize) -> Column {
-    Column { name, width }
-}
-
-/// Columns of a terminal of 80.
-pub const NARROW: &[Column] = &[
-    column("pid", 7),
-    column("received_2s", 8),
-    column("sent_2s", 8),
-    column("opened", 7),
-    column("accepted", 7),
-    column("retransmits", 6),
-    column("drops", 6),
-    column("errors", 6),
-    column("rtt_us", 9),
-];
-
-/// Columns of a wider one.
-const WIDE: &[Column] = &[
-    column("pid", 8),
-    column("received_2s", 8),
-    column("received_10s", 8),
-    column("received_40s", 8),
-    column("sent_2s", 8),
-    column("sent_10s", 8),
-    column("sent_40s", 8),
-    column("opened", 8),
-    column("accepted", 8),
-    column("failed", 6),
-    column("retransmits", 7),
-    column("timeout", 6),
-    column("drops", 7),
-    column("errors", 7),
-    column("lookups", 6),
-    column("rtt_us", 9),
-];
-
-/// Room for the name, beside the wide columns.
-const COMMAND: u16 = 18;
-
-impl Column {
-    pub fn head(&self) -> String {
-        let title = match self.name {
-            "rtt_us" => "RTT",
-            name => number(name).map_or("", |n| n.title),
-        };
-        format!("{title:>width$}", width = self.width)
-    }
-
-    pub fn cell(&self, row: &Row, look: Look) -> String {
-        let n = number(self.name).map_or(0, |n| (n.of)(row));
-        let text = match self.name {
-            "rtt_us" if n == 0 => "-".to_owned(),
-            "rtt_us" => Time(DurationNs(n.saturating_mul(1_000))).to_string(),
-            name if is_rate(name) => rate(n, look),
-            _ => n.to_string(),
-        };
-        format!("{text:>width$}", width = self.width)
-    }
-
-    fn style(&self, row: &Row, look: Look) -> Style {
-        let bad = matches!(self.name, "retransmits" | "drops" | "failed" | "errors" | "timeout")
-            && number(self.name).is_some_and(|n| (n.of)(row) > 0);
-        match bad {
-            true if look.color && self.name == "drops" => Style::new().fg(Color::Red),
-            true if look.color => Style::new().fg(Color::Yellow),
-            true => Style::new().add_modifier(Modifier::BOLD),
-            false => Style::new(),
+impl Shown {
+    /// How many rows a page has.
+    pub fn count(&self, page: Page) -> usize {
+        match page {
+            Page::Processes => self.processes.len(),
+            Page::Connections => self.connections.len(),
+            Page::Hosts => self.hosts.len(),
         }
     }
 }
 
-/// Bytes a second as iftop shows them: bits, unless bytes are asked for.
-pub fn rate(bytes: u64, look: Look) -> String {
-    let (n, unit) = if look.bytes { (bytes, 'B') } else { (bytes.saturating_mul(8), 'b') };
-    let scaled = |by: f64, prefix: &str| {
-        let value = n as f64 / by;
-        format!("{value:.*}{prefix}{unit}", decimals(value))
-    };
-    match n {
-        0..1_000 => format!("{n}{unit}"),
-        1_000..1_000_000 => scaled(1e3, "k"),
-        1_000_000..1_000_000_000 => scaled(1e6, "M"),
-        _ => scaled(1e9, "G"),
-    }
-}
-
 /// What stands above the rows.
+#[derive(Default)]
 pub struct State {
     pub elapsed_s: u64,
     /// Of all processes.
     pub sent: u64,
     pub received: u64,
-    pub processes: usize,
+    /// How many of what is listed there are.
+    pub listed: usize,
     /// Events and accounts that were lost.
     pub lost: u64,
+    /// Connections for which there was no room.
+    pub omitted: u64,
+    /// Why not everything is seen.
+    pub error: Option<String>,
     /// Of one CPU.
     pub own_percent: f64,
     pub own_memory: u64,
 }
 
-/// Draws everything; `connections` are those of the marked process, where all of it is shown.
-pub fn draw(
-    frame: &mut Frame<'_>,
-    rows: &[Row],
-    connections: &Connections,
-    view: &View,
-    state: &State,
-    look: Look,
-) {
+/// Draws everything.
+pub fn draw(frame: &mut Frame<'_>, shown: &Shown, view: &View, state: &State, names: &Names) {
+    let heading = heading(view, state);
+    let height = u16::try_from(heading.len()).unwrap_or(u16::MAX);
     let [head, body, foot] =
-        Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)])
+        Layout::vertical([Constraint::Length(height), Constraint::Min(1), Constraint::Length(1)])
             .areas(frame.area());
-    frame.render_widget(Paragraph::new(heading(view, state, look)), head);
-    match rows.get(view.at) {
-        _ if view.help => frame.render_widget(Paragraph::new(HELP), body),
-        Some(row) if view.detail => {
-            frame.render_widget(Paragraph::new(detail(row, connections, view, look, body)), body)
-        }
-        _ => frame.render_widget(Paragraph::new(table(rows, view, look, body)), body),
-    }
-    frame.render_widget(Paragraph::new(footer(view, look)), foot);
+    frame.render_widget(Paragraph::new(heading), head);
+    let (sheet, look) = (view.sheet(), view.look);
+    let process = shown.processes.get(sheet.at).filter(|_| view.detail);
+    let lines = match (view.page, process) {
+        _ if view.help => HELP.lines().map(Line::raw).collect(),
+        (Page::Processes, Some(row)) => detail(row, &shown.of_process, view, names, body),
+        (Page::Processes, None) => table(&shown.processes, sheet, names, look, body),
+        (Page::Connections, _) => table(&shown.connections, sheet, names, look, body),
+        (Page::Hosts, _) => table(&shown.hosts, sheet, names, look, body),
+    };
+    frame.render_widget(Paragraph::new(lines), body);
+    frame.render_widget(Paragraph::new(footer(view)), foot);
 }
 
-fn heading(view: &View, state: &State, look: Look) -> Vec<Line<'static>> {
+fn heading(view: &View, state: &State) -> Vec<Line<'static>> {
+    let look = view.look;
+    let (one, many) = match view.page {
+        Page::Processes => ("process", Row::PLURAL),
+        Page::Connections => ("connection", Flow::PLURAL),
+        Page::Hosts => ("host", Host::PLURAL),
+    };
     let mark = if view.frozen { "  FROZEN" } else { "" };
-    let lost = Span::styled(
-        format!("lost {}", state.lost),
-        match state.lost {
-            0 => Style::new(),
-            _ if look.color => Style::new().fg(Color::Red),
-            _ => Style::new().add_modifier(Modifier::BOLD),
-        },
-    );
-    vec![
+    let loud = |text: String, loud: bool| {
+        let style = match loud {
+            false => Style::new(),
+            true if look.color => Style::new().fg(Color::Red),
+            true => Style::new().add_modifier(Modifier::BOLD),
+        };
+        Span::styled(text, style)
+    };
+    let mut lines = vec![
         Line::from(format!(
-            "tracenet top  {}:{:02}  {} process{}  in {}/s  out {}/s{mark}",
+            "tracenet top  {}:{:02}  {} {}  in {}/s  out {}/s{mark}",
             state.elapsed_s / 60,
             state.elapsed_s % 60,
-            state.processes,
-            if state.processes == 1 { "" } else { "es" },
+            state.listed,
+            if state.listed == 1 { one } else { many },
             rate(state.received, look),
             rate(state.sent, look),
         )),
         Line::from(vec![
-            lost,
+            loud(format!("lost {}", state.lost), state.lost > 0),
             Span::raw(format!(
                 "  own CPU {:.1} %, memory {}  sorted by {}{}",
                 state.own_percent,
                 Bytes(state.own_memory),
-                view.order,
-                view.filter.as_ref().map_or_else(String::new, |(_, text)| format!("  filter: {text}")),
+                view.sheet().order,
+                view.sheet()
+                    .filter
+                    .as_ref()
+                    .map_or_else(String::new, |(_, text)| format!("  filter: {text}")),
             )),
         ]),
-    ]
+    ];
+    if view.narrowing.is_some() {
+        let of = if view.page == Page::Processes { "only processes with " } else { "only " };
+        lines.push(Line::raw(format!("{of}{}", view.narrowing.text())));
+    }
+    if state.omitted > 0 {
+        lines.push(Line::from(loud(
+            format!("{} connections more than there is room for", state.omitted),
+            true,
+        )));
+    }
+    if let Some(error) = &state.error {
+        lines.push(Line::from(loud(error.clone(), true)));
+    }
+    lines
 }
 
-fn table(rows: &[Row], view: &View, look: Look, area: Rect) -> Vec<Line<'static>> {
-    let wide: usize = WIDE.iter().map(|c| c.width).sum();
-    let columns = if usize::from(area.width) >= wide + usize::from(COMMAND) { WIDE } else { NARROW };
+fn table<R: Listed>(rows: &[R], sheet: &Sheet, names: &Names, look: Look, area: Rect) -> Vec<Line<'static>> {
+    let width = usize::from(area.width);
+    let wide: usize = R::WIDE.iter().map(|c| c.width).sum();
+    let columns = if width >= wide + R::ROOM { R::WIDE } else { R::NARROW };
     let used: usize = columns.iter().map(|c| c.width).sum();
-    let bars = usize::from(area.width).saturating_sub(used + usize::from(COMMAND) + 2);
-    let head: String = columns.iter().map(Column::head).collect();
-    let mut lines = vec![Line::styled(format!("{head}  COMMAND"), Style::new().add_modifier(Modifier::BOLD))];
+    let room = width.saturating_sub(used + 2);
+    let head: String = columns.iter().map(super::columns::Column::head::<R>).collect();
+    let title = R::title(room);
+    let mut lines = vec![Line::styled(format!("{head}  {title}"), Style::new().add_modifier(Modifier::BOLD))];
     let height = usize::from(area.height).saturating_sub(1);
     // The marked row is always to be seen.
-    let first = (view.at + 1).saturating_sub(height);
+    let first = (sheet.at + 1).saturating_sub(height);
     for (n, row) in rows.iter().enumerate().skip(first).take(height) {
         let mut spans: Vec<Span<'static>> =
             columns.iter().map(|c| Span::styled(c.cell(row, look), c.style(row, look))).collect();
-        let mut name = String::new();
-        crate::paint::push_safe(&mut name, &row.account.comm);
-        let name = format!("  {:<width$}", name, width = usize::from(COMMAND) - 2);
-        let faint = if row.ended { Style::new().add_modifier(Modifier::DIM) } else { Style::new() };
-        spans.push(Span::styled(name, faint));
-        if look.bars && bars >= 8 {
-            spans.push(Span::raw(format!("  {}", history(&row.history, bars))));
+        let words = row.words(names, look, room);
+        let left = room.saturating_sub(words.chars().count() + 2);
+        let faint = if row.is_over() { Style::new().add_modifier(Modifier::DIM) } else { Style::new() };
+        spans.push(Span::styled(format!("  {words}"), faint));
+        if look.bars && left >= LEAST_BARS {
+            spans.push(Span::raw(format!("  {}", bars(row.history(), left))));
         }
         let line = Line::from(spans);
-        lines.push(if n == view.at {
+        lines.push(if n == sheet.at {
             line.style(Style::new().add_modifier(Modifier::REVERSED))
         } else {
             line
         });
     }
     if rows.is_empty() {
-        let why =
-            if view.filter.is_some() { "no process meets the filter" } else { "nothing on the network yet" };
-        lines.push(Line::raw(why));
+        let why = if sheet.filter.is_some() { "meet the filter" } else { "on the network yet" };
+        lines.push(Line::raw(format!("no {} {why}", R::PLURAL)));
     }
     lines
 }
 
-/// The latest rates as bars, as high as the highest of them allows.
-fn history(rates: &[u64], width: usize) -> String {
-    const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let shown = &rates[rates.len().saturating_sub(width)..];
-    let most = shown.iter().copied().max().unwrap_or(0).max(1);
-    shown.iter().map(|n| BARS[(u128::from(*n) * 8).div_ceil(most.into()).min(8) as usize]).collect()
-}
+/// With less room there are no bars.
+const LEAST_BARS: usize = 8;
 
-/// Numbers of one process beside each other, and the width of one.
-const ACROSS: usize = 3;
-const NUMBER: usize = 25;
-
-/// Columns from which on both addresses of a connection are shown: IPv6's in full have room from 140 on.
-const BOTH: usize = 100;
-
-fn detail(row: &Row, connections: &Connections, view: &View, look: Look, area: Rect) -> Vec<Line<'static>> {
-    let mut name = String::new();
-    crate::paint::push_safe(&mut name, &row.account.comm);
-    let ended = if row.ended { ", ended" } else { "" };
-    let strong = Style::new().add_modifier(Modifier::BOLD);
-    let mut lines = vec![Line::styled(format!("{name} ({}{ended})", row.key.tgid), strong)];
-    if look.bars {
-        lines.push(Line::raw(history(&row.history, area.width.into())));
-    }
-    // The rates stand in the list.
-    let numbers: Vec<String> = NUMBERS
-        .iter()
-        .filter(|n| n.name != "pid" && !is_rate(n.name))
-        .map(|n| format!("{:<18}{:>width$}", n.name, (n.of)(row), width = NUMBER - 18))
-        .collect();
-    let height = numbers.len().div_ceil(ACROSS);
-    for at in 0..height {
-        let line: Vec<&str> = numbers.iter().skip(at).step_by(height).map(String::as_str).collect();
-        lines.push(Line::raw(line.join("  ")));
-    }
-    lines.push(Line::raw(""));
-    if let Some(error) = &connections.error {
-        lines.push(Line::raw(error.clone()));
-        return lines;
-    }
-    lines.push(Line::styled(
-        format!(
-            "{:>8}{:>8}{:>6}{:>9}{:>8}{:>8}  {} TCP connections",
-            "IN/s",
-            "OUT/s",
-            "RETR",
-            "RTT",
-            "RECV-Q",
-            "SEND-Q",
-            connections.all.len()
-        ),
-        strong,
-    ));
-    let room = usize::from(area.height).saturating_sub(lines.len());
-    let first = (view.connection + 1).saturating_sub(room);
-    for (n, c) in connections.all.iter().enumerate().skip(first).take(room) {
-        let rtt = Time(DurationNs(u64::from(c.rtt_us) * 1_000)).to_string();
-        let line = Line::raw(format!(
-            "{:>8}{:>8}{:>6}{rtt:>9}{:>8}{:>8}  {} > {}",
-            rate(c.rate.received, look),
-            rate(c.rate.sent, look),
-            c.retransmits,
-            c.queues.0,
-            c.queues.1,
-            // Both addresses have no room beside each other everywhere.
-            if usize::from(area.width) < BOTH { format!(":{}", c.local.port()) } else { c.local.to_string() },
-            c.remote,
-        ));
-        let marked = Style::new().add_modifier(Modifier::REVERSED);
-        lines.push(if n == view.connection { line.style(marked) } else { line });
-    }
-    lines
-}
-
-fn is_rate(name: &str) -> bool {
-    ["_2s", "_10s", "_40s"].iter().any(|span| name.ends_with(span))
-}
-
-fn footer(view: &View, look: Look) -> Line<'static> {
+fn footer(view: &View) -> Line<'static> {
     let strong = Style::new().add_modifier(Modifier::REVERSED);
-    match (&view.typed, &view.error) {
-        (Some(text), _) => Line::from(vec![Span::styled("filter:", strong), Span::raw(format!(" {text}_"))]),
-        (None, Some(error)) if look.color => Line::styled(error.clone(), Style::new().fg(Color::Red)),
-        (None, Some(error)) => Line::raw(error.clone()),
-        (None, None) if view.detail => {
+    let typing = |what: &'static str, text: &str| {
+        Line::from(vec![Span::styled(what, strong), Span::raw(format!(" {text}_"))])
+    };
+    match (&view.typed, &view.error, view.page) {
+        (Some(Typed::Filter(text)), ..) => typing("filter:", text),
+        (Some(Typed::Expression(text)), ..) => typing("tcpdump expression:", text),
+        (None, Some(error), _) if view.look.color => Line::styled(error.clone(), Style::new().fg(Color::Red)),
+        (None, Some(error), _) => Line::raw(error.clone()),
+        (None, None, _) if view.detail => {
             Line::styled("q quit  up down choose  enter the connection's story  escape back  h help", strong)
         }
-        (None, None) => {
-            Line::styled("q quit  s sort  / filter  space freeze  enter one process  h help", strong)
+        (None, None, Page::Processes) => Line::styled(
+            "q quit  tab page  s sort  / filter  space freeze  enter one process  h help",
+            strong,
+        ),
+        (None, None, Page::Connections) => {
+            Line::styled("q quit  tab page  s sort  / filter  space freeze  enter its story  h help", strong)
+        }
+        (None, None, Page::Hosts) => {
+            Line::styled("q quit  tab page  s sort  / filter  p ports  enter its connections  h help", strong)
         }
     }
 }
 
 const HELP: &str = "\
 q, F10          quit
-up, down, j, k  choose a process (page up, page down, home, end)
-enter           all that is known of it, and its connections; again: the live story of one; escape: back
-s, F6           sort by the next: in, out, retransmits, drops, errors, RTT, PID
-<  >            sort by what comes in, by what goes out
-/, F4           filter in the language of Wireshark: retransmits > 0 && name contains \"nginx\"
-                (the fields are those of one process's page, and name); escape: no filter
+tab, c, H       the next page (processes, connections, hosts); connections; hosts
+up, down, j, k  choose a row (page up, page down, home, end)
+enter           a process with all that is known of it; the live story of a connection; the connections of a host
+escape          back: from the help, from a process, from a filter, to the processes
+s, F6           sort by the next;  1, 2, 3: by both ways over 2, 10, 40 s
+<  >            sort by what comes in, by what goes out; connections: by local, by remote address
+/, l, F4        filter in the language of Wireshark: retransmits > 0 && name contains \"nginx\"
+                (its fields are those that --once --json --page PAGE prints, and name)
+f               only connections that meet a tcpdump expression: port 443
+n  N            names of hosts, of ports, or numbers
+p               hosts by port
+b               bars of the latest rates
 space, P        freeze, and go on
 h, ?            this
 
 IN and OUT are bytes of the applications in bits a second (-B: bytes), over 2 s, and where there is room 10 s and 40 s.
 OPEN, ACC, FAIL: connections opened, accepted, failed; RETR, RTO: segments sent again, of them by timeout; DROP: packets
-lost that hurt the process's sockets; ERR: calls that failed; all since the start. RTT: mean of the smoothed times.";
+lost that hurt the process's sockets; ERR: calls that failed; all since the start. RTT: mean of the smoothed times.
+Of a connection RETR counts since it was opened; RECV-Q: bytes not read, SEND-Q: not acknowledged.";
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use tracenet_collectors::sockets;
     use tracenet_core::key::ProcessKey;
     use tracenet_probes::Account;
 
     use super::*;
-    use crate::top::model::Rate;
+    use crate::top::flows::FlowKey;
+    use crate::top::hosts;
+    use crate::top::narrowing::Narrowing;
+    use crate::top::rates::Rate;
 
     fn rows() -> Vec<Row> {
         (0..40)
@@ -348,61 +260,109 @@ mod tests {
                 account: Account {
                     comm: format!("worker-{n}"),
                     fast: u64::from(n % 2),
+                    drops: u64::from(n),
+                    drop_reasons: [("NETFILTER_DROP".into(), u64::from(n))].into(),
                     ..Account::default()
                 },
                 ended: n == 3,
                 rates: [Rate { sent: 1_000 << n.min(40), received: 10 }; 3],
                 history: vec![1, 2, 8, 4],
+                container: Some("0123456789abcdef".repeat(4).into()),
+            })
+            .collect()
+    }
+
+    fn flows() -> Vec<Flow> {
+        let end = |n: u8, port| SocketAddr::new(IpAddr::from([10, 0, 0, n]), port);
+        (0..40)
+            .map(|n| Flow {
+                key: FlowKey { netns: 1, cookie: n.into() },
+                netns_name: None,
+                state: sockets::State::Established,
+                local: end(n, 40_000),
+                remote: end(100 + n / 2, 443),
+                holders: vec![(1_039, "curl".into())],
+                rates: [Rate { sent: 125, received: 1_250 }; 3],
+                history: vec![1, 2, 8, 4],
+                bytes_acked: 1,
+                bytes_received: 2,
+                retransmits: n.into(),
+                rtt_us: 40,
+                receive_queue: 0,
+                send_queue: 7,
             })
             .collect()
     }
 
     fn shown(width: u16, height: u16, view: &View) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("no terminal is needed");
+        let hosts = hosts::of(flows().iter(), false);
+        let all = Shown { processes: rows(), connections: flows(), hosts, of_process: flows() };
         let state = State {
             elapsed_s: 61,
             sent: 125,
             received: 125_000,
-            processes: 40,
-            lost: 0,
+            listed: 40,
             own_percent: 0.4,
             own_memory: 31_000_000,
+            ..State::default()
         };
-        let look = Look { bytes: false, bars: true, color: false };
-        terminal
-            .draw(|frame| draw(frame, &rows(), &Connections::default(), view, &state, look))
-            .expect("it draws");
+        let names = Names::new();
+        terminal.draw(|frame| draw(frame, &all, view, &state, &names)).expect("it draws");
         let buffer = terminal.backend().buffer();
         let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
         (0..height).map(|y| line(y).trim_end().to_owned()).collect()
     }
 
+    fn view(page: Page) -> View {
+        View::new(page, Look { bars: true, ..Look::default() }, Narrowing::default())
+    }
+
     #[test]
     fn the_marked_row_is_to_be_seen_and_nothing_is_cut() {
-        let mut view = View::new("sent_2s", None);
-        view.at = 39;
+        let mut view = view(Page::Processes);
+        view.sheet_mut().at = 39;
         let lines = shown(80, 24, &view);
         assert_eq!(lines[0], "tracenet top  1:01  40 processes  in 1.00Mb/s  out 1.00kb/s");
         assert!(lines[2].ends_with("COMMAND") && lines[22].ends_with("worker-39"), "{lines:#?}");
-        assert!(shown(200, 50, &view)[3].ends_with("▁▂█▄"));
+        let wide = shown(200, 50, &view);
+        assert!(wide[2].ends_with("CONTAINER"), "{wide:#?}");
+        assert!(wide[3].ends_with("▁▂█▄") && wide[3].contains(" 0123456789ab "), "{wide:#?}");
+    }
+
+    #[test]
+    fn connections_and_hosts_fit() {
+        let lines = shown(80, 24, &view(Page::Connections));
+        assert!(lines[3].ends_with("curl            :40000 > 10.0.0.100:443"), "{lines:#?}");
+        let wide = shown(200, 50, &view(Page::Connections));
+        assert!(
+            wide[3].contains("10.0.0.0:40000 > 10.0.0.100:443") && wide[3].ends_with("▁▂█▄"),
+            "{wide:#?}"
+        );
+        let lines = shown(80, 24, &view(Page::Hosts));
+        assert!(lines[3].starts_with(" 20.0kb 2.00kb      2     1  40.0 us     1  10.0.0.100"), "{lines:#?}");
+    }
+
+    #[test]
+    fn one_process_shows_its_container_its_drops_and_its_connections() {
+        let mut view = view(Page::Processes);
+        (view.detail, view.sheet_mut().at) = (true, 39);
+        let text = shown(80, 40, &view).join("\n");
+        assert!(text.contains("worker-39 (1039)  container 0123456789ab"), "{text}");
+        assert!(text.contains("39 NETFILTER_DROP"), "{text}");
+        assert!(text.contains("40 TCP connections") && text.contains(":40000 > 10.0.0.100:443"), "{text}");
     }
 
     #[test]
     fn any_size_can_be_drawn() {
-        let mut view = View::new("sent_2s", None);
         for (width, height) in [(1, 1), (10, 3), (79, 5), (500, 200)] {
-            for (detail, help) in [(false, false), (true, false), (false, true)] {
-                (view.detail, view.help) = (detail, help);
-                shown(width, height, &view);
+            for page in [Page::Processes, Page::Connections, Page::Hosts] {
+                for (detail, help) in [(false, false), (true, false), (false, true)] {
+                    let mut view = view(page);
+                    (view.detail, view.help) = (detail, help);
+                    shown(width, height, &view);
+                }
             }
         }
-    }
-
-    #[test]
-    fn rates_have_three_figures() {
-        let look = Look { bytes: false, bars: false, color: false };
-        let bits = [0, 124, 125, 1_250_000, 125_000_000].map(|n| rate(n, look));
-        assert_eq!(bits, ["0b", "992b", "1.00kb", "10.0Mb", "1.00Gb"]);
-        assert_eq!(rate(999, Look { bytes: true, ..look }), "999B");
     }
 }

@@ -140,7 +140,7 @@ fn line<'a>(s: &'a Socket, place: &Place<'a>, holders: &'a [Holder]) -> Line<'a>
         pid: first.map(|h| h.pid),
         comm: first.map(|h| &*h.comm),
         transport: transport(s.kind),
-        state: state(s.state),
+        state: s.state.word(),
         local: match &s.local {
             Address::Unix { name, .. } => {
                 name.as_deref().map(|name| String::from_utf8_lossy(&unix_name(name)).into_owned())
@@ -204,24 +204,5 @@ fn transport(kind: Kind) -> &'static str {
         Kind::PacketRaw => "packet_raw",
         Kind::PacketDgram => "packet_dgram",
         Kind::Netlink => "netlink",
-    }
-}
-
-/// The filter's words.
-fn state(state: State) -> &'static str {
-    match state {
-        State::Unknown => "unknown",
-        State::Established => "established",
-        State::SynSent => "syn-sent",
-        State::SynRecv | State::NewSynRecv => "syn-recv",
-        State::FinWait1 => "fin-wait-1",
-        State::FinWait2 => "fin-wait-2",
-        State::TimeWait => "time-wait",
-        State::Close => "closed",
-        State::CloseWait => "close-wait",
-        State::LastAck => "last-ack",
-        State::Listen => "listening",
-        State::Closing => "closing",
-        State::BoundInactive => "bound-inactive",
     }
 }
