@@ -364,7 +364,7 @@ mod tests {
         press(&mut view, "fx\n");
         assert!(view.error.is_some() && view.narrowing.is_some());
         press(&mut view, "f");
-        for _ in "port 443" {
+        for _ in "port 443".chars() {
             view.key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE), 3, 2);
         }
         press(&mut view, "\n");

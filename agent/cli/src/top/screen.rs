@@ -170,7 +170,8 @@ fn table<R: Listed>(rows: &[R], sheet: &Sheet, names: &Names, look: Look, area: 
         let faint = if row.is_over() { Style::new().add_modifier(Modifier::DIM) } else { Style::new() };
         spans.push(Span::styled(format!("  {words}"), faint));
         if look.bars && left >= LEAST_BARS {
-            spans.push(Span::raw(format!("  {}", bars(row.history(), left))));
+            // Of all rows the latest bar is the last.
+            spans.push(Span::raw(format!("  {:>left$}", bars(row.history(), left))));
         }
         let line = Line::from(spans);
         lines.push(if n == sheet.at {
