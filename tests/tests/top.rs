@@ -34,7 +34,8 @@ const BYTES: u64 = 1_000_000;
 const SERVER: &str = r#"
 import socket, sys
 if len(sys.argv) > 4: open(sys.argv[4] + '/cgroup.procs', 'w').write('0')
-s = socket.create_server((sys.argv[1], int(sys.argv[2])))
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+s = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family)
 print('{}', flush=True)
 c, _ = s.accept()
 left = int(sys.argv[3])

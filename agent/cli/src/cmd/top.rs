@@ -128,8 +128,11 @@ impl Top {
         }
         let proc = Proc::default();
         let alive = |key: ProcessKey| proc.exists(key.tgid);
+        let groups = |key: ProcessKey| {
+            std::fs::read_to_string(proc.root().join(key.tgid.to_string()).join("cgroup")).ok()
+        };
         let accounts = self.session.accounts().map_err(|e| crate::trace::probe_failure(&e))?;
-        for key in self.model.read(self.start.elapsed(), accounts, alive) {
+        for key in self.model.read(self.start.elapsed(), accounts, alive, groups) {
             self.session.forget_process(key);
         }
         self.flows_read = false;

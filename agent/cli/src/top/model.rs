@@ -49,13 +49,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// Takes what was read `at` this time since the start; `alive` says of a process that it has not ended. Returned are
+    /// Takes what was read `at` this time since the start; `alive` says of a process that it has not ended, and `groups`
+    /// what `/proc/PID/cgroup` says, where the kernel side has only seen it when another one was running. Returned are
     /// those that have: their accounts are final once they have been read after their ends, as these were.
     pub fn read(
         &mut self,
         at: Duration,
         all: Vec<(ProcessKey, Account)>,
         alive: impl Fn(ProcessKey) -> bool,
+        groups: impl Fn(ProcessKey) -> Option<String>,
     ) -> Vec<ProcessKey> {
         let before = std::mem::replace(&mut self.now, at);
         let longest = SPANS[2];
@@ -74,11 +76,15 @@ impl Model {
                     ended: None,
                     // It did nothing before the last reading.
                     readings: Readings::new(before, 0, 0),
-                    container: container_of(&account.cgroup),
+                    container: if account.cgroup.is_empty() {
+                        groups(key).and_then(|text| id_of(&text))
+                    } else {
+                        None
+                    },
                 }),
             };
             if p.account.cgroup != account.cgroup {
-                p.container = container_of(&account.cgroup);
+                p.container = id_of(&format!("0::{}", account.cgroup));
             }
             p.readings.push(at, account.sent(), account.received());
             p.account = account;
@@ -105,9 +111,9 @@ impl Model {
     }
 }
 
-/// Of the path that the kernel side told.
-fn container_of(cgroup: &str) -> Option<Arc<str>> {
-    container::from_cgroup(&format!("0::{cgroup}")).map(|container| container.id.into())
+/// Id of the container that a text such as `/proc/PID/cgroup` names.
+fn id_of(groups: &str) -> Option<Arc<str>> {
+    container::from_cgroup(groups).map(|container| container.id.into())
 }
 
 #[cfg(test)]
@@ -126,7 +132,7 @@ mod tests {
         for second in 0..=60 {
             // A kilobyte a second, and ten in the last two.
             let bytes = if second <= 58 { second * 1_000 } else { 58_000 + (second - 58) * 10_000 };
-            assert!(model.read(Duration::from_secs(second), sent(bytes), |_| true).is_empty());
+            assert!(model.read(Duration::from_secs(second), sent(bytes), |_| true, |_| None).is_empty());
         }
         let row = model.rows().next().expect("one process");
         assert_eq!(row.rates.map(|r| r.sent), [10_000, 2_800, 1_450]);
@@ -138,16 +144,21 @@ mod tests {
         let id = "0123456789abcdef".repeat(4);
         let account = Account { cgroup: format!("/system.slice/docker-{id}.scope"), ..Account::default() };
         let mut model = Model::default();
-        model.read(Duration::from_secs(1), vec![(KEY, account)], |_| false);
+        model.read(Duration::from_secs(1), vec![(KEY, account)], |_| false, |_| None);
         let row = model.rows().next().expect("one process");
         assert!(row.ended && row.container.as_deref() == Some(id.as_str()));
+
+        let mut model = Model::default();
+        model.read(Duration::from_secs(1), sent(1), |_| true, |_| Some(format!("0::/docker/{id}")));
+        let row = model.rows().next().expect("one process");
+        assert_eq!(row.container.as_deref(), Some(id.as_str()));
     }
 
     #[test]
     fn a_process_that_came_late_began_from_nothing() {
         let mut model = Model::default();
-        model.read(Duration::from_secs(8), Vec::new(), |_| true);
-        model.read(Duration::from_secs(12), sent(4_000), |_| true);
+        model.read(Duration::from_secs(8), Vec::new(), |_| true, |_| None);
+        model.read(Duration::from_secs(12), sent(4_000), |_| true, |_| None);
         let row = model.rows().next().expect("one process");
         assert_eq!(row.rates.map(|r| r.sent), [1_000; 3]);
     }
@@ -156,12 +167,12 @@ mod tests {
     fn what_has_ended_is_read_once_more_and_shown_for_the_longest_span() {
         let mut model = Model::default();
         let at = Duration::from_secs;
-        assert!(model.read(at(2), sent(1), |_| true).is_empty());
-        assert!(model.read(at(4), sent(2), |_| false).is_empty());
-        assert_eq!(model.read(at(6), sent(3), |_| false), [KEY]);
+        assert!(model.read(at(2), sent(1), |_| true, |_| None).is_empty());
+        assert!(model.read(at(4), sent(2), |_| false, |_| None).is_empty());
+        assert_eq!(model.read(at(6), sent(3), |_| false, |_| None), [KEY]);
         let row = model.rows().next().expect("it is shown still");
         assert!(row.ended && row.account.tcp_sent == 3);
-        model.read(at(44), Vec::new(), |_| false);
+        model.read(at(44), Vec::new(), |_| false, |_| None);
         assert_eq!(model.rows().count(), 0);
     }
 }

@@ -123,17 +123,16 @@ fn heading(view: &View, state: &State) -> Vec<Line<'static>> {
         Line::from(vec![
             loud(format!("lost {}", state.lost), state.lost > 0),
             Span::raw(format!(
-                "  own CPU {:.1} %, memory {}  sorted by {}{}",
+                "  own CPU {:.1} %, memory {}  sorted by {}",
                 state.own_percent,
                 Bytes(state.own_memory),
                 view.sheet().order,
-                view.sheet()
-                    .filter
-                    .as_ref()
-                    .map_or_else(String::new, |(_, text)| format!("  filter: {text}")),
             )),
         ]),
     ];
+    if let Some((_, text)) = &view.sheet().filter {
+        lines.push(Line::raw(format!("filter: {text}")));
+    }
     if view.narrowing.is_some() {
         let of = if view.page == Page::Processes { "only processes with " } else { "only " };
         lines.push(Line::raw(format!("{of}{}", view.narrowing.text())));
@@ -216,27 +215,27 @@ fn footer(view: &View) -> Line<'static> {
     }
 }
 
+/// It fits into a terminal of 80 by 24.
 const HELP: &str = "\
-q, F10          quit
-tab, c, H       the next page (processes, connections, hosts); connections; hosts
+q, F10          quit            h, ?  this         space, P  freeze, and go on
+tab, c, H       the next page; connections; hosts
 up, down, j, k  choose a row (page up, page down, home, end)
-enter           a process with all that is known of it; the live story of a connection; the connections of a host
-escape          back: from the help, from a process, from a filter, to the processes
-s, F6           sort by the next;  1, 2, 3: by both ways over 2, 10, 40 s
-<  >            sort by what comes in, by what goes out; connections: by local, by remote address
-/, l, F4        filter in the language of Wireshark: retransmits > 0 && name contains \"nginx\"
-                (its fields are those that --once --json --page PAGE prints, and name)
+enter           a process with all that is known of it; the live story of a
+                connection; the connections of a host
+escape          back: from a process, from a filter, to the processes
+s, F6           sort by the next; 1, 2, 3: by both ways over 2, 10, 40 s
+<  >            sort by in, by out; connections: by local, by remote address
+/, l, F4        filter in the language of Wireshark, by the names in the JSON:
+                retransmits > 0 && name contains \"nginx\"
 f               only connections that meet a tcpdump expression: port 443
-n  N            names of hosts, of ports, or numbers
-p               hosts by port
-b               bars of the latest rates
-space, P        freeze, and go on
-h, ?            this
+n  N  p  b      names of hosts; of ports; hosts by port; bars of latest rates
 
-IN and OUT are bytes of the applications in bits a second (-B: bytes), over 2 s, and where there is room 10 s and 40 s.
-OPEN, ACC, FAIL: connections opened, accepted, failed; RETR, RTO: segments sent again, of them by timeout; DROP: packets
-lost that hurt the process's sockets; ERR: calls that failed; all since the start. RTT: mean of the smoothed times.
-Of a connection RETR counts since it was opened; RECV-Q: bytes not read, SEND-Q: not acknowledged.";
+IN, OUT: bytes of the applications in bits a second (-B: bytes), over 2 s, 10 s
+and 40 s. OPEN, ACC, FAIL: connections opened, accepted, failed; RETR, RTO:
+segments sent again, of them by timeout; DROP: packets lost that hurt the
+process's sockets; ERR: calls that failed: since the start, but RETR of a
+connection since it was opened. RTT: mean of the smoothed times.
+RECV-Q, SEND-Q: bytes not read, not acknowledged.";
 
 #[cfg(test)]
 mod tests {
@@ -341,7 +340,10 @@ mod tests {
             "{wide:#?}"
         );
         let lines = shown(80, 24, &view(Page::Hosts));
-        assert!(lines[3].starts_with(" 20.0kb 2.00kb      2     1  40.0 us     1  10.0.0.100"), "{lines:#?}");
+        assert!(
+            lines[3].starts_with("  20.0kb  2.00kb      2     1  40.0 us     1  10.0.0.100"),
+            "{lines:#?}"
+        );
     }
 
     #[test]
@@ -352,6 +354,11 @@ mod tests {
         assert!(text.contains("worker-39 (1039)  container 0123456789ab"), "{text}");
         assert!(text.contains("39 NETFILTER_DROP"), "{text}");
         assert!(text.contains("40 TCP connections") && text.contains(":40000 > 10.0.0.100:443"), "{text}");
+    }
+
+    #[test]
+    fn the_help_is_not_cut() {
+        assert!(HELP.lines().count() <= 21 && HELP.lines().all(|line| line.chars().count() <= 80));
     }
 
     #[test]
