@@ -6,6 +6,23 @@
 #define EAGAIN 11
 #define DNS_PORT 53
 
+/* Where the process is among the control groups, once it runs itself: in a softirq somebody else is the current one. */
+static __always_inline void account_groups(struct account *a, const struct process *owner)
+{
+	if (!a->cgroup[0] && bpf_get_current_pid_tgid() >> 32 == owner->tgid)
+		cgroup_names(bpf_get_current_task_btf(), (char *)a->cgroup);
+}
+
+/* NULL where there is none yet. */
+static __always_inline struct account *known_account(const struct process *owner)
+{
+	struct account_key k = {};
+
+	k.start_ns = owner->start_ns;
+	k.tgid = owner->tgid;
+	return bpf_map_lookup_elem(&accounts, &k);
+}
+
 /* NULL where there is no room for one more process, which is counted, or nobody is known. */
 static __noinline struct account *account_of(const struct process *owner)
 {
@@ -15,22 +32,21 @@ static __noinline struct account *account_of(const struct process *owner)
 
 	if (!owner || !owner->tgid)
 		return 0;
-	k.start_ns = owner->start_ns;
-	k.tgid = owner->tgid;
-	a = bpf_map_lookup_elem(&accounts, &k);
+	a = known_account(owner);
 	if (a)
 		return a;
+	k.start_ns = owner->start_ns;
+	k.tgid = owner->tgid;
 	new = bpf_map_lookup_elem(&new_account, &first);
 	if (!new)
 		return 0;
 	if (bpf_map_update_elem(&accounts, &k, new, BPF_NOEXIST) == -E2BIG)
 		count_lost(KIND_ACCOUNT);
 	a = bpf_map_lookup_elem(&accounts, &k);
-	if (a)
+	if (a) {
 		__builtin_memcpy(a->comm, owner->comm, sizeof(a->comm));
-	/* In a softirq somebody else is the current one. */
-	if (a && bpf_get_current_pid_tgid() >> 32 == owner->tgid)
-		cgroup_names(bpf_get_current_task_btf(), (char *)a->cgroup);
+		account_groups(a, owner);
+	}
 	return a;
 }
 
@@ -140,16 +156,16 @@ static __always_inline void account_state(struct sock_state *st, int old_state, 
 	bool made = new_state == TCP_ESTABLISHED, failed = new_state == TCP_CLOSE && old_state == TCP_SYN_SENT;
 	struct account *a;
 
-	if (!made && !failed)
-		return;
-	a = account_of(&st->owner);
+	/* What opens a connection runs itself now, and what closes it may. */
+	a = made || failed || new_state == TCP_SYN_SENT ? account_of(&st->owner) : known_account(&st->owner);
 	if (!a)
 		return;
+	account_groups(a, &st->owner);
 	if (failed)
 		ACCOUNT(a, failed, 1);
-	else if (st->role == ROLE_SERVER)
+	else if (made && st->role == ROLE_SERVER)
 		ACCOUNT(a, accepted, 1);
-	else
+	else if (made)
 		ACCOUNT(a, opened, 1);
 }
 
