@@ -267,27 +267,25 @@ fn drops_have_their_reason_and_processes_their_container() {
     let held = [Some(&*groups[0].0), Some(&*groups[1].0)];
     let mut talk = Talk::new(&pair.server, &pair.client, Pair::SERVER, 5_001, held);
     talk.go();
-    // The client ends, and is told of all the same.
-    talk.client.say("end");
-    assert!(talk.client.wait().success());
-    wait_for("its socket to be closed for good", || {
-        let text = pair.client.unsettled_sockets();
-        text.iter().all(|line| line.starts_with("FIN-WAIT-2")).then_some(())
-    });
+    // Both end, and are told of all the same.
+    for program in [&mut talk.client, &mut talk.server] {
+        program.say("end");
+        assert!(program.wait().success());
+    }
+    pair.settle();
     let (lost, blind) = (pair.server.nft_counters()["lost"].packets, blindspot.netfilter_drops());
     let rows = stop(&watch);
     let row = |pid: u32| {
         rows.iter().find(|row| number(row, "pid") == u64::from(pid)).unwrap_or_else(|| panic!("{rows:?}"))
     };
     let (server, client) = (row(talk.server.pid()), row(talk.client.pid()));
-    assert_eq!((server["container"].as_str(), &server["ended"]), (Some(&*ids[0]), &false.into()));
+    assert_eq!((server["container"].as_str(), &server["ended"]), (Some(&*ids[0]), &true.into()));
     assert_eq!((client["container"].as_str(), &client["ended"]), (Some(&*ids[1]), &true.into()));
 
     assert!(lost > 5, "the rule dropped {lost}");
     let dropped = number(&server["drops_by_reason"], "NETFILTER_DROP");
     assert!((lost - blind..=lost).contains(&dropped), "{lost} dropped, {blind} unseen: {server}");
     assert_eq!(number(server, "drops"), dropped, "no other reason: {server}");
-    drop(talk);
 }
 
 fn what_is_wrong_is_said_before_anything_is_loaded() {

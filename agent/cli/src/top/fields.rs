@@ -19,11 +19,14 @@ pub struct Number<R> {
     pub of: fn(&R) -> u64,
 }
 
+/// What takes words, one after the other.
+pub type Take<'a> = dyn FnMut(&str) + 'a;
+
 /// Words of it: there may be several, or none.
 pub struct Text<R> {
     /// In filters.
     pub name: &'static str,
-    pub each: fn(&R, &mut dyn FnMut(&str)),
+    pub each: fn(&R, &mut Take<'_>),
 }
 
 /// What makes the rows of a page.

@@ -29,8 +29,11 @@ pub struct Names {
 struct Resolver {
     /// `None`: asked for, or without a name.
     names: FxHashMap<IpAddr, Option<String>>,
-    thread: Option<(SyncSender<IpAddr>, Receiver<(IpAddr, Option<String>)>)>,
+    thread: Option<(SyncSender<IpAddr>, Receiver<Answer>)>,
 }
+
+/// A host, and its name if it has one.
+type Answer = (IpAddr, Option<String>);
 
 impl Names {
     /// Those of this host; nobody is asked yet.
@@ -94,7 +97,7 @@ impl Resolver {
 }
 
 /// The thread that asks: it ends with the process, whatever it waits for. Where there can be no thread there are no names.
-fn start() -> (SyncSender<IpAddr>, Receiver<(IpAddr, Option<String>)>) {
+fn start() -> (SyncSender<IpAddr>, Receiver<Answer>) {
     let (questions, asked) = sync_channel::<IpAddr>(MAX_QUESTIONS);
     let (answer, answers) = sync_channel(MAX_QUESTIONS);
     let _ = std::thread::Builder::new().name("tracenet-dns".into()).spawn(move || {
