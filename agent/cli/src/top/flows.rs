@@ -166,7 +166,14 @@ impl Flows {
         let (Address::Ip(local, lport), Address::Ip(remote, rport)) = (&socket.local, &socket.remote) else {
             return;
         };
-        let Some(tcp) = &socket.tcp else { return };
+        let Some(tcp) = &socket.tcp else {
+            // Out of `/proc/net`: there are no counters. A connection that begins has none anywhere.
+            if socket.state == State::Established {
+                let why = || "connections have no counters: load the kernel's module tcp_diag".to_owned();
+                self.error.get_or_insert_with(why);
+            }
+            return;
+        };
         let key = FlowKey { netns, cookie: socket.cookie };
         let end = |ip: &IpAddr, port: &u16| SocketAddr::new(ip.to_canonical(), *port);
         let flow = Flow {
