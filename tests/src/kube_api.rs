@@ -174,6 +174,11 @@ impl KubeApi {
         state.store.compact();
     }
 
+    /// Begins anew without pods, at a version before those that it told of: restored from an old copy.
+    pub fn restore(&self) {
+        self.shared.state().store = Store::default();
+    }
+
     /// Forgets the snapshot of a list once this many more pages were sent.
     pub fn compact_after_pages(&self, pages: u32) {
         self.shared.state().pages_left = Some(pages);

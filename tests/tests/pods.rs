@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         case!(bookmarks_keep_the_version_young, &[]),
         case!(a_version_that_is_gone_costs_one_list, &[]),
         case!(a_list_that_expires_between_pages_begins_anew, &[]),
+        case!(a_server_that_was_restored_is_listed_anew, &[]),
         case!(a_new_token_is_read_from_its_file, &[]),
         case!(a_server_that_is_away_is_not_besieged, &[]),
         case!(pods_are_listed_once_without_watch, &[]),
@@ -291,6 +292,23 @@ fn a_list_that_expires_between_pages_begins_anew() {
     let refused = server.requests().into_iter().filter(|seen| seen.status == 410).count();
     assert_eq!(refused, 1);
     server.wait_for_watches(1);
+    watched.stop();
+}
+
+fn a_server_that_was_restored_is_listed_anew() {
+    let server = KubeApi::start();
+    fill(&server, 100);
+    let mut watched = Watched::of(&server);
+    watched.equal(&server);
+    server.wait_for_watches(1);
+    server.leave();
+    server.restore();
+    fill(&server, 60);
+    server.come_back();
+    watched.equal(&server);
+    assert_eq!(watched.lines, 100 + 40, "forty were gone, sixty are as they were");
+    server.wait_for_watches(1);
+    assert_eq!((server.lists(), server.watches()), (2, 3));
     watched.stop();
 }
 
@@ -638,21 +656,15 @@ fn kubectl_takes_the_stand_in_for_a_server() {
     assert_eq!(one, "node-3");
 
     // A watch sees what comes, changes and goes.
-    let mut watch = Program::start(&mut kubectl(&[
-        "get",
-        "po",
-        "-A",
-        "--watch-only",
-        "--output-watch-events",
-        "-o",
-        "name",
-    ]));
+    let options = ["get", "po", "-A", "--watch-only", "--output-watch-events", "--no-headers"];
+    let mut watch = Program::start(&mut kubectl(&options));
+    let told = |watch: &Program| watch.line().split_whitespace().take(3).collect::<Vec<_>>().join(" ");
     server.wait_for_watches(1);
     server.set(pod("shop", 9_000, "node-1"));
-    assert_eq!(watch.line().split_whitespace().collect::<Vec<_>>(), ["ADDED", "pod/web-7d9f8c6b5-09000"]);
+    assert_eq!(told(&watch), "ADDED shop web-7d9f8c6b5-09000");
     server.set(restarted(pod("shop", 9_000, "node-1"), 5));
-    assert_eq!(watch.line().split_whitespace().collect::<Vec<_>>(), ["MODIFIED", "pod/web-7d9f8c6b5-09000"]);
+    assert_eq!(told(&watch), "MODIFIED shop web-7d9f8c6b5-09000");
     server.remove("shop", "web-7d9f8c6b5-09000");
-    assert_eq!(watch.line().split_whitespace().collect::<Vec<_>>(), ["DELETED", "pod/web-7d9f8c6b5-09000"]);
+    assert_eq!(told(&watch), "DELETED shop web-7d9f8c6b5-09000");
     assert!(watch.is_running(), "{}", watch.stderr());
 }

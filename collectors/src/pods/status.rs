@@ -20,7 +20,7 @@ pub struct Status {
     pub events: u64,
     /// Bookmarks told by watches.
     pub bookmarks: u64,
-    /// Times that the server knew our resource version no more (410), and the list was begun anew.
+    /// Times that the server did not know our resource version (410, mostly), and the list was begun anew.
     pub expired: u64,
     /// Times that the server did not accept our credentials (401), and they were read again.
     pub unauthorized: u64,

@@ -39,7 +39,7 @@ const GOOD: Duration = Duration::from_secs(10);
 enum End {
     /// As watches do, with the time.
     Over,
-    /// Our version is too old (410 Gone).
+    /// Our version is too old (410 Gone), or from a past that the server doesn't have.
     Expired,
     /// The token is too old (401).
     Unauthorized,
@@ -89,7 +89,7 @@ impl Watch {
                 End::Expired => {
                     self.version = None;
                     self.shared.update(|s| s.expired += 1);
-                    Some("the server no longer knows our resource version (410): listing anew".to_owned())
+                    Some("the server does not know our resource version: listing anew".to_owned())
                 }
                 End::Unauthorized => {
                     self.client = None;
@@ -233,6 +233,9 @@ fn end(error: &Error) -> End {
     let Error::Api(status) = error else { return failed(error) };
     match status.code {
         410 => End::Expired,
+        // Its past was restored from a copy that is older than what it told us (watch_cache.go,
+        // `waitUntilFreshAndBlock`).
+        504 if status.message.contains("Too large resource version") => End::Expired,
         401 => End::Unauthorized,
         403 => End::Failed {
             error: "may not list pods (403): the account needs list and watch of pods in all namespaces"

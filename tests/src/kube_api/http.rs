@@ -1,7 +1,7 @@
 //! HTTP/1.1 with kept connections and chunked watches, a thread for each connection.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,12 +138,20 @@ fn answer(shared: &Arc<Shared>, request: &Request, to: &mut TcpStream) -> io::Re
             None => body(404, failure(404, "NotFound", "the server could not find the requested resource")),
         }
     };
-    let head = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        phrase(status),
-        body.len()
-    );
-    to.write_all(head.as_bytes())?;
+    send(to, status, &body)
+}
+
+fn refuse(shared: &Shared, request: &Request, to: &mut TcpStream, status: u16, body: &str) -> io::Result<()> {
+    note(shared, request, status);
+    send(to, status, body)
+}
+
+fn send(to: &mut TcpStream, status: u16, body: &str) -> io::Result<()> {
+    let (phrase, length) = (phrase(status), body.len());
+    write!(
+        to,
+        "HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )?;
     to.write_all(body.as_bytes())
 }
 
@@ -159,6 +167,7 @@ fn phrase(status: u16) -> &'static str {
         401 => "Unauthorized",
         404 => "Not Found",
         410 => "Gone",
+        504 => "Gateway Timeout",
         _ => "Error",
     }
 }
@@ -236,12 +245,12 @@ fn watch(shared: &Shared, request: &Request, selection: &Selection, to: &mut Tcp
         (from == 0 || state.store.knows(from), state.gone, state.cuts, state.bookmarks)
     };
     if !known && how == Gone::Status {
-        note(shared, request, 410);
-        let head = format!(
-            "HTTP/1.1 410 Gone\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{gone}",
-            gone.len()
-        );
-        return to.write_all(head.as_bytes());
+        return refuse(shared, request, to, 410, &gone);
+    }
+    let newest = shared.state().store.version();
+    if from > newest {
+        let message = format!("Timeout: Too large resource version: {from}, current: {newest}");
+        return refuse(shared, request, to, 504, &failure(504, "Timeout", &message));
     }
     note(shared, request, 200);
     to.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -258,10 +267,6 @@ fn watch(shared: &Shared, request: &Request, selection: &Selection, to: &mut Tcp
             // Also wakes up now and then to see whether the client is still there.
             if state.store.version() == at && state.cuts == cuts && state.bookmarks == bookmarks {
                 state = shared.wait(state, Duration::from_millis(500));
-            }
-            if at > 0 && !state.store.has_all_since(at) {
-                drop(state);
-                break chunk(to, &event("ERROR", &gone)).and_then(|()| to.write_all(b"0\r\n\r\n"));
             }
             if at == 0 {
                 let all = state.store.pods().filter(|pod| selection.has(pod));

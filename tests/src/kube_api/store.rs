@@ -68,11 +68,6 @@ impl Store {
         version >= self.compacted
     }
 
-    /// False where changes that came after this version are forgotten.
-    pub fn has_all_since(&self, version: u64) -> bool {
-        version + 1 >= self.compacted
-    }
-
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Stored>> {
         self.pods.values()
     }
@@ -107,11 +102,10 @@ impl Store {
         self.history.push(Change { version: self.version, before: Some(Arc::new(last)), after: None });
     }
 
-    /// Forgets everything up to now. Whoever has not seen something that came later is too late, too.
+    /// Forgets everything up to now. Watches that are open are told all the same, from the server's cache.
     pub fn compact(&mut self) {
         self.version += 1;
         self.compacted = self.version;
-        self.history.clear();
         self.snapshots.clear();
     }
 

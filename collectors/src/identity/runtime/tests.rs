@@ -82,7 +82,7 @@ fn podman_keeps_names_beside_the_containers() {
     write(
         root.path(),
         &format!("{folder}/ID/userdata/config.json"),
-        r#"{"annotations":{"io.container.manager":"libpod"}}"#,
+        r#"{"annotations":{"io.container.manager":"libpod","io.kubernetes.cri-o.TTY":"false"}}"#,
     );
     let list = r#"[{"id":"other"},{"id":"ID","names":["web"],"image":"ab","metadata":
         "{\"image-name\":\"docker.io/library/nginx:latest\",\"name\":\"web\"}"}]"#;
