@@ -9,7 +9,23 @@ struct drop_work {
 	struct tuple_key key;
 	struct tuple reply; /* the packet's flow from its destination's side */
 	struct process owner;
+	u32 second; /* in which 'told' records were written, where every process is a target */
+	u32 told;
 };
+
+/* Where every process is a target, a CPU tells of so many drops a second: all of them are counted by process. */
+#define DROPS_TOLD 256
+
+static __always_inline bool told_enough(struct drop_work *w)
+{
+	u32 second = bpf_ktime_get_ns() / 1000000000;
+
+	if (w->second != second) {
+		w->second = second;
+		w->told = 0;
+	}
+	return w->told++ >= DROPS_TOLD;
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -359,7 +375,7 @@ static __always_inline int dropped(void *ctx, struct sk_buff *skb, u64 location,
 		peer = there->cookie;
 	if (!target && owned)
 		target = (here && here->cookie == cookie) || is_target(w->owner.tgid);
-	if (!target && !peer)
+	if ((!target && !peer) || (cfg_wide && (!cookie || told_enough(w))))
 		return 0;
 
 	e = RESERVE(struct ev_drop, KIND_DROP);

@@ -1,7 +1,7 @@
 //! What probes and scrapers are told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tracenet_collectors::clock::mono_now;
 use tracenet_collectors::pods::PodWatch;
@@ -16,23 +16,16 @@ pub struct Health {
     exposition: Arc<Exposition>,
     pods: Option<Arc<PodWatch>>,
     alive: AtomicU64,
-    /// Why it can't do its work.
-    trouble: Mutex<Option<String>>,
 }
 
 impl Health {
     pub fn new(exposition: Arc<Exposition>, pods: Option<Arc<PodWatch>>) -> Self {
-        Self { exposition, pods, alive: AtomicU64::new(mono_now().0), trouble: Mutex::new(None) }
+        Self { exposition, pods, alive: AtomicU64::new(mono_now().0) }
     }
 
     /// The loop goes round.
     pub fn alive(&self) {
         self.alive.store(mono_now().0, Ordering::Relaxed);
-    }
-
-    /// What keeps it from its work, if anything does.
-    pub fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 
@@ -51,9 +44,6 @@ impl Pages for Health {
     }
 
     fn ready(&self) -> Result<(), String> {
-        if let Some(trouble) = &*self.trouble.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(trouble.clone());
-        }
         match &self.pods {
             Some(pods) if !pods.status().synced => {
                 let error = pods.status().last_error;

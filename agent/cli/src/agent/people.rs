@@ -87,11 +87,6 @@ impl People {
         self.known.get(&key)
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
     /// Makes a process known, by what the kernel side noted of it. True where it is new.
     pub fn meet(&mut self, key: ProcessKey, account: &Account, now: Instant) -> bool {
         if self.known.contains_key(&key) {

@@ -8,10 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::TimeValLike;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use rustc_hash::FxHashSet;
 use tracenet_collectors::capture::Ends;
@@ -22,6 +20,7 @@ use tracenet_probes::{Options, Session};
 
 use crate::args::TopArgs;
 use crate::failure::Failure;
+use crate::own;
 use crate::paint::Paint;
 use crate::top::fields::arrange;
 use crate::top::flows::{Flow, Flows};
@@ -112,7 +111,7 @@ impl Top {
             flows_read: false,
             names: Names::new(),
             lost: 0,
-            own: (start, own_time()),
+            own: (start, own::cpu_time()),
             own_percent: 0.0,
         }
     }
@@ -136,7 +135,7 @@ impl Top {
             self.session.forget_process(key);
         }
         self.flows_read = false;
-        let (now, used) = (Instant::now(), own_time());
+        let (now, used) = (Instant::now(), own::cpu_time());
         let wall = now.duration_since(self.own.0).as_secs_f64();
         if wall > 0.0 {
             self.own_percent = used.saturating_sub(self.own.1).as_secs_f64() / wall * 100.0;
@@ -168,7 +167,7 @@ impl Top {
             listed: processes.len(),
             lost: self.lost.saturating_add(self.model.omitted),
             own_percent: self.own_percent,
-            own_memory: own_memory(),
+            own_memory: own::memory(),
             ..State::default()
         };
         let mut flows: Vec<Flow> = Vec::new();
@@ -371,20 +370,4 @@ fn story(flow: &Flow) -> Result<(), String> {
     }
     ours.thread_unblock().map_err(|e| e.to_string())?;
     status.map(drop).map_err(|e| format!("tracenet attach: {e}"))
-}
-
-/// Resident memory of this process in bytes (proc(5), statm).
-fn own_memory() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    pages.saturating_mul(page.try_into().unwrap_or(4096))
-}
-
-/// CPU time of this process so far.
-fn own_time() -> Duration {
-    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
-        let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-        Duration::from_micros(us.try_into().unwrap_or(0))
-    })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
-use tracenet_collectors::container;
+use tracenet_collectors::identity::cgroup::Cgroup;
 use tracenet_core::key::ProcessKey;
 use tracenet_probes::Account;
 
@@ -113,7 +113,7 @@ impl Model {
 
 /// Id of the container that a text such as `/proc/PID/cgroup` names.
 fn id_of(groups: &str) -> Option<Arc<str>> {
-    container::from_cgroup(groups).map(|container| container.id.into())
+    Cgroup::parse(groups).container.map(|container| container.id.into())
 }
 
 #[cfg(test)]
