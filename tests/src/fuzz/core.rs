@@ -378,6 +378,9 @@ fn socket(bytes: &mut Bytes<'_>, name: Arc<str>) -> SocketEvent {
             remote_isn: bytes.number(),
             ..TcpInfo::default()
         }),
+        isns_kept: bytes.flag(),
+        began: bytes.flag().then(|| MonoNs(bytes.u64())),
+        established: bytes.flag().then(|| MonoNs(bytes.u64())),
     }
 }
 
