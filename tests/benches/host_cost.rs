@@ -15,7 +15,7 @@ use tracenet_tests::netns::Netns;
 use tracenet_tests::program::Program;
 use tracenet_tests::{agent, wait_for};
 
-const PAIRS: usize = 11;
+const PAIRS: usize = 9;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some(SERVE) {
@@ -95,7 +95,7 @@ fn follow(args: &[&str], says: &str) -> Program {
     program
 }
 
-fn end(program: Program) {
+fn end(mut program: Program) {
     program.signal(Signal::SIGINT);
     program.wait();
 }
