@@ -149,10 +149,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	struct tcp_sock *tp;
 	struct ev_io *e;
 
-	if (!inet_proto(sk))
-		return;
 	if (len <= 0) {
-		if (cfg_accounts)
+		if (cfg_accounts && inet_proto(sk))
 			account_error(len);
 		return;
 	}
@@ -166,6 +164,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 			follow_turn(sk, st, len, dir);
 		return;
 	}
+	if (!inet_proto(sk))
+		return;
 	st = sock_state_of(sk, true);
 	if (!st)
 		return;

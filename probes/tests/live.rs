@@ -219,10 +219,12 @@ fn open(options: &Options) -> Option<Session> {
     }
 }
 
-/// Everything up to the exit of `pid`, and the last words.
+/// Everything up to the exit of `pid` and the end of what it left to its peers to close, and the last words.
 fn until_exit(session: &mut Session, pid: u32) -> Vec<Event> {
     let (mut out, start) = (Vec::new(), Instant::now());
-    while !out.iter().any(|e: &Event| matches!(e.kind, EventKind::Exit { task, .. } if task.tgid == pid)) {
+    while !out.iter().any(|e: &Event| matches!(e.kind, EventKind::Exit { task, .. } if task.tgid == pid))
+        || has_open(&out)
+    {
         assert!(start.elapsed() < DEADLINE, "{pid} didn't exit; seen: {out:#?}");
         let mut fd = libc::pollfd { fd: session.fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd.
@@ -248,6 +250,19 @@ fn ios(events: &[Event]) -> impl Iterator<Item = &SocketIo> {
         EventKind::SocketIo(io) => Some(io),
         _ => None,
     })
+}
+
+/// A TCP connection of which there was no last word.
+fn has_open(events: &[Event]) -> bool {
+    let mut open = std::collections::HashSet::new();
+    for s in sockets(events).filter(|s| s.tuple.transport == Transport::Tcp && s.tuple.remote.port() != 0) {
+        if s.reason == SocketReason::Destroy {
+            open.remove(&s.cookie);
+        } else {
+            open.insert(s.cookie);
+        }
+    }
+    !open.is_empty()
 }
 
 /// The last SocketEvent of each socket that spoke to `remote`.

@@ -205,37 +205,40 @@ struct turn {
 	u32 retransmitted; /* of the socket, when it began */
 };
 
-/* What is kept with every TCP and UDP socket of the host. */
+/*
+ * What is kept with every TCP and UDP socket of the host. The kernel puts it 8 bytes behind the beginning of a cache line:
+ * what each call of a settled socket needs is in the first one, what a turn needs in the second.
+ */
 struct sock_state {
 	u64 cookie; /* differs from the socket's own right after the kernel cloned a listener */
-	u64 netns;
 	struct process owner;
-	struct tuple tuple; /* when it was last installed: a closing socket loses its port before it is told */
 	u64 sent;
-	u64 received;
-	u32 turns;
-	u32 retrans_seen; /* tcp_sock.total_retrans as accounted so far */
-	u32 retransmitted; /* of these, since tracenet knows the socket */
-	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
-	u32 readable; /* that was told, and nothing was read since */
-	u32 unread; /* bytes received since 'received' was brought up to date, while nobody traces it */
-	u32 segs_out_told; /* tcp_sock.segs_out as put to an account */
-	u32 segs_in_told;
-	u64 sent_told; /* of 'sent' */
-	u64 received_told;
-	/* Where every process is a target: */
-	u64 began; /* SYN_SENT, 0 where that was not seen */
-	u64 established;
-	u32 local_isn; /* kept since ESTABLISHED, or since tracenet came */
-	u32 remote_isn;
-	struct turn turn; /* in hand */
-	struct turn_policy policy; /* of its owner, when that was looked at last; 0: none yet */
-	u32 depth; /* enum depth, likewise */
-	u32 pad;
+	u32 unread; /* bytes received since 'received' was brought up to date, while its calls are told to nobody */
 	u8 role;
 	u8 last_dir;
 	u8 flags;
 	u8 proto;
+
+	struct turn turn; /* in hand, where every process is a target */
+	u32 turns;
+	u32 depth; /* enum depth of its owner, when that was looked at last */
+
+	struct turn_policy policy; /* of its owner, likewise; 0: none yet */
+	u64 netns;
+	u64 received;
+	u32 retrans_seen; /* tcp_sock.total_retrans as accounted so far */
+	u32 retransmitted; /* of these, since tracenet knows the socket */
+	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
+	u32 readable; /* that was told, and nothing was read since */
+	struct tuple tuple; /* when it was last installed: a closing socket loses its port before it is told */
+	u32 segs_out_told; /* tcp_sock.segs_out as put to an account */
+	u32 segs_in_told;
+	u64 sent_told; /* of 'sent' */
+	u64 received_told;
+	u64 began; /* SYN_SENT, 0 where that was not seen, or not every process is a target */
+	u64 established;
+	u32 local_isn; /* kept since ESTABLISHED, or since tracenet came */
+	u32 remote_isn;
 };
 
 struct {
