@@ -11,11 +11,11 @@ use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use tracenet_core::drops::Hurt;
-use tracenet_core::event::{LossSource, RetransmitCause};
+use tracenet_core::event::{LossSource, RetransmitCause, SampleReason, Sampling};
 use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner};
 use tracenet_core::key::{Direction, Role, Transport};
 use tracenet_core::time::{DurationNs, MonoNs};
-use tracenet_otel::{Losses, Meter};
+use tracenet_otel::{Activity, Losses, Meter};
 
 /// Runs facts of processes 1 and 2 through a meter; their resources are told apart by the PID.
 fn metrics(facts: &[Fact], losses: &Losses) -> Vec<ResourceMetrics> {
@@ -206,4 +206,37 @@ fn a_process_that_is_gone_is_exported_once_more_and_then_forgotten() {
     assert_eq!(count(100_000, true), 2, "with the agent's own");
     assert_eq!(count(200_000, false), 2, "the last state has not arrived yet");
     assert_eq!(count(300_000, true), 1);
+}
+
+#[test]
+fn a_workload_has_what_its_processes_did_and_a_link_to_a_turn_of_it() {
+    let mut meter = Meter::new(Arc::new(resource(0)), MonoNs(0));
+    meter.link_to_spans(1);
+    let one = Arc::new(resource(1));
+    let what = Activity {
+        sent: 500,
+        failed: 2,
+        retransmits: vec![(RetransmitCause::Timeout, 3)],
+        turns: vec![(Role::Server, vec![(1_000_000, 90), (2_000_000, 10)])],
+        rtt_us: (4_000, 4),
+        ..Activity::default()
+    };
+    meter.did(9, &one, MonoNs(10), &what);
+    meter.did(9, &one, MonoNs(20), &what);
+    let mut example = turn(Role::Server, 0, 100);
+    example.sampling = Some(Sampling { reason: SampleReason::Share, share: u32::MAX / 4 });
+    meter.example(9, &example, None);
+    let all = meter.snapshot(MonoNs(2000 * MS), CLOCK, &Losses::default(), true);
+
+    let io = sums(metric(&all, 1, "process.network.io"));
+    assert!(io.contains(&("network.io.direction=transmit".into(), 1_000)), "{io:?}");
+    assert_eq!(sums(metric(&all, 1, "tracenet.tcp.retransmits")), [("type=timeout".into(), 6)]);
+    let (count, sum) = histogram(metric(&all, 1, "tracenet.turn.duration"));
+    assert!(count == 200 && (sum - 0.22).abs() < 1e-9, "{count} {sum}");
+    let Some(Data::ExponentialHistogram(h)) = &metric(&all, 1, "tracenet.turn.duration").data else {
+        panic!()
+    };
+    assert_eq!(h.data_points[0].exemplars.len(), 1, "a turn that became a span");
+    let (count, sum) = histogram(metric(&all, 1, "tracenet.tcp.rtt"));
+    assert!(count == 8 && (sum - 0.008).abs() < 1e-9);
 }

@@ -3,7 +3,7 @@
 use aya::maps::{HashMap, MapData};
 use tracenet_core::key::{ProcessKey, Role};
 
-use crate::abi::{TurnKey, TurnPolicy, TurnStats};
+use crate::abi::{COUNT_BUCKETS, TurnKey, TurnPolicy, TurnStats};
 use crate::counts::{quantile, upper};
 use crate::load::one_line;
 use crate::session::{Error, Result};
@@ -27,6 +27,20 @@ pub struct Turns {
 }
 
 impl Turns {
+    /// Turns that were answered: how many took how long, in nanoseconds.
+    pub fn of(durations: &[(u64, u64)]) -> Self {
+        let mut turns = Self { buckets: vec![0; COUNT_BUCKETS], ..Self::default() };
+        for (ns, n) in durations {
+            turns.answered += n;
+            turns.ns += ns * n;
+            let bucket = (0..COUNT_BUCKETS).position(|bucket| *ns <= upper(bucket));
+            if let Some(slot) = bucket.and_then(|b| turns.buckets.get_mut(b)) {
+                *slot += u32::try_from(*n).unwrap_or(u32::MAX);
+            }
+        }
+        turns
+    }
+
     /// Times in nanoseconds, each the upper bound of a bucket that is a quarter wide, and how many turns took so long;
     /// ascending, empty buckets left out.
     pub fn durations(&self) -> impl Iterator<Item = (u64, u64)> {

@@ -68,3 +68,39 @@ impl Sampler {
         self.told.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracenet_core::key::{ProcessKey, Role};
+
+    use super::*;
+
+    const OF: TurnsOf = (ProcessKey { tgid: 7, start_ns: 1 }, Role::Server);
+    const SAMPLING: Sampling = Sampling { slow_quantile: 0.99, rate_per_second: 20 };
+
+    #[test]
+    fn a_slow_process_is_told_whole_and_a_fast_one_by_its_budget() {
+        let mut sampler = Sampler::default();
+        // Ten turns a second of a millisecond.
+        let few = Turns::of(&[(1_000_000, 10)]);
+        let policy = sampler.look(OF, &few, &few, 1.0, &SAMPLING).expect("the first one is news");
+        assert_eq!(policy.share, 1.0);
+        assert!((1_000_000..1_300_000).contains(&policy.slow_ns), "{policy:?}");
+        // Ten thousand, one in a hundred of them slow: of those a fifth fits the budget.
+        let many = Turns::of(&[(1_000_000, 9_900), (50_000_000, 80), (100_000_000, 20)]);
+        let policy = sampler.look(OF, &many, &many, 1.0, &SAMPLING).expect("it has changed");
+        assert!((policy.share - 0.002).abs() < 1e-9, "{policy:?}");
+        assert!(policy.slow_ns > 10_000_000, "{policy:?}");
+        assert_eq!(sampler.look(OF, &Turns::default(), &Turns::default(), 1.0, &SAMPLING), None);
+    }
+
+    #[test]
+    fn what_is_nearly_the_same_is_not_told_again() {
+        let mut sampler = Sampler::default();
+        let turns = Turns::of(&[(1_000_000, 1_000)]);
+        assert!(sampler.look(OF, &turns, &turns, 1.0, &SAMPLING).is_some());
+        assert!(sampler.look(OF, &turns, &turns, 1.0, &SAMPLING).is_none());
+        sampler.start_over();
+        assert!(sampler.look(OF, &turns, &turns, 1.0, &SAMPLING).is_some());
+    }
+}

@@ -7,6 +7,7 @@ mod datagrams;
 mod owners;
 mod requests;
 mod trouble;
+mod wide;
 mod wire;
 
 use std::net::SocketAddr;
