@@ -1,7 +1,8 @@
 //! Brings the two halves of a turn together where both ends are observed here, so that the server's span becomes a
-//! child of the client's: that is the edge from which viewers draw their service map.
+//! child of the client's: that is the edge from which viewers draw their service map. So does the server's connection
+//! become a child of the client's: a trace has one root.
 //!
-//! Which half is told first is open, so that a server's turn waits for the client's for a moment.
+//! Which half is told first is open, so that a server's turn or connection waits for the client's for a moment.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tracenet_core::key::{ConnId, Role};
 use tracenet_core::time::MonoNs;
 
 use crate::describe;
+use crate::ids::{self, Part};
 use crate::queue::SpanItem;
 
 /// Most server turns that wait.
@@ -22,15 +24,17 @@ const MOST_HELD: usize = 1024;
 const MOST_CLIENT_TURNS: usize = 4096;
 /// Most services remembered by connection.
 const MOST_NAMES: usize = 16_384;
-/// How long a server's turn waits for the client's.
+/// Most connections remembered of which the client's end was seen.
+const MOST_CLIENTS: usize = 16_384;
+/// How long a server's turn or connection waits for the client's.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
-/// The trace and the number of the turn in it.
-pub(crate) type TurnKey = (TraceId, u32);
+/// The trace and the number of the turn in it; without a number, the connection.
+pub(crate) type HalfKey = (TraceId, Option<u32>);
 
 #[derive(Debug)]
 struct Held {
-    key: TurnKey,
+    key: HalfKey,
     conn: Option<ConnId>,
     since: MonoNs,
     item: SpanItem,
@@ -47,9 +51,11 @@ struct ClientTurn {
 #[derive(Debug, Default)]
 pub(crate) struct Pairing {
     held: VecDeque<Held>,
-    clients: FxHashMap<TurnKey, ClientTurn>,
+    clients: FxHashMap<HalfKey, ClientTurn>,
     /// Keys that were put into `clients`, the oldest first; some may have been taken out since.
-    order: VecDeque<TurnKey>,
+    order: VecDeque<HalfKey>,
+    /// When the connections began whose client's end was seen here, in nanoseconds since 1970.
+    begun: FxHashMap<TraceId, u64>,
     names: FxHashMap<(TraceId, Role), Arc<str>>,
 }
 
@@ -71,8 +77,36 @@ impl Pairing {
         self.names.get(&(trace, other))
     }
 
+    /// The client's end of a connection is seen here; it began at `start` at the latest. Gives back the server's end, if
+    /// that waited.
+    pub(crate) fn client_connection(&mut self, trace: TraceId, start: u64) -> Option<SpanItem> {
+        if self.begun.len() >= MOST_CLIENTS {
+            self.begun.clear();
+        }
+        let begun = self.begun.entry(trace).or_insert(start);
+        *begun = start.min(*begun);
+        let at = self.held.iter().position(|held| held.key == (trace, None))?;
+        let mut held = self.held.remove(at)?;
+        self.join_connection(&mut held.item.span, trace);
+        Some(held.item)
+    }
+
+    /// A server's connection has ended. Gives back what is to be sent now, as [`server`](Self::server) does.
+    pub(crate) fn server_connection(
+        &mut self,
+        trace: TraceId,
+        conn: Option<ConnId>,
+        now: MonoNs,
+        mut item: SpanItem,
+    ) -> Option<SpanItem> {
+        if self.join_connection(&mut item.span, trace) {
+            return Some(item);
+        }
+        self.hold(Held { key: (trace, None), conn, since: now, item })
+    }
+
     /// A client's turn was told. Gives back the server's half, if that waited.
-    pub(crate) fn client(&mut self, key: TurnKey, span: &Span) -> Option<SpanItem> {
+    pub(crate) fn client(&mut self, key: HalfKey, span: &Span) -> Option<SpanItem> {
         let client = ClientTurn {
             span_id: span.span_id.clone(),
             start: span.start_time_unix_nano,
@@ -98,7 +132,7 @@ impl Pairing {
     /// room for it.
     pub(crate) fn server(
         &mut self,
-        key: TurnKey,
+        key: HalfKey,
         conn: Option<ConnId>,
         now: MonoNs,
         mut item: SpanItem,
@@ -107,7 +141,11 @@ impl Pairing {
             self.join(&mut item.span, key.0, &client);
             return Some(item);
         }
-        self.held.push_back(Held { key, conn, since: now, item });
+        self.hold(Held { key, conn, since: now, item })
+    }
+
+    fn hold(&mut self, held: Held) -> Option<SpanItem> {
+        self.held.push_back(held);
         if self.held.len() > MOST_HELD { self.held.pop_front().map(|held| held.item) } else { None }
     }
 
@@ -139,6 +177,24 @@ impl Pairing {
         for event in &mut server.events {
             event.time_unix_nano = event.time_unix_nano.clamp(bounds.0, bounds.1);
         }
+        self.name_client(server, trace);
+    }
+
+    /// The connection began with the client, and may go on at the server when the client has closed its end: that is
+    /// shown as it was. False where no client's end was seen.
+    fn join_connection(&self, server: &mut Span, trace: TraceId) -> bool {
+        let Some(&begun) = self.begun.get(&trace) else { return false };
+        server.parent_span_id = ids::span_id(trace, Role::Client, Part::Connection).to_bytes().to_vec();
+        server.start_time_unix_nano = server.start_time_unix_nano.max(begun);
+        server.end_time_unix_nano = server.end_time_unix_nano.max(server.start_time_unix_nano);
+        for event in &mut server.events {
+            event.time_unix_nano = event.time_unix_nano.max(server.start_time_unix_nano);
+        }
+        self.name_client(server, trace);
+        true
+    }
+
+    fn name_client(&self, server: &mut Span, trace: TraceId) {
         if let Some(name) = self.peer_of(trace, Role::Server)
             && !server.attributes.iter().any(|a| a.key == semconv::SERVICE_PEER_NAME)
         {

@@ -65,6 +65,20 @@ impl Losses {
     }
 }
 
+impl std::ops::Add for Losses {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let mut shed = self.shed;
+        shed.iter_mut().zip(other.shed).for_each(|(sum, n)| *sum += n);
+        Self {
+            shed,
+            failed_spans: self.failed_spans + other.failed_spans,
+            failed_points: self.failed_points + other.failed_points,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     waiting: [VecDeque<(SpanItem, usize)>; WORTHS],

@@ -14,8 +14,9 @@
 //! * Span ids are made from the trace id, the side and the number of the turn: a turn is sent when it is over, long
 //!   before its connection, and the parent's id is known already.
 //! * The parent of a turn is its own connection. Where both ends are observed by this tracenet, the server's turn
-//!   is instead a child of the client's turn, inside its bounds. An end observed by another tracenet is never named
-//!   as a parent: whether its span exists can't be known here.
+//!   is instead a child of the client's turn, inside its bounds, and the server's connection a child of the client's,
+//!   which may end later than this. An end observed by another tracenet is never named as a parent: whether its span
+//!   exists can't be known here.
 //! * Trouble goes to the turn during which it happened, else to the connection.
 //! * A span is an error only if the connection failed; what a retransmission repaired is not.
 //! * At most [`MOST_EVENTS`] events a span and [`MOST_TURNS`] turns a connection; the rest is counted
@@ -84,6 +85,7 @@ struct Connection {
     /// Taken once, so that a step of the wall clock can't tear parent and child apart.
     clock: ClockOffset,
     opened_before: bool,
+    opened: Option<MonoNs>,
     own: Events,
     pending: Vec<(MonoNs, Event)>,
     /// Events that `pending` had no room for, and when the last of them happened.
@@ -103,6 +105,7 @@ impl Connection {
         Self {
             clock,
             opened_before: false,
+            opened: None,
             own: Events::default(),
             pending: Vec::new(),
             overflowed: 0,
@@ -197,11 +200,12 @@ impl SpanBuilder {
             // A connect(2) that failed has a span of its own.
             (FactKind::Turn(turn), _) if turn.request_bytes == 0 => {}
             (FactKind::Turn(turn), Some(resource)) => self.turn(fact, turn, clock, resource),
-            (FactKind::Closed(summary), resource) => self.closed(summary, clock, resource),
+            (FactKind::Closed(summary), resource) => self.closed(fact.t, summary, clock, resource),
             (FactKind::Opened { before, .. }, _) => {
                 let before = *before;
                 if let Some(connection) = self.connection(fact.conn, clock) {
                     connection.opened_before = before;
+                    connection.opened = Some(fact.t);
                 }
             }
             (FactKind::State { .. }, _) => {
@@ -271,12 +275,16 @@ impl SpanBuilder {
         });
         let events = connection.take_events(turn.start, end);
         let (clock, opened_before) = (connection.clock, connection.opened_before);
+        let begun = connection.opened.map_or(turn.start, |opened| opened.min(turn.start));
         if turn.response_bytes == 0 {
             let earlier = connection.unanswered.replace((turn.clone(), events, Arc::clone(resource)));
             if let Some((turn, events, resource)) = earlier {
                 self.send_turn(fact.conn, fact.t, trace, &turn, events, clock, true, &resource, None);
             }
             return;
+        }
+        if turn.role == Role::Client && turn.trace_id_source == TraceIdSource::IsnPair {
+            self.out.extend(self.pairing.client_connection(trace, clock.wall(begun).0));
         }
         self.send_turn(fact.conn, fact.t, trace, turn, events, clock, opened_before, resource, None);
     }
@@ -321,19 +329,25 @@ impl SpanBuilder {
         let comparable = turn.trace_id_source == TraceIdSource::IsnPair && !alone && error.is_none();
         match turn.role {
             Role::Client if comparable => {
-                let servers_half = self.pairing.client((trace, turn.index), &item.span);
+                let servers_half = self.pairing.client((trace, Some(turn.index)), &item.span);
                 self.out.push(item);
                 self.out.extend(servers_half);
             }
             Role::Server if comparable => {
-                let ready = self.pairing.server((trace, turn.index), conn, now, item);
+                let ready = self.pairing.server((trace, Some(turn.index)), conn, now, item);
                 self.out.extend(ready);
             }
             Role::Client | Role::Server => self.out.push(item),
         }
     }
 
-    fn closed(&mut self, summary: &ConnSummary, clock: ClockOffset, resource: Option<&Arc<Resource>>) {
+    fn closed(
+        &mut self,
+        now: MonoNs,
+        summary: &ConnSummary,
+        clock: ClockOffset,
+        resource: Option<&Arc<Resource>>,
+    ) {
         let mut connection = self.connections.remove(&summary.id).unwrap_or_else(|| Connection::new(clock));
         let clock = connection.clock;
         let trace = ids::trace_id(summary.trace_id, self.run, Some(summary.id));
@@ -380,14 +394,26 @@ impl SpanBuilder {
         fail(&mut whole, error);
 
         let worth = if error.is_some() { Worth::Error } else { Worth::Connection };
-        let mut send = |span| self.out.push(SpanItem { resource: Arc::clone(resource), span, worth });
-        send(whole);
+        let item = |span| SpanItem { resource: Arc::clone(resource), span, worth };
+        let comparable = summary.trace_id_source == TraceIdSource::IsnPair;
+        match summary.role {
+            Role::Client if comparable => {
+                let servers = self.pairing.client_connection(trace, whole.start_time_unix_nano);
+                self.out.push(item(whole));
+                self.out.extend(servers);
+            }
+            Role::Server if comparable => {
+                let ready = self.pairing.server_connection(trace, Some(summary.id), now, item(whole));
+                self.out.extend(ready);
+            }
+            Role::Client | Role::Server => self.out.push(item(whole)),
+        }
         if summary.tuple.transport == Transport::Tcp {
             for part in [
                 connect(summary, trace, end, clock, connection.handshake),
                 accept_wait(summary, trace, end, clock),
             ] {
-                part.into_iter().for_each(&mut send);
+                self.out.extend(part.map(item));
             }
         }
     }

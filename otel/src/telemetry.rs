@@ -1,5 +1,6 @@
 //! Facts in, spans and metrics into the sink.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -10,15 +11,24 @@ use tracenet_core::time::{ClockOffset, MonoNs};
 use crate::metrics::Meter;
 use crate::options::ExportOptions;
 use crate::prometheus::Exposition;
-use crate::queue::Sink;
+use crate::queue::{Losses, Sink};
 use crate::resource::{ProcessIdentity, Resources};
 use crate::spans::SpanBuilder;
 use crate::workload::Activity;
+
+/// Most sinks before this one that are asked what they lost.
+const MOST_BEFORE: usize = 8;
 
 /// The one object that whoever has facts needs.
 #[derive(Debug)]
 pub struct Telemetry {
     sink: Sink,
+    /// Those before it, whose losses still grow until they have ended.
+    before: VecDeque<Sink>,
+    /// What those lost of which no more is asked.
+    lost_before: Losses,
+    /// What the builder of spans was made with.
+    run: u64,
     resources: Resources,
     spans: SpanBuilder,
     meter: Meter,
@@ -41,6 +51,9 @@ impl Telemetry {
             exposition: None,
             spans: SpanBuilder::new(now.0),
             sink,
+            before: VecDeque::new(),
+            lost_before: Losses::default(),
+            run: now.0,
             resources,
             interval_ns,
             due: now.after(interval_ns),
@@ -120,9 +133,25 @@ impl Telemetry {
         self.meter.example(workload, turn, conn);
     }
 
-    /// From now on spans and metrics go there.
-    pub fn redirect(&mut self, sink: Sink) {
-        self.sink = sink;
+    /// From now on spans and metrics go there, metrics as often as `options` say. What was lost before stays counted.
+    pub fn redirect(&mut self, sink: Sink, options: &ExportOptions, now: MonoNs) {
+        if self.before.len() >= MOST_BEFORE
+            && let Some(oldest) = self.before.pop_front()
+        {
+            self.lost_before = self.lost_before + oldest.losses();
+        }
+        self.before.push_back(std::mem::replace(&mut self.sink, sink));
+        if self.sink.wants_spans() {
+            self.meter.link_to_spans(self.run);
+        }
+        self.interval_ns = u64::try_from(options.metric_interval.as_nanos()).unwrap_or(u64::MAX);
+        self.due = self.due.min(now.after(self.interval_ns));
+    }
+
+    /// What was not exported so far, to wherever it was to go.
+    pub fn losses(&self) -> Losses {
+        let before = self.before.iter().fold(self.lost_before, |sum, sink| sum + sink.losses());
+        before + self.sink.losses()
     }
 
     /// Exports metrics if their interval has passed. Returns when to call again; calling more often is cheap.
@@ -150,7 +179,7 @@ impl Telemetry {
     fn export_metrics(&mut self, now: MonoNs, clock: ClockOffset) {
         if self.wants_metrics() {
             let settled = self.sink.metrics_settled();
-            let metrics = self.meter.snapshot(now, clock, &self.sink.losses(), settled);
+            let metrics = self.meter.snapshot(now, clock, &self.losses(), settled);
             if let Some(exposition) = &self.exposition {
                 exposition.update(&metrics);
             }

@@ -142,6 +142,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .override_global("cfg_accounts", &accounts, true)
         .override_global("cfg_wide", &wide, true)
         .override_global("cfg_self", &own, true)
+        .override_global("cfg_first_turns", &opts.first_turns, true)
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_describe_fds", &describe_fds, true)
         .override_global("cfg_kfree_skb_has_rx_sk", &has_rx_sk, true)

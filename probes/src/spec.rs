@@ -36,6 +36,8 @@ pub struct Options {
     /// otherwise of one: connections and turns that are worth telling become events, the others are added up
     /// ([`Session::turns`](crate::Session::turns), [`accounts`](Self::accounts)). There is then no target.
     pub wide: Option<Depth>,
+    /// With [`wide`](Self::wide): of each process's turns at one side so many are told before a policy is set for them.
+    pub first_turns: u32,
     /// Size of the ring buffer in bytes; rounded up to a power of two, at least 64 KiB, at most 1 GiB.
     pub ring_bytes: u32,
 }
@@ -54,6 +56,7 @@ impl Default for Options {
             lines: false,
             accounts: false,
             wide: None,
+            first_turns: 0,
             ring_bytes: DEFAULT_RING_BYTES,
         }
     }

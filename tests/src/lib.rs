@@ -14,6 +14,7 @@ pub mod kube_api;
 pub mod link;
 pub mod load;
 pub mod netns;
+pub mod node;
 pub mod program;
 pub mod report;
 pub mod scenario;

@@ -38,6 +38,11 @@ pub fn script_path(name: &str) -> PathBuf {
     crate::repository().join("tests/programs").join(name)
 }
 
+/// The `load` binary.
+pub fn binary() -> PathBuf {
+    beside_the_test("load")
+}
+
 /// A server inside `netns`, listening.
 pub fn serve(netns: &Netns, address: &str) -> Program {
     let program = Program::start(load(netns).args(["serve", address]));

@@ -23,6 +23,8 @@ const volatile u32 cfg_accounts = 0;
  * worth telling, or falls to a share, is told. */
 const volatile u32 cfg_wide = 0;
 const volatile u32 cfg_self = 0;
+/* Of a process's turns so many are told, before user space has set a share. */
+const volatile u32 cfg_first_turns = 0;
 /* What descriptors are is recorded: those that messages pass on too, of which no plan knows. */
 const volatile u32 cfg_describe_fds = 0;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */

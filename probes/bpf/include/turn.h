@@ -8,8 +8,6 @@
 
 /* Until user space has set a threshold. */
 #define SLOW_NS 1000000000ull
-/* Of a process's turns so many are told, before user space has set a share. */
-#define FIRST_TURNS 8
 /* An answered turn is over when its connection has been silent for so long. */
 #define TURN_SILENT_NS 1000000000ull
 
@@ -72,7 +70,7 @@ static __always_inline u32 add_turn(struct turn_stats *s, const struct sock_stat
 		return TURN_SLOW;
 	if (retransmits)
 		return TURN_LOSS;
-	*share = policy->slow_ns ? policy->share : (n < FIRST_TURNS ? (u32)-1 : 0);
+	*share = policy->slow_ns ? policy->share : (n < cfg_first_turns ? (u32)-1 : 0);
 	return *share && lot_of(st, t->index) <= *share ? TURN_SHARE : 0;
 }
 

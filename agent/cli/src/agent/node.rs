@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,7 +21,7 @@ use tracenet_core::time::{ClockOffset, MonoNs};
 use tracenet_otel::{ExportReport, ProcessIdentity, Telemetry};
 use tracenet_probes::{Session, Turns};
 
-use super::export::Export;
+use super::export::{self, Export};
 use super::health::Health;
 use super::people::People;
 use super::sampler::Sampler;
@@ -44,12 +45,18 @@ const ENOUGH: f64 = 0.9;
 pub struct Node {
     config: Config,
     file: Option<(PathBuf, Option<SystemTime>)>,
+    /// What the command line says in place of `export.otlp.endpoint`.
+    otlp: Option<String>,
     session: Session,
     core: Core,
     people: People,
     sampler: Sampler,
     telemetry: Telemetry,
     export: Export,
+    /// Exporters that a new configuration has replaced, sending what they had still.
+    ending: Vec<JoinHandle<ExportReport>>,
+    /// Spans that those delivered which have ended.
+    sent_before: u64,
     health: Arc<Health>,
     clock: ClockOffset,
     facts: Vec<Fact>,
@@ -61,13 +68,17 @@ pub struct Node {
 
 /// How it ended.
 pub struct End {
-    pub export: ExportReport,
+    /// Spans that were delivered.
+    pub sent: u64,
+    /// Spans that were not.
+    pub lost: u64,
 }
 
 /// What [`Node::new`] is made of.
 pub struct Parts {
     pub config: Config,
     pub file: Option<PathBuf>,
+    pub otlp: Option<String>,
     pub session: Session,
     pub people: People,
     pub telemetry: Telemetry,
@@ -77,7 +88,7 @@ pub struct Parts {
 
 impl Node {
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, file, session, people, telemetry, export, health } = parts;
+        let Parts { config, file, otlp, session, people, telemetry, export, health } = parts;
         let settings = Settings {
             max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
             wide: true,
@@ -90,12 +101,15 @@ impl Node {
         Self {
             config,
             file,
+            otlp,
             session,
             core: Core::new(settings),
             people,
             sampler: Sampler::default(),
             telemetry,
             export,
+            ending: Vec::new(),
+            sent_before: 0,
             health,
             clock: clock::sample_offset().offset,
             facts: Vec::new(),
@@ -235,7 +249,7 @@ impl Node {
                     tracing::warn!("turns of process {} are told as they were: {e}", key.tgid);
                 }
             }
-            let what = self.people.did(key, account, &mut turns);
+            let what = self.people.did(key, account, &mut turns, at);
             if let Some(person) = self.people.get(key).filter(|_| !what.is_empty()) {
                 let resource = self.telemetry.workload(&person.told);
                 self.telemetry.did(person.workload, &resource, now, &what);
@@ -295,29 +309,21 @@ impl Node {
             return;
         }
         *seen = now;
-        let config = match Config::load(path) {
+        let mut config = match Config::load(path) {
             Ok(config) => config,
             Err(e) => {
                 tracing::warn!("the configuration stays as it was: {e}");
                 return;
             }
         };
-        if self.export.differs(&config) {
-            match Export::start(&config) {
-                Ok(export) => {
-                    self.telemetry.redirect(export.sink());
-                    let old = std::mem::replace(&mut self.export, export);
-                    // It may have much to send still: nobody waits for it.
-                    std::thread::spawn(move || {
-                        let report = old.shutdown();
-                        tracing::info!("the exporter before has ended: {} spans lost", report.losses.spans());
-                    });
-                }
-                Err(e) => {
-                    tracing::warn!("the configuration stays as it was: {e}");
-                    return;
-                }
-            }
+        if self.otlp.is_some() {
+            config.export.otlp.endpoint.clone_from(&self.otlp);
+        }
+        if self.export.differs(&config)
+            && let Err(e) = self.export_anew(&config)
+        {
+            tracing::warn!("the configuration stays as it was: {e}");
+            return;
         }
         for (what, before, after) in [
             ("agent.listen", format!("{:?}", self.config.agent.listen), format!("{:?}", config.agent.listen)),
@@ -338,6 +344,26 @@ impl Node {
         tracing::info!("the configuration was read again");
     }
 
+    /// Exports to where the new configuration says.
+    fn export_anew(&mut self, config: &Config) -> Result<(), Failure> {
+        let options = export::options(config)?;
+        let export = Export::start(config)?;
+        self.telemetry.redirect(export.sink(), &options, clock::mono_now());
+        let old = std::mem::replace(&mut self.export, export);
+        let (over, ending) = std::mem::take(&mut self.ending).into_iter().partition(JoinHandle::is_finished);
+        self.ending = ending;
+        self.settle(over);
+        // It may have much to send still: nobody waits for it before the end.
+        self.ending.push(std::thread::spawn(move || old.shutdown()));
+        Ok(())
+    }
+
+    /// Adds up what exporters delivered that have ended, or are about to.
+    fn settle(&mut self, ended: Vec<JoinHandle<ExportReport>>) {
+        let reports = ended.into_iter().filter_map(|thread| thread.join().ok());
+        self.sent_before += reports.map(|report| report.sent_spans).sum::<u64>();
+    }
+
     fn finish(mut self) -> End {
         let (at, now) = (Instant::now(), clock::mono_now());
         let mut last = Vec::new();
@@ -353,7 +379,10 @@ impl Node {
         self.core.finish(now, &mut self.facts);
         self.tell();
         self.telemetry.finish(now, self.clock);
-        End { export: self.export.shutdown() }
+        let ending = std::mem::take(&mut self.ending);
+        self.settle(ending);
+        let sent = self.export.shutdown().sent_spans + self.sent_before;
+        End { sent, lost: self.telemetry.losses().spans() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The processes that use the network: who they are, to which workload they belong, and what they did since last time.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ use crate::identity::boot_to_wall;
 /// So long a container's pod is asked for again: the API server tells of it a little later than it starts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// So long a process must have done nothing that /proc does not show, where that does not show all.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// A workload without a process is forgotten after this time.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -26,6 +30,8 @@ pub struct Person {
     pub told: ProcessIdentity,
     pub workload: u32,
     since: Instant,
+    /// When it last did anything.
+    active: Instant,
     account: Account,
     turns: [Turns; 2],
     /// Found ended: its account is read once more.
@@ -53,6 +59,8 @@ pub struct People {
     proc: Proc,
     identifier: Identifier,
     pods: bool,
+    /// /proc shows every process of the host.
+    sees_all: bool,
     known: FxHashMap<ProcessKey, Person>,
     workloads: FxHashMap<Workload, Members>,
     numbers: u32,
@@ -76,6 +84,7 @@ impl People {
             proc: Proc::default(),
             identifier,
             pods,
+            sees_all: sees_all(),
             known: FxHashMap::default(),
             workloads: FxHashMap::default(),
             numbers: 0,
@@ -118,6 +127,7 @@ impl People {
                 told,
                 workload,
                 since: now,
+                active: now,
                 account: Account::default(),
                 turns: [Turns::default(), Turns::default()],
                 ended: false,
@@ -132,6 +142,7 @@ impl People {
         key: ProcessKey,
         account: Account,
         turns: &mut FxHashMap<(ProcessKey, Role), Turns>,
+        at: Instant,
     ) -> Activity {
         let Some(person) = self.known.get_mut(&key) else { return Activity::default() };
         let mut what = growth(&person.account, &account);
@@ -146,6 +157,9 @@ impl People {
                 what.unanswered.push((role, lately.unanswered));
             }
             *before = now;
+        }
+        if !what.is_empty() {
+            person.active = at;
         }
         what
     }
@@ -166,7 +180,9 @@ impl People {
                 continue;
             }
             // It may have ended after its account was read: the next reading is the last one.
-            person.ended = !self.proc.exists(key.tgid);
+            let shown = self.proc.exists(key.tgid);
+            let idle = now.saturating_duration_since(person.active) >= IDLE;
+            person.ended = !shown && (self.sees_all || idle);
             let wanting =
                 self.pods && person.identity.cgroup.container.is_some() && person.identity.pod.is_none();
             if wanting && now.saturating_duration_since(person.since) < PATIENCE {
@@ -228,6 +244,13 @@ impl People {
             members.empty_since = now;
         }
     }
+}
+
+/// True in the host's PID namespace: elsewhere /proc shows only some of the processes, by other numbers than the kernel's
+/// (`PROC_PID_INIT_INO` of include/linux/proc_ns.h).
+pub fn sees_all() -> bool {
+    const HOST: u64 = 0xefff_fffc;
+    std::fs::metadata("/proc/self/ns/pid").is_ok_and(|pids| pids.ino() == HOST)
 }
 
 /// What was found out of the place where it runs.

@@ -19,7 +19,7 @@ use crate::agent::confine;
 use crate::agent::export::{self, Export};
 use crate::agent::health::Health;
 use crate::agent::node::{Node, Parts};
-use crate::agent::people::People;
+use crate::agent::people::{self, People};
 use crate::failure::Failure;
 use crate::privilege::{self, Effective, WANTED};
 
@@ -67,6 +67,12 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
             tracing::warn!("{} is missing: without it there is no {}", capability.name, capability.feature);
         }
     }
+    if !people::sees_all() {
+        tracing::warn!(
+            "this is not the host's PID namespace: processes are known by their names alone, and connections opened before \
+             by those of this namespace (hostPID of a pod, --pid=host of a container)"
+        );
+    }
     let signals =
         SignalFd::with_flags(&crate::signals::block(false)?, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
@@ -79,7 +85,8 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
         Depth::Turns => tracenet_probes::Depth::Turns,
     };
     // One ring is for what comes with each call: nothing does.
-    let options = Options { wide: Some(depth), ring_bytes: 1 << 16, ..Options::default() };
+    let first_turns = config.agent.sampling.rate_per_second;
+    let options = Options { wide: Some(depth), first_turns, ring_bytes: 1 << 16, ..Options::default() };
     let session = Session::open(&options).map_err(|e| crate::trace::probe_failure(&e))?;
     for hook in session.status().iter().filter(|h| !h.attached) {
         tracing::warn!(
@@ -107,12 +114,11 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
 
     let people = People::new(identifier, pods.is_some());
-    let file = args.config.clone();
-    let end = Node::new(Parts { config, file, session, people, telemetry, export, health }).run(&signals)?;
+    let (file, otlp) = (args.config.clone(), args.otlp.clone());
+    let end = Node::new(Parts { config, file, otlp, session, people, telemetry, export, health }).run(&signals)?;
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
-    let lost = end.export.losses.spans();
-    if lost > 0 {
-        tracing::warn!("{lost} spans were not exported, {} were", end.export.sent_spans);
+    if end.lost > 0 {
+        tracing::warn!("{} spans were not exported, {} were", end.lost, end.sent);
     }
     Ok(0)
 }
