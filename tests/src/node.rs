@@ -69,7 +69,7 @@ pub struct Span {
 }
 
 /// A sample of the text format.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Name.
     pub name: String,
@@ -145,8 +145,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The only child, where `unshare` is the parent.
-fn child_of(pid: u32) -> Option<u32> {
+/// The only child of a process such as `unshare` or `nsenter`.
+pub fn child_of(pid: u32) -> Option<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
@@ -202,18 +202,18 @@ pub fn samples(text: &str) -> Vec<Sample> {
 }
 
 fn sample(line: &str) -> Sample {
-    let wrong = || panic!("no sample: {line}");
+    let wrong = || -> ! { panic!("no sample: {line}") };
     let (name, labels, rest) = match line.split_once('{') {
         Some((name, rest)) => {
-            let (labels, rest) = rest.split_once("} ").unwrap_or_else(wrong);
+            let (labels, rest) = rest.split_once("} ").unwrap_or_else(|| wrong());
             (name, labels, rest)
         }
         None => {
-            let (name, rest) = line.split_once(' ').unwrap_or_else(wrong);
+            let (name, rest) = line.split_once(' ').unwrap_or_else(|| wrong());
             (name, "", rest)
         }
     };
-    let value = rest.split(' ').next().and_then(|v| v.parse().ok()).unwrap_or_else(wrong);
+    let value = rest.split(' ').next().and_then(|v| v.parse().ok()).unwrap_or_else(|| wrong());
     let labels = labels.split("\",").filter(|l| !l.is_empty()).map(|label| {
         let (key, value) = label.split_once("=\"").unwrap_or_else(|| panic!("no label: {label} in {line}"));
         (key.to_owned(), value.trim_end_matches('"').to_owned())

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use serde_json::Value;
 use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::netns::{Netns, Pair};
-use tracenet_tests::node::{EVERY_TURN, Node, Span};
+use tracenet_tests::node::{EVERY_TURN, Node, Span, child_of};
 use tracenet_tests::program::Program;
 use tracenet_tests::{agent, case, load, wait_for};
 
@@ -73,14 +73,15 @@ fn named_python(folder: &std::path::Path, name: &str) -> PathBuf {
     file
 }
 
-/// An agent that follows one program alone, with views of its own of processes and mounts.
-fn agent_of<'a>(netns: &'a Netns, executable: &str) -> Node<'a> {
+/// An agent that follows one program alone, within the program's view of processes and mounts.
+fn agent_of<'a>(netns: &'a Netns, program: &Program, executable: &str) -> Node<'a> {
     let config = EVERY_TURN.replace(
         "agent:\n",
         &format!("agent:\n  depth: counters\n  selectors:\n  - {{executable: {executable}, depth: turns}}\n"),
     );
-    let mut command = netns.command("unshare");
-    command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]).arg(agent::binary());
+    let first = child_of(program.pid()).expect("unshare has started the program").to_string();
+    let mut command = netns.command("nsenter");
+    command.args(["--target", &first, "--pid", "--mount"]).arg(agent::binary());
     Node::start_by(netns, command, &config, None)
 }
 
@@ -113,8 +114,9 @@ fn two_agents_behind_a_nat_give_both_halves_one_trace() {
     let road = Road::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = |netns: &Netns, name: &str, args: &[&str]| -> Command {
-        let mut command = netns.command(named_python(folder.path(), name));
-        command.arg("-u").arg(load::script_path("halves.py")).args(args);
+        let mut command = netns.command("unshare");
+        command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]);
+        command.arg(named_python(folder.path(), name)).arg("-u").arg(load::script_path("halves.py")).args(args);
         command
     };
     let mut server = Program::start(&mut run(&road.server, "halves-serve", &["serve", "8001", "8002", "8003"]));
@@ -128,7 +130,8 @@ fn two_agents_behind_a_nat_give_both_halves_one_trace() {
     open(&mut client, &|_| BEFORE);
     ask(&mut client, "turns 2");
 
-    let agents = [agent_of(&road.client, "halves-call"), agent_of(&road.server, "halves-serve")];
+    let agents =
+        [agent_of(&road.client, &client, "halves-call"), agent_of(&road.server, &server, "halves-serve")];
     // Who they are is found out while they do something.
     let old = 3 * BEFORE as usize;
     wait_for("both agents to tell turns of all connections that were there before", || {

@@ -60,8 +60,9 @@ static __always_inline u64 untold(u64 total, u64 *told)
 {
 	u64 before = *told;
 
-	/* Whoever reads the accounts and the socket's own end may both come here: one of them wins. */
-	if (total == before || __sync_val_compare_and_swap(told, before, total) != before)
+	/* Whoever reads the accounts and the socket's own end may both come here: one of them wins, and who comes late with
+	 * an older total has nothing to tell. */
+	if ((s64)(total - before) <= 0 || __sync_val_compare_and_swap(told, before, total) != before)
 		return 0;
 	return total - before;
 }
@@ -70,7 +71,7 @@ static __always_inline u64 untold_segments(u32 total, u32 *told)
 {
 	u32 before = *told;
 
-	if (total == before || __sync_val_compare_and_swap(told, before, total) != before)
+	if ((s32)(total - before) <= 0 || __sync_val_compare_and_swap(told, before, total) != before)
 		return 0;
 	return total - before;
 }
