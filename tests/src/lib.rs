@@ -5,11 +5,13 @@
 
 pub mod agent;
 pub mod blindspot;
+pub mod bpf;
 pub mod collector;
 pub mod counters;
 pub mod floor;
 pub mod fuzz;
 pub mod harness;
+pub mod host;
 pub mod kube_api;
 pub mod link;
 pub mod load;
@@ -38,6 +40,11 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// True where `TRACENET_SOAK` asks for the large sizes (`make soak`).
+pub fn soak() -> bool {
+    std::env::var_os("TRACENET_SOAK").is_some_and(|value| value != "0")
 }
 
 /// The root of the repository.

@@ -26,6 +26,13 @@ pub fn load(netns: &Netns) -> Command {
     netns.command(beside_the_test("load"))
 }
 
+/// A storm of `storm`'s that has told its readiness and waits for `say("go")`.
+pub fn storm(netns: &Netns, args: &[&str]) -> Program {
+    let program = Program::start(netns.command(beside_the_test("storm")).args(args));
+    program.json();
+    program
+}
+
 /// A Python script of `programs/`, run by the system's Python, unbuffered.
 pub fn script(netns: &Netns, name: &str) -> Command {
     let mut command = netns.command("/usr/bin/python3");
