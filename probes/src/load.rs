@@ -87,9 +87,10 @@ fn cpus() -> u32 {
 /// Loads the object and every program in it; nothing is attached yet.
 pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     let raw = std::fs::read(VMLINUX_BTF).map_err(|source| Error::NoBtf { path: VMLINUX_BTF, source })?;
-    let mut types = parse_btf(&raw)
-        .ok_or_else(|| Error::Load(format!("{VMLINUX_BTF} is not BTF that this program understands")))?;
-    let btf = Btf::parse(&raw, aya::Endianness::default()).map_err(|e| Error::Load(one_line(&e)))?;
+    let unreadable = |why: String| Error::NoBtf { path: VMLINUX_BTF, source: std::io::Error::other(why) };
+    let mut types =
+        parse_btf(&raw).ok_or_else(|| unreadable("it is not BTF that this program understands".into()))?;
+    let btf = Btf::parse(&raw, aya::Endianness::default()).map_err(|e| unreadable(one_line(&e)))?;
     drop(raw);
     check_capabilities()?;
     lift_memlock();

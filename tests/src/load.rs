@@ -28,9 +28,14 @@ pub fn load(netns: &Netns) -> Command {
 
 /// A storm of `storm`'s that has told its readiness and waits for `say("go")`.
 pub fn storm(netns: &Netns, args: &[&str]) -> Program {
-    let program = Program::start(netns.command(beside_the_test("storm")).args(args));
+    let program = Program::start(netns.command(storm_path()).args(args));
     program.json();
     program
+}
+
+/// Where the `storm` binary is.
+pub fn storm_path() -> PathBuf {
+    beside_the_test("storm")
 }
 
 /// A Python script of `programs/`, run by the system's Python, unbuffered.
