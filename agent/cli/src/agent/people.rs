@@ -263,9 +263,12 @@ fn with(told: ProcessIdentity, identity: &Identity) -> ProcessIdentity {
     }
 }
 
+/// One of an account's sums.
+type Sum = fn(&Account) -> u64;
+
 fn growth(before: &Account, now: &Account) -> Activity {
-    let more = |of: fn(&Account) -> u64| of(now).saturating_sub(of(before));
-    let causes: [(RetransmitCause, fn(&Account) -> u64); 6] = [
+    let more = |of: Sum| of(now).saturating_sub(of(before));
+    let causes: [(RetransmitCause, Sum); 6] = [
         (RetransmitCause::Fast, |a| a.fast),
         (RetransmitCause::TailLossProbe, |a| a.tail_loss_probe),
         (RetransmitCause::Timeout, |a| a.timeout),
