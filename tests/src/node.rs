@@ -121,8 +121,11 @@ impl<'a> Node<'a> {
         self.netns.inside(|| {
             let mut stream = TcpStream::connect(ENDPOINT).unwrap_or_else(|e| panic!("{ENDPOINT}: {e}"));
             stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket takes a timeout");
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nConnection: close\r\n\r\n")
-                .expect("the request goes out");
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+            )
+            .expect("the request goes out");
             let mut answer = String::new();
             stream.read_to_string(&mut answer).expect("an answer");
             let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {answer}"));

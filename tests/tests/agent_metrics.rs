@@ -111,8 +111,11 @@ fn metrics_are_what_the_programs_and_the_kernel_counted() {
         .map(|s| s.value)
         .sum();
     assert_eq!(refused, REFUSED as f64, "connections that failed");
-    let again: u64 =
-        before.iter().zip(&after).map(|(before, after)| counters::delta(before, after, "TcpRetransSegs")).sum();
+    let again: u64 = before
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| counters::delta(before, after, "TcpRetransSegs"))
+        .sum();
     let told = by_label(&all, "tracenet_tcp_retransmits_total", "cause");
     assert!(again > 0, "TCP repaired something");
     assert_eq!(told.values().sum::<f64>(), again as f64, "{told:?}");
@@ -125,7 +128,11 @@ fn metrics_are_what_the_programs_and_the_kernel_counted() {
     assert!(status == 200 && open.ends_with("# EOF\n"));
     let mut open = samples(&open);
     open.retain(|s| s.labels.get("service_name").is_some_and(|name| name == "load" || name == own));
-    for name in ["tracenet_turn_duration_seconds_count", "tracenet_tcp_connections_total", "tracenet_packet_drops_total"] {
+    for name in [
+        "tracenet_turn_duration_seconds_count",
+        "tracenet_tcp_connections_total",
+        "tracenet_packet_drops_total",
+    ] {
         assert_eq!(by_label(&open, name, "role"), by_label(&all, name, "role"), "{name}");
     }
     client.finish();
@@ -137,7 +144,10 @@ fn metrics_are_what_the_programs_and_the_kernel_counted() {
 fn requests_of_redis_benchmark_are_counted_exactly() {
     const REQUESTS: u64 = 20_000;
     let pair = Pair::new();
-    let agent = Node::start(&pair.client, "agent: {kubernetes: {enabled: false}}\nexport: {metrics: {interval: 100ms}}\n");
+    let agent = Node::start(
+        &pair.client,
+        "agent: {kubernetes: {enabled: false}}\nexport: {metrics: {interval: 100ms}}\n",
+    );
     let mut command = pair.server.command("redis-server");
     command.args(["--bind", Pair::SERVER, "--protected-mode", "no", "--save", "", "--dir", "/"]);
     let _redis = Program::start(&mut command);

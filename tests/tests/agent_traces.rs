@@ -21,7 +21,8 @@ fn main() -> ExitCode {
 
 const TURNS: u64 = 10;
 /// Connections by way: translated source, translated destination, one of two servers by turns.
-const WAYS: [(&str, u16, u64); 3] = [("10.79.0.2", 8001, 200), ("10.78.0.1", 8000, 150), ("10.78.0.1", 8080, 150)];
+const WAYS: [(&str, u16, u64); 3] =
+    [("10.79.0.2", 8001, 200), ("10.78.0.1", 8000, 150), ("10.78.0.1", 8080, 150)];
 /// Of each way so many connections are there before the agents.
 const BEFORE: u64 = 30;
 
@@ -36,9 +37,10 @@ impl Road {
     fn new() -> Self {
         let (client, router, server) = (Netns::new("client"), Netns::new("router"), Netns::new("server"));
         let router_file = router.path().display().to_string();
-        for (end, near, far, name) in
-            [(&client, "10.78.0.1/24", "10.78.0.2/24", "left"), (&server, "10.79.0.1/24", "10.79.0.2/24", "right")]
-        {
+        for (end, near, far, name) in [
+            (&client, "10.78.0.1/24", "10.78.0.2/24", "left"),
+            (&server, "10.79.0.1/24", "10.79.0.2/24", "right"),
+        ] {
             end.ip(&["link", "add", "veth0", "type", "veth", "peer", "name", name, "netns", &router_file]);
             end.ip(&["addr", "add", far, "dev", "veth0"]);
             end.ip(&["link", "set", "veth0", "up"]);
@@ -116,10 +118,15 @@ fn two_agents_behind_a_nat_give_both_halves_one_trace() {
     let run = |netns: &Netns, name: &str, args: &[&str]| -> Command {
         let mut command = netns.command("unshare");
         command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]);
-        command.arg(named_python(folder.path(), name)).arg("-u").arg(load::script_path("halves.py")).args(args);
+        command
+            .arg(named_python(folder.path(), name))
+            .arg("-u")
+            .arg(load::script_path("halves.py"))
+            .args(args);
         command
     };
-    let mut server = Program::start(&mut run(&road.server, "halves-serve", &["serve", "8001", "8002", "8003"]));
+    let mut server =
+        Program::start(&mut run(&road.server, "halves-serve", &["serve", "8001", "8002", "8003"]));
     server.json();
     let mut client = Program::start(&mut run(&road.client, "halves-call", &["call"]));
     let open = |client: &mut Program, count: &dyn Fn(u64) -> u64| {
@@ -164,7 +171,8 @@ fn two_agents_behind_a_nat_give_both_halves_one_trace() {
         };
         let (near, far) = (key(call), key(answer));
         let ours = callers.get(&near).unwrap_or_else(|| panic!("the client's {near:?} is not told: {call}"));
-        let theirs = servers.get(&far).unwrap_or_else(|| panic!("the server's {far:?} is not told: {answer}"));
+        let theirs =
+            servers.get(&far).unwrap_or_else(|| panic!("the server's {far:?} is not told: {answer}"));
         assert_eq!(ours.0, theirs.0, "both halves have one trace: {call} {answer}");
         assert!(traces.insert(&ours.0), "two connections in one trace: {call}");
         assert_eq!(call["turns"], answer["turns"]);
@@ -247,5 +255,9 @@ fn a_trace_of_one_agent_is_one_tree_with_an_edge_between_services() {
         }
     }
     let edge = ("web".to_owned(), "shop".to_owned());
-    assert_eq!(edges.into_iter().collect::<Vec<_>>(), [(edge, 20 * (30 + 1))], "each turn, and the connection");
+    assert_eq!(
+        edges.into_iter().collect::<Vec<_>>(),
+        [(edge, 20 * (30 + 1))],
+        "each turn, and the connection"
+    );
 }

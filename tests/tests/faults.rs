@@ -106,9 +106,8 @@ fn a_stopped_agent_of_the_host_misses_no_sum() {
     client.finish();
     agent.signal(Signal::SIGCONT);
     let turns: u64 = books.values().map(|b| b.turns).sum();
-    let told = || {
-        agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "load"), ("role", "client")])
-    };
+    let told =
+        || agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "load"), ("role", "client")]);
     wait_for("the turns of while it was stopped", || (told() >= turns).then_some(()));
     assert_eq!(told(), turns);
     let (status, error, _) = agent.stop();
@@ -169,8 +168,10 @@ fn two_agents_of_the_host_share_no_address() {
     let first = HostAgent::start("");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = folder.path().join("same.yaml");
-    std::fs::write(&config, format!("agent: {{listen: '{}'}}\n", first.address())).expect("a writable folder");
-    let output = agent::command().args(["agent", "--config", path(&config)]).output().expect("tracenet starts");
+    std::fs::write(&config, format!("agent: {{listen: '{}'}}\n", first.address()))
+        .expect("a writable folder");
+    let output =
+        agent::command().args(["agent", "--config", path(&config)]).output().expect("tracenet starts");
     assert_one_line(&output, 1, &[first.address(), "in use"]);
     assert!(first.get("/livez").expect("it lives on").0.contains(" 200 "));
 }
@@ -247,7 +248,15 @@ fn an_interface_may_go_and_come_back() {
         talk(&mut clients[0]);
         pair.client.ip(&["link", "del", Pair::INTERFACE]);
         pair.client.ip(&[
-            "link", "add", Pair::INTERFACE, "type", "veth", "peer", "name", Pair::INTERFACE, "netns",
+            "link",
+            "add",
+            Pair::INTERFACE,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            Pair::INTERFACE,
+            "netns",
             pair.server.path().file_name().and_then(|n| n.to_str()).expect("a name"),
         ]);
         for (netns, at) in [(&pair.client, Pair::CLIENT), (&pair.server, Pair::SERVER)] {
@@ -262,7 +271,10 @@ fn an_interface_may_go_and_come_back() {
         assert!(story.summary.connections.iter().all(|c| c.turns == 20));
         let second = story.summary.of(clients[1].pid()).next().expect("a connection").id.clone();
         let packets = story.kind("packet").iter().filter(|e| e["conn"] == second.as_str()).count();
-        println!("-i {interface}: {packets} packets after it came back; {}", story.stderr.lines().last().unwrap_or(""));
+        println!(
+            "-i {interface}: {packets} packets after it came back; {}",
+            story.stderr.lines().last().unwrap_or("")
+        );
         if interface == "any" {
             assert!(packets >= 40, "packets of the new interface are captured: {packets}");
         } else {
@@ -279,7 +291,8 @@ impl Disk {
     fn new(size: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder.path()).output();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder.path()).output();
         assert!(mount.expect("mount starts").status.success());
         Self(folder)
     }
@@ -304,9 +317,8 @@ fn a_full_disk_costs_only_counted_spans() {
     let books = load::books(&client.json(), "local");
     client.finish();
     let turns: u64 = books.values().map(|b| b.turns).sum();
-    let told = || {
-        agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "load"), ("role", "client")])
-    };
+    let told =
+        || agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "load"), ("role", "client")]);
     wait_for("the sums", || (told() >= turns).then_some(()));
     assert_eq!(told(), turns, "sums don't depend on the disk");
     wait_for("lost spans to be counted", || (agent.lost("export") > 0).then_some(()));
@@ -376,9 +388,8 @@ fn an_agent_that_runs_out_of_descriptors_recovers() {
     set_nofile(agent.pid(), before);
     drop(waiting);
     let turns: u64 = books.values().map(|b| b.turns).sum();
-    let told = || {
-        agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "load"), ("role", "client")])
-    };
+    let told =
+        || agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "load"), ("role", "client")]);
     wait_for("the turns of while it had no descriptors", || (told() >= turns).then_some(()));
     assert_eq!(told(), turns);
     assert!(agent.is_running());
@@ -393,7 +404,9 @@ struct MemoryGroup(PathBuf);
 impl MemoryGroup {
     fn new(bytes: u64) -> Option<Self> {
         let name = format!("tracenet-test-{}", std::process::id());
-        for (root, limit) in [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")] {
+        for (root, limit) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
             let folder = Path::new(root).join(&name);
             if std::fs::create_dir(&folder).is_err() {
                 continue;
@@ -504,10 +517,20 @@ fn proc_may_fail_in_the_middle_of_a_scan() {
     let netns = Netns::new("proc");
     let target = Program::start(netns.command("cat").arg("-"));
     let pid = target.pid().to_string();
-    for (call, errno) in [("openat", "EACCES"), ("openat", "ENOENT"), ("read", "EIO"), ("read", "ESRCH"), ("getdents64", "EIO"), ("readlink,readlinkat", "ENOENT")] {
+    for (call, errno) in [
+        ("openat", "EACCES"),
+        ("openat", "ENOENT"),
+        ("read", "EIO"),
+        ("read", "ESRCH"),
+        ("getdents64", "EIO"),
+        ("readlink,readlinkat", "ENOENT"),
+    ] {
         for when in ["40+7", "90+3", "150+1"] {
             let rule = [format!("inject={call}:error={errno}:when={when}")];
-            for words in [&["attach", "--duration", "100ms", "-p", &pid][..], &["top", "--once", "--interval", "100ms"]] {
+            for words in [
+                &["attach", "--duration", "100ms", "-p", &pid][..],
+                &["top", "--once", "--interval", "100ms"],
+            ] {
                 let output = under_strace(&rule, words);
                 let error = String::from_utf8_lossy(&output.stderr);
                 assert_calm(&error);
@@ -533,7 +556,8 @@ fn without_btf_it_exits_with_3_and_the_remedy() {
             command.args(["-m", "sh", "-c", &script]).arg(agent::binary()).args(words);
             agent::clean_environment(&mut command);
             let output = command.output().expect("unshare starts");
-            let said = String::from_utf8_lossy(if words[0] == "doctor" { &output.stdout } else { &output.stderr });
+            let said =
+                String::from_utf8_lossy(if words[0] == "doctor" { &output.stdout } else { &output.stderr });
             assert_calm(&said);
             assert_eq!(output.status.code(), Some(3), "{words:?}: {said}");
             assert!(said.contains("BTF") || said.contains("btf"), "{words:?}: {said}");

@@ -44,7 +44,8 @@ fn path(file: &Path) -> &str {
 fn assert_tame(what: &str, text: &[u8]) {
     let text = String::from_utf8_lossy(text);
     if let Some(at) = text.find(|c: char| c.is_control() && c != '\n' && c != '\t') {
-        let around: String = text[..at].chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
+        let around: String =
+            text[..at].chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
         panic!("{what}: {:?} is let through after {around:?}", text[at..].chars().next());
     }
 }
@@ -57,14 +58,22 @@ fn assert_tame_output(what: &str, output: &Output) {
 
 /// The hostile program, ready.
 fn hostile(netns: &Netns) -> Program {
-    let program = Program::start(load::script(netns, "hostile.py").args(["8080", SECRET, "--password", SECRET]).env("TOKEN", SECRET));
+    let program = Program::start(
+        load::script(netns, "hostile.py").args(["8080", SECRET, "--password", SECRET]).env("TOKEN", SECRET),
+    );
     program.json();
     program
 }
 
 fn names_are_shown_and_not_obeyed() {
     let netns = Netns::new("names");
-    for options in [&["-f"][..], &["-y", "-v", "-e", "trace=all"], &["--strace", "-yy", "-e", "trace=all"], &["-q"], &["--slow", "1us"]] {
+    for options in [
+        &["-f"][..],
+        &["-y", "-v", "-e", "trace=all"],
+        &["--strace", "-yy", "-e", "trace=all"],
+        &["-q"],
+        &["--slow", "1us"],
+    ] {
         let mut target = hostile(&netns);
         let mut command = agent::command();
         command.args(["attach", "-p", &target.pid().to_string()]).args(options);
@@ -154,7 +163,14 @@ fn an_executables_name_breaks_no_scrape() {
         text.contains("a\\\"b\\nc").then_some(())
     });
     for line in text.lines() {
-        assert!(line.starts_with('#') || line.starts_with("tracenet_") || line.starts_with("target_info") || line.starts_with("process_") || line.starts_with("system_"), "{line:?}");
+        assert!(
+            line.starts_with('#')
+                || line.starts_with("tracenet_")
+                || line.starts_with("target_info")
+                || line.starts_with("process_")
+                || line.starts_with("system_"),
+            "{line:?}"
+        );
     }
     let mut check = Command::new("promtool")
         .args(["check", "metrics"])
@@ -165,9 +181,13 @@ fn an_executables_name_breaks_no_scrape() {
         .expect("promtool starts");
     check.stdin.take().expect("piped").write_all(text.as_bytes()).expect("promtool reads");
     let output = check.wait_with_output().expect("promtool ends");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     // 3: names that it would choose otherwise.
-    assert!(matches!(output.status.code(), Some(0 | 3)) && !said.contains("error while linting"), "{said}\n{text}");
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)) && !said.contains("error while linting"),
+        "{said}\n{text}"
+    );
     assert_tame("/metrics", text.as_bytes());
     let (status, error, _) = agent.stop();
     assert!(status.success(), "{status}: {error}");
@@ -189,7 +209,8 @@ fn a_bomb_of_yaml_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let deep = "[".repeat(200_000);
     let long = format!("capture: {{filter: '{}'}}\nx: 1\n", "a".repeat(20 << 20));
-    let selectors = format!("agent:\n  selectors:\n    - {bomb}\n", bomb = "pod_labels: &a {x: y}\n    - pod_labels: *a");
+    let selectors =
+        format!("agent:\n  selectors:\n    - {bomb}\n", bomb = "pod_labels: &a {x: y}\n    - pod_labels: *a");
     for (name, text, code) in [
         ("bomb", bomb(), 2),
         ("deep", deep, 2),
@@ -316,7 +337,13 @@ fn secrets_are_not_exported() {
     assert!(status.success(), "{error}");
     let wide = requests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(spans.contains("GET") && wide.contains("python"), "there is something to look at");
-    for (what, text) in [("attach's spans", &spans), ("its summary", &story), ("the agent's export", &wide), ("/metrics", &metrics), ("its log", &error)] {
+    for (what, text) in [
+        ("attach's spans", &spans),
+        ("its summary", &story),
+        ("the agent's export", &wide),
+        ("/metrics", &metrics),
+        ("its log", &error),
+    ] {
         assert!(!text.contains(SECRET), "{what} tells it");
     }
 }
@@ -329,7 +356,16 @@ fn files_are_their_owners_alone() {
     let script = "umask 0; exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(agent::binary()).args(["attach", "-p", &target.pid().to_string()]);
-    command.args(["-o", "story", "-w", "packets.pcapng", "--record", "run.tnrec", "--otlp", "file:otlp.jsonl"]);
+    command.args([
+        "-o",
+        "story",
+        "-w",
+        "packets.pcapng",
+        "--record",
+        "run.tnrec",
+        "--otlp",
+        "file:otlp.jsonl",
+    ]);
     command.args(["--recorder", "1MiB", "--recorder-dir", "bundles", "--slow", "1us"]);
     std::fs::create_dir(folder.path().join("bundles")).expect("a folder");
     agent::clean_environment(&mut command);
@@ -339,7 +375,8 @@ fn files_are_their_owners_alone() {
     target.json();
     target.finish();
     agent.wait();
-    let stats = agent::command().args(["stats", "1", "1", "-o", "day.tnsar"]).current_dir(folder.path()).output();
+    let stats =
+        agent::command().args(["stats", "1", "1", "-o", "day.tnsar"]).current_dir(folder.path()).output();
     assert!(stats.expect("tracenet starts").status.success());
     let mut files = Vec::new();
     let mut folders = vec![folder.path().to_owned()];

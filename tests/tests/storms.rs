@@ -91,7 +91,10 @@ fn datagrams_are_told_or_counted() {
     let flow = &story.summary.connections[0];
     println!("{sent} datagrams: {told} packets told, {lost:?}, {} bytes, peak {peak} kB", flow.bytes_sent);
     assert_eq!(flow.bytes_sent, 5 * sent, "sums are exact, whatever is lost");
-    assert!(told <= sent && told + lost.capture + lost.queue + lost.ringbuf >= sent, "{told} of {sent}: {lost:?}");
+    assert!(
+        told <= sent && told + lost.capture + lost.queue + lost.ringbuf >= sent,
+        "{told} of {sent}: {lost:?}"
+    );
     assert!(peak < ATTACH_CAP_KB, "{peak} kB");
 }
 
@@ -113,9 +116,14 @@ fn short_connections_are_all_counted() {
     let summary = story.whole_summary();
     let omitted = summary["connections_omitted"].as_u64().expect("a number");
     let listed = story.summary.connections.len() as u64;
-    println!("{count} connections: {listed} listed, {omitted} omitted, {:?}, peak {peak} kB", story.summary.lost);
+    println!(
+        "{count} connections: {listed} listed, {omitted} omitted, {:?}, peak {peak} kB",
+        story.summary.lost
+    );
     assert_eq!(listed + omitted, count);
-    assert!(story.summary.connections.iter().all(|c| c.turns == 1 && c.bytes_sent == 1 && c.bytes_received == 1));
+    assert!(
+        story.summary.connections.iter().all(|c| c.turns == 1 && c.bytes_sent == 1 && c.bytes_received == 1)
+    );
     let row = story.summary.audit("TcpActiveOpens", netns.inode());
     assert_eq!((row.kernel, row.tracenet), (count.cast_signed(), count.cast_signed()));
     assert!(peak < ATTACH_CAP_KB, "{peak} kB");
@@ -139,7 +147,8 @@ fn short_connections_of_the_host_are_all_counted() {
         (of("client") >= count && of("server") >= count).then_some(())
     });
     assert_eq!((of("client"), of("server")), (count, count));
-    let turns = agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "storm"), ("role", "client")]);
+    let turns =
+        agent.sum("tracenet_turn_duration_seconds_count", &[("service_name", "storm"), ("role", "client")]);
     let lost = agent.lost("ringbuf");
     let peak = peak_kb(agent.pid());
     println!("{count} connections: {turns} turns, {lost} lost, peak {peak} kB");
@@ -181,7 +190,8 @@ fn forks_of_the_host_leave_nothing_behind() {
     parent.json();
     let opened = counters::delta(&before, &counters::mib(&netns), "TcpActiveOpens");
     assert_eq!(opened, count);
-    let clients = || agent.sum("tracenet_tcp_connections_total", &[("service_name", "storm"), ("role", "client")]);
+    let clients =
+        || agent.sum("tracenet_tcp_connections_total", &[("service_name", "storm"), ("role", "client")]);
     wait_for("every child's connection", || (clients() >= count).then_some(()));
     assert_eq!(clients(), count);
     let peak = peak_kb(agent.pid());
@@ -213,14 +223,16 @@ fn a_syn_flood_hides_no_connection() {
     let after = counters::mib(&netns);
     let accepted = counters::delta(&before, &after, "TcpPassiveOpens");
     let peaks = (peak_kb(agent.pid()), peak_kb(host.pid()));
-    let of = |role: &str| {
-        host.sum("tracenet_tcp_connections_total", &[("service_name", "storm"), ("role", role)])
-    };
+    let of =
+        |role: &str| host.sum("tracenet_tcp_connections_total", &[("service_name", "storm"), ("role", role)]);
     wait_for("the connections beside the flood", || (of("server") >= 50 && of("client") >= 50).then_some(()));
     let story = agent.stop();
     let told = story.summary.connections.iter().filter(|c| c.turns == 1).count();
     let summary = &story.summary;
-    println!("{count} SYNs: {told} connections, {accepted} by the kernel, {:?}, peaks {peaks:?} kB", summary.lost);
+    println!(
+        "{count} SYNs: {told} connections, {accepted} by the kernel, {:?}, peaks {peaks:?} kB",
+        summary.lost
+    );
     assert_eq!(told, 50, "{:?}", summary.lost);
     assert_eq!((of("server"), of("client")), (accepted, 50));
     assert_eq!(host.lost("ringbuf"), 0);

@@ -17,37 +17,41 @@ type Outcome = Result<Value, Box<dyn std::error::Error>>;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let storm: Box<dyn FnOnce() -> Outcome> = match words.as_slice() {
-        ["calls", count] => {
-            let count = count.parse()?;
-            Box::new(move || Ok(calls(count)))
-        }
-        ["connections", address, count] => {
-            let (address, count) = (address.parse()?, count.parse()?);
-            Box::new(move || connections(address, count))
-        }
-        ["accept", address] => {
-            let listener = TcpListener::bind(address)?;
-            Box::new(move || accept(&listener))
-        }
-        ["syns", address, count] => {
-            let (address, count) = (address.parse()?, count.parse()?);
-            Box::new(move || syns(address, count))
-        }
-        ["datagrams", address, count] => {
-            let (address, count) = (address.parse()?, count.parse()?);
-            Box::new(move || datagrams(address, count))
-        }
-        ["callers", address, count] => {
-            let (address, count) = (address.parse()?, count.parse()?);
-            Box::new(move || callers(address, count))
-        }
-        ["forks", count] => {
-            let count = count.parse()?;
-            Box::new(move || forks(count))
-        }
-        _ => return Err("usage: storm calls|forks N | accept ADDRESS | connections|callers|syns|datagrams ADDRESS N".into()),
-    };
+    let storm: Box<dyn FnOnce() -> Outcome> =
+        match words.as_slice() {
+            ["calls", count] => {
+                let count = count.parse()?;
+                Box::new(move || Ok(calls(count)))
+            }
+            ["connections", address, count] => {
+                let (address, count) = (address.parse()?, count.parse()?);
+                Box::new(move || connections(address, count))
+            }
+            ["accept", address] => {
+                let listener = TcpListener::bind(address)?;
+                Box::new(move || accept(&listener))
+            }
+            ["syns", address, count] => {
+                let (address, count) = (address.parse()?, count.parse()?);
+                Box::new(move || syns(address, count))
+            }
+            ["datagrams", address, count] => {
+                let (address, count) = (address.parse()?, count.parse()?);
+                Box::new(move || datagrams(address, count))
+            }
+            ["callers", address, count] => {
+                let (address, count) = (address.parse()?, count.parse()?);
+                Box::new(move || callers(address, count))
+            }
+            ["forks", count] => {
+                let count = count.parse()?;
+                Box::new(move || forks(count))
+            }
+            _ => return Err(
+                "usage: storm calls|forks N | accept ADDRESS | connections|callers|syns|datagrams ADDRESS N"
+                    .into(),
+            ),
+        };
     println!("{}", json!({"ready": std::process::id()}));
     io::stdin().lock().read_line(&mut String::new())?;
     println!("{}", storm()?);

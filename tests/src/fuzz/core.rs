@@ -7,7 +7,8 @@ use tracenet_core::core::{Core, Settings};
 use tracenet_core::drops::Details;
 use tracenet_core::event::{
     CounterSample, DropEvent, Event, EventKind, IoTotals, LossSource, Packet, ProcessInfo, Retransmit,
-    RetransmitCause, SignalInfo, SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState,
+    RetransmitCause, SampleReason, Sampling, SignalInfo, SocketEvent, SocketIo, SocketReason, Task, TcpInfo,
+    TcpState, TurnEvent,
 };
 use tracenet_core::fact::{Fact, FactKind};
 use tracenet_core::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple};
@@ -20,8 +21,10 @@ use super::{Bytes, syscalls, tcp};
 /// Events through the merger into a core with little room, and its facts into the JSON.
 pub fn core(data: &[u8]) {
     let mut bytes = Bytes(data);
+    let first = bytes.u8();
     let settings = Settings {
-        max_connections: usize::from(bytes.u8() % 16) + 1,
+        max_connections: usize::from(first % 16) + 1,
+        wide: first & 0x80 != 0,
         max_processes: usize::from(bytes.u8() % 8) + 1,
         max_half_open: usize::from(bytes.u8() % 4) + 1,
         linger_ns: u64::from(bytes.u8()) * 10_000_000,
@@ -189,6 +192,10 @@ impl Run {
         assert!(summaries.is_sorted_by(|a, b| a.id < b.id), "each is told once, in order");
         assert!(summaries.iter().all(|s| self.closed.contains(&s.id)));
         let t = self.core.totals();
+        if self.settings.wide {
+            assert!(summaries.is_empty(), "they are told, and not kept");
+            return;
+        }
         assert!((self.closed.len() - summaries.len()) as u64 <= t.omitted);
         assert_eq!((t.events, t.syscalls), (self.handled, self.calls));
         assert_eq!(t.packets + t.packets_of_others, self.packets);
@@ -223,7 +230,7 @@ impl Story {
             self.names.get_or_insert_with(|| ["", "api", "worker\"\u{1}\n", "NETFILTER_DROP"].map(Arc::from));
         let name = Arc::clone(&names[usize::from(bytes.u8()) % 4]);
         let task = Task { tgid: u32::from(bytes.u8() & 7), tid: u32::from(bytes.u8() & 7) };
-        match bytes.u8() % 28 {
+        match bytes.u8() % 32 {
             0 => EventKind::Target(info(bytes, name)),
             1 => EventKind::Fork { task, child: info(bytes, name), followed: bytes.flag() },
             2 => EventKind::Exec { task, comm: Arc::clone(&name), filename: name },
@@ -284,6 +291,19 @@ impl Story {
                 EventKind::Signal { task, info, ignored: bytes.flag() }
             }
             30 => EventKind::Sleeps(Box::new(syscalls::call(bytes, task))),
+            // What the kernel put together.
+            31 => EventKind::Turn(Box::new(TurnEvent {
+                cookie: cookie(bytes).unwrap_or(SocketCookie(1)),
+                index: bytes.number(),
+                start: MonoNs(bytes.time(now)),
+                request_end: MonoNs(bytes.time(now)),
+                response_start: bytes.flag().then(|| MonoNs(bytes.time(now))),
+                end: MonoNs(bytes.time(now)),
+                request_bytes: bytes.u64(),
+                response_bytes: bytes.u64(),
+                retransmits: bytes.number(),
+                sampling: Sampling { reason: SampleReason::Slow, share: bytes.number() },
+            })),
             _ => EventKind::Packet(Box::new(self.packet(bytes, now))),
         }
     }

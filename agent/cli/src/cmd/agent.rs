@@ -115,7 +115,8 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
 
     let people = People::new(identifier, pods.is_some());
     let (file, otlp) = (args.config.clone(), args.otlp.clone());
-    let end = Node::new(Parts { config, file, otlp, session, people, telemetry, export, health }).run(&signals)?;
+    let end =
+        Node::new(Parts { config, file, otlp, session, people, telemetry, export, health }).run(&signals)?;
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     if end.lost > 0 {
         tracing::warn!("{} spans were not exported, {} were", end.lost, end.sent);
