@@ -44,6 +44,34 @@ pub(crate) fn trace_request(items: &[SpanItem]) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans }
 }
 
+/// Spans in a request.
+pub(crate) fn spans(request: &ExportTraceServiceRequest) -> usize {
+    request.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).sum()
+}
+
+/// Cuts a request in two; `None` where it has no two spans.
+pub(crate) fn halves(
+    request: &ExportTraceServiceRequest,
+) -> Option<(ExportTraceServiceRequest, ExportTraceServiceRequest)> {
+    let mut left = spans(request) / 2;
+    if left == 0 {
+        return None;
+    }
+    let (mut first, mut rest) = (request.clone(), request.clone());
+    for (one, other) in first.resource_spans.iter_mut().zip(&mut rest.resource_spans) {
+        for (one, other) in one.scope_spans.iter_mut().zip(&mut other.scope_spans) {
+            let here = left.min(one.spans.len());
+            one.spans.truncate(here);
+            other.spans.drain(..here);
+            left -= here;
+        }
+    }
+    for half in [&mut first, &mut rest] {
+        half.resource_spans.retain(|r| r.scope_spans.iter().any(|s| !s.spans.is_empty()));
+    }
+    Some((first, rest))
+}
+
 /// The metrics of one process.
 pub(crate) fn resource_metrics(resource: &Resource, metrics: Vec<Metric>) -> ResourceMetrics {
     ResourceMetrics {

@@ -1,6 +1,7 @@
 //! Metrics of observed processes, accumulated from facts: cumulative sums and exponential histograms.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -17,6 +18,7 @@ use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, Turn};
 use tracenet_core::key::{ConnId, Direction, ProcessKey, Role, Transport, Tuple};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
+use crate::account::Account;
 use crate::exemplars::{Exemplars, Link};
 use crate::failure::error_type;
 use crate::histogram::ExponentialHistogram;
@@ -54,6 +56,18 @@ enum Instrument {
     TurnTime,
     NetworkIo,
     EventsLost,
+    SpansExported,
+    SpansInflight,
+    PointsExported,
+    SpansProcessed,
+    QueueSize,
+    QueueCapacity,
+    SpoolSpans,
+    SpoolUsage,
+    SpoolErrors,
+    EndpointSwitches,
+    CpuTime,
+    MemoryUsage,
 }
 
 impl Instrument {
@@ -102,6 +116,42 @@ impl Instrument {
             Self::EventsLost => {
                 (metric::AGENT_EVENTS_LOST, "{event}", "Events and spans that tracenet itself lost.")
             }
+            Self::SpansExported => (
+                semconv_metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,
+                "{span}",
+                "Spans that a collector took; with error.type, that it refused or that the spool lost.",
+            ),
+            Self::SpansInflight => (
+                semconv_metric::OTEL_SDK_EXPORTER_SPAN_INFLIGHT,
+                "{span}",
+                "Spans on their way to a collector.",
+            ),
+            Self::PointsExported => (
+                semconv_metric::OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
+                "{data_point}",
+                "Metric points that a collector took; with error.type, that it refused.",
+            ),
+            Self::SpansProcessed => (
+                semconv_metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
+                "{span}",
+                "Spans that the queue handed on; with error.type, that it had no room for.",
+            ),
+            Self::QueueSize => {
+                (semconv_metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE, "{span}", "Spans that wait in memory.")
+            }
+            Self::QueueCapacity => (
+                semconv_metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_CAPACITY,
+                "{span}",
+                "Spans for which there is room in memory, which is bounded by bytes, at the mean size of those so far.",
+            ),
+            Self::SpoolSpans => (metric::SPOOL_SPANS, "{span}", "Spans that wait on disk."),
+            Self::SpoolUsage => (metric::SPOOL_USAGE, "By", "Bytes of the spool's files."),
+            Self::SpoolErrors => (metric::SPOOL_ERRORS, "{error}", "Operations of the spool that failed."),
+            Self::EndpointSwitches => {
+                (metric::ENDPOINT_SWITCHES, "{switch}", "Changes from one collector to another.")
+            }
+            Self::CpuTime => (semconv_metric::PROCESS_CPU_TIME, "s", "CPU time of tracenet."),
+            Self::MemoryUsage => (semconv_metric::PROCESS_MEMORY_USAGE, "By", "Resident memory of tracenet."),
         }
     }
 }
@@ -131,6 +181,8 @@ enum Series {
     Sum(u64),
     /// A sum of times, nanoseconds.
     Time(u64),
+    /// What may also shrink.
+    Level(u64),
     Histogram(Box<Durations>),
 }
 
@@ -182,6 +234,11 @@ impl Process {
         }
     }
 
+    /// What is summed up elsewhere.
+    fn set(&mut self, instrument: Instrument, labels: &[Label], now: Series) {
+        *self.series(instrument, labels, || Series::Level(0)) = now;
+    }
+
     fn record(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs, link: Option<Link>) {
         self.record_many(instrument, labels, t, 1, link);
     }
@@ -208,7 +265,7 @@ impl Process {
         let mut instruments: Vec<_> = self.series.iter().collect();
         instruments.sort_by_key(|(instrument, _)| **instrument);
         let metrics = instruments.into_iter().map(|(instrument, of_metric)| {
-            let (mut sums, mut histograms) = (Vec::new(), Vec::new());
+            let (mut sums, mut histograms, mut is_monotonic) = (Vec::new(), Vec::new(), true);
             let mut of_metric: Vec<_> = of_metric.iter().collect();
             of_metric.sort_by_key(|(labels, _)| *labels);
             for (labels, series) in of_metric {
@@ -216,6 +273,10 @@ impl Process {
                 let value = match series {
                     Series::Sum(n) => Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX)),
                     Series::Time(ns) => Number::AsDouble(*ns as f64 / 1e9),
+                    Series::Level(n) => {
+                        is_monotonic = false;
+                        Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX))
+                    }
                     Series::Histogram(h) => {
                         let mut point = h.histogram.point(attributes, start, now);
                         point.exemplars = h.exemplars.points(clock);
@@ -233,7 +294,7 @@ impl Process {
             }
             let aggregation_temporality = AggregationTemporality::Cumulative as i32;
             let data = if histograms.is_empty() {
-                Data::Sum(Sum { data_points: sums, aggregation_temporality, is_monotonic: true })
+                Data::Sum(Sum { data_points: sums, aggregation_temporality, is_monotonic })
             } else {
                 Data::ExponentialHistogram(Histogram { data_points: histograms, aggregation_temporality })
             };
@@ -568,6 +629,46 @@ impl Meter {
     pub fn ended(&mut self, workload: u32, t: MonoNs) {
         if let Some(one) = self.processes.get_mut(&Subject::Workload(workload)) {
             one.exited = Some(t);
+        }
+    }
+
+    /// What tracenet itself used so far and uses: CPU time and resident memory in bytes.
+    pub fn own(&mut self, cpu: Duration, memory: u64) {
+        let cpu = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+        self.agent.set(Instrument::CpuTime, &[], Series::Time(cpu));
+        self.agent.set(Instrument::MemoryUsage, &[], Series::Level(memory));
+    }
+
+    /// What the exporter did so far and has.
+    pub fn exporter(&mut self, account: &Account) {
+        use Instrument::{PointsExported, SpansExported, SpansProcessed};
+        let error = |why| [(semconv::ERROR_TYPE, LabelValue::Static(why))];
+        let (spans, points, spool) = (account.spans, account.points, account.spool);
+        let agent = &mut self.agent;
+        for (instrument, done, why) in [
+            (SpansExported, spans.exported, None),
+            (SpansExported, spans.rejected, Some("rejected")),
+            (SpansExported, spans.refused, Some("refused")),
+            (SpansExported, spool.shed, Some("spool_full")),
+            (SpansExported, spool.damaged, Some("spool_damaged")),
+            (PointsExported, points.exported, None),
+            (PointsExported, points.rejected, Some("rejected")),
+            (PointsExported, points.refused, Some("refused")),
+            (SpansProcessed, account.taken, None),
+            (SpansProcessed, account.shed, Some("queue_full")),
+            (Instrument::SpoolErrors, spool.errors, None),
+            (Instrument::EndpointSwitches, account.switches, None),
+        ] {
+            agent.set(instrument, why.map(error).as_ref().map_or(&[], |e| &e[..]), Series::Sum(done));
+        }
+        for (instrument, now) in [
+            (Instrument::SpansInflight, spans.inflight),
+            (Instrument::QueueSize, account.waiting),
+            (Instrument::QueueCapacity, account.capacity),
+            (Instrument::SpoolSpans, spool.spans),
+            (Instrument::SpoolUsage, spool.bytes),
+        ] {
+            agent.set(instrument, &[], Series::Level(now));
         }
     }
 

@@ -74,6 +74,14 @@ pub mod metric {
     pub const TURN_TIME: &str = "tracenet.turn.time";
     /// Events and spans that tracenet lost itself, {event}.
     pub const AGENT_EVENTS_LOST: &str = "tracenet.agent.events.lost";
+    /// Spans that wait on disk, {span}.
+    pub const SPOOL_SPANS: &str = "tracenet.agent.spool.spans";
+    /// Bytes of the spool's files, By.
+    pub const SPOOL_USAGE: &str = "tracenet.agent.spool.usage";
+    /// Operations of the spool that failed, {error}.
+    pub const SPOOL_ERRORS: &str = "tracenet.agent.spool.errors";
+    /// Changes from one collector to another, {switch}.
+    pub const ENDPOINT_SWITCHES: &str = "tracenet.agent.endpoint.switches";
 }
 
 /// Keys of attributes of spans, events and metrics.

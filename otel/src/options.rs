@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::tls::Tls;
+
 /// What keeps an export from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +43,14 @@ pub enum Error {
     /// The exporter's thread or runtime can't be made.
     #[error("cannot start the exporter: {0}")]
     Start(std::io::Error),
+    /// A file of certificates or keys can't be used.
+    #[error("cannot use {what} for TLS: {why}; give PEM files that this user can read")]
+    Tls {
+        /// The file.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// No TLS configuration, or no connection object, can be made for the endpoint.
     #[error("cannot use {uri}: {why}")]
     Connect {
@@ -68,6 +78,19 @@ pub enum Compression {
     None,
     /// RFC 1952.
     Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Compression {
+    /// Its content coding in HTTP.
+    pub(crate) fn coding(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
 }
 
 /// Where a signal goes.
@@ -89,12 +112,25 @@ pub enum Destination {
 pub struct SignalOptions {
     /// Where to.
     pub destination: Destination,
+    /// Where to when that doesn't work, in this order.
+    pub further: Vec<Destination>,
     /// Headers (gRPC: metadata) of every request, names in lower case. They may hold secrets: never log them.
     pub headers: Vec<(String, String)>,
     /// How long a request may take.
     pub timeout: Duration,
     /// Compression of requests.
     pub compression: Compression,
+    /// Files for `https`.
+    pub tls: Tls,
+}
+
+/// Where spans wait on disk while no collector takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolOptions {
+    /// The folder. It is made (mode 0700) where it isn't there, and belongs to one exporter at a time.
+    pub directory: PathBuf,
+    /// Most bytes in it; when there are more, the oldest spans are shed.
+    pub bytes: u64,
 }
 
 /// Everything an [`Exporter`](crate::Exporter) is told.
@@ -106,6 +142,8 @@ pub struct ExportOptions {
     pub metrics: Option<SignalOptions>,
     /// Most bytes of spans that wait or are on their way, as encoded.
     pub queue_bytes: usize,
+    /// Where spans wait when no collector takes them; `None`: only in memory.
+    pub spool: Option<SpoolOptions>,
     /// Time between exports of metrics.
     pub metric_interval: Duration,
     /// `service.name` of all resources, where the user gave one.
@@ -146,8 +184,8 @@ impl Signal {
 impl ExportOptions {
     /// Options from the `--otlp` flag and the environment; `None` where neither asks for an export.
     ///
-    /// The flag's endpoint wins over the variables' and over `OTEL_SDK_DISABLED`; protocol, headers, timeout and
-    /// compression come from the variables (the signal's own, `OTEL_EXPORTER_OTLP_TRACES_...`, before the general
+    /// The flag's endpoint wins over the variables' and over `OTEL_SDK_DISABLED`; protocol, headers, timeout,
+    /// compression and the files for TLS come from the variables (the signal's own, `OTEL_EXPORTER_OTLP_TRACES_...`, before the general
     /// one). Without the flag, a signal is exported only where a variable names an endpoint for it.
     /// Without a protocol, port 4317 means gRPC and everything else HTTP.
     pub fn from_flag_and_env(
@@ -191,10 +229,54 @@ impl ExportOptions {
             traces: None,
             metrics: None,
             queue_bytes: QUEUE_BYTES,
+            spool: None,
             metric_interval,
             service_name,
             resource_attributes,
         })
+    }
+
+    /// Adds collectors to those of both signals, for when those before them don't work. `env` is asked for their protocol.
+    ///
+    /// # Errors
+    /// [`Error::Endpoint`]: one of them is no URL of a collector.
+    pub fn add_endpoints(
+        &mut self,
+        endpoints: &[String],
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), Error> {
+        let env = |name: &str| env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        for (signal, options) in [(Signal::Traces, &mut self.traces), (Signal::Metrics, &mut self.metrics)] {
+            let Some(options) = options else { continue };
+            let protocol = protocol(signal, &env)?;
+            for endpoint in endpoints {
+                let origin = "export.otlp.endpoints";
+                match destination(origin, endpoint, protocol, Some(signal))? {
+                    to @ Destination::Collector { .. } => options.further.push(to),
+                    Destination::File(_) => {
+                        let (origin, value) = (origin.to_owned(), endpoint.clone());
+                        return Err(Error::Endpoint { origin, value, why: "a file is no collector" });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The signal's own variable, then the general one; with the name, for messages.
+fn either(signal: Signal, env: &dyn Fn(&str) -> Option<String>, suffix: &str) -> Option<(String, String)> {
+    [format!("OTEL_EXPORTER_OTLP_{}_{suffix}", signal.infix()), format!("OTEL_EXPORTER_OTLP_{suffix}")]
+        .into_iter()
+        .find_map(|name| env(&name).map(|value| (name, value)))
+}
+
+fn protocol(signal: Signal, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Protocol>, Error> {
+    let Some((name, value)) = either(signal, env, "PROTOCOL") else { return Ok(None) };
+    match value.as_str() {
+        "grpc" => Ok(Some(Protocol::Grpc)),
+        "http/protobuf" => Ok(Some(Protocol::HttpProtobuf)),
+        _ => Err(Error::Variable { name, value, expected: "use grpc or http/protobuf" }),
     }
 }
 
@@ -206,12 +288,7 @@ fn signal(
     if env(&format!("OTEL_{}_EXPORTER", signal.infix())).is_some_and(|v| v == "none") {
         return Ok(None);
     }
-    // The signal's own variable first, then the general one; with the name, for messages.
-    let either = |suffix: &str| {
-        [format!("OTEL_EXPORTER_OTLP_{}_{suffix}", signal.infix()), format!("OTEL_EXPORTER_OTLP_{suffix}")]
-            .into_iter()
-            .find_map(|name| env(&name).map(|value| (name, value)))
-    };
+    let either = |suffix: &str| either(signal, env, suffix);
     let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.infix());
     // A signal's own endpoint is used as it stands; a general one gets the signal's path (OTLP exporter
     // specification, "Endpoint URLs for OTLP/HTTP").
@@ -224,15 +301,7 @@ fn signal(
     } else {
         return Ok(None);
     };
-    let protocol = match either("PROTOCOL") {
-        None => None,
-        Some((name, value)) => Some(match value.as_str() {
-            "grpc" => Protocol::Grpc,
-            "http/protobuf" => Protocol::HttpProtobuf,
-            _ => return Err(Error::Variable { name, value, expected: "use grpc or http/protobuf" }),
-        }),
-    };
-    let destination = destination(&origin, &value, protocol, (!complete).then_some(signal))?;
+    let destination = destination(&origin, &value, protocol(signal, env)?, (!complete).then_some(signal))?;
     let headers = match either("HEADERS") {
         Some((name, value)) => headers(&name, &value)?,
         None => Vec::new(),
@@ -246,10 +315,17 @@ fn signal(
         Some((name, value)) => match value.as_str() {
             "none" => Compression::None,
             "gzip" => Compression::Gzip,
-            _ => return Err(Error::Variable { name, value, expected: "use none or gzip" }),
+            "zstd" => Compression::Zstd,
+            _ => return Err(Error::Variable { name, value, expected: "use none, gzip or zstd" }),
         },
     };
-    Ok(Some(SignalOptions { destination, headers, timeout, compression }))
+    let file = |suffix: &str| either(suffix).map(|(_, path)| PathBuf::from(path));
+    let tls = Tls {
+        ca_file: file("CERTIFICATE"),
+        cert_file: file("CLIENT_CERTIFICATE"),
+        key_file: file("CLIENT_KEY"),
+    };
+    Ok(Some(SignalOptions { destination, further: Vec::new(), headers, timeout, compression, tls }))
 }
 
 /// Reads an endpoint; `append` is the signal whose path goes behind the URL's.
@@ -425,6 +501,10 @@ mod tests {
                 ("OTEL_SERVICE_NAME", "shop"),
                 ("OTEL_RESOURCE_ATTRIBUTES", "service.name=lost,deployment.environment.name=test"),
                 ("OTEL_METRIC_EXPORT_INTERVAL", "1500"),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+                ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/tls.crt"),
+                ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/tls.key"),
+                ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/own.key"),
             ],
         )
         .unwrap()
@@ -441,6 +521,12 @@ mod tests {
         assert_eq!(traces.timeout, Duration::from_millis(250));
         assert_eq!(metrics.timeout, Duration::from_secs(10));
         assert_eq!((traces.compression, metrics.compression), (Compression::None, Compression::Gzip));
+        let of_both = (Some("/ca.pem".into()), Some("/tls.crt".into()));
+        assert_eq!((traces.tls.ca_file, traces.tls.cert_file), of_both);
+        assert_eq!(
+            (traces.tls.key_file, metrics.tls.key_file),
+            (Some("/own.key".into()), Some("/tls.key".into()))
+        );
         assert_eq!(o.service_name.as_deref(), Some("shop"));
         assert_eq!(o.resource_attributes, [("deployment.environment.name".into(), "test".into())]);
         assert_eq!(o.metric_interval, Duration::from_millis(1500));

@@ -19,11 +19,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
-use tonic::transport::{Channel, ClientTlsConfig};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::file::JsonFile;
 use crate::options::{Compression, Destination, Error, Protocol, SignalOptions};
+use crate::tls::Tls;
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,12 +56,13 @@ const MOST_ANSWER_BYTES: usize = 64 << 10;
 pub(crate) struct Client {
     way: Way,
     timeout: Duration,
+    compression: Compression,
 }
 
 #[derive(Debug)]
 enum Way {
-    Grpc { channel: Channel, metadata: MetadataMap, gzip: bool },
-    Http { client: Box<Http>, uri: http::Uri, headers: http::HeaderMap, gzip: bool },
+    Grpc { channel: Channel, metadata: MetadataMap },
+    Http { client: Box<Http>, uri: http::Uri, headers: http::HeaderMap },
     File(JsonFile),
 }
 
@@ -71,33 +73,35 @@ enum Http {
 }
 
 impl Client {
-    /// Prepares the way; connects only when something is sent. To be called inside the runtime that will send.
-    pub(crate) fn new(options: &SignalOptions, file: Option<JsonFile>) -> Result<Self, Error> {
-        let gzip = options.compression == Compression::Gzip;
-        let way = match (&options.destination, file) {
+    /// Prepares the way to `destination`; connects only when something is sent. To be called inside the runtime that will
+    /// send. `file` is that of a [`Destination::File`].
+    pub(crate) fn new(
+        destination: &Destination,
+        options: &SignalOptions,
+        file: Option<&JsonFile>,
+    ) -> Result<Self, Error> {
+        let way = match (destination, file) {
             (Destination::Collector { uri, protocol: Protocol::Grpc }, _) => Way::Grpc {
-                channel: channel(uri, options.timeout)?,
+                channel: channel(uri, options.timeout, &options.tls)?,
                 metadata: metadata(uri, &options.headers)?,
-                gzip,
             },
             (Destination::Collector { uri, protocol: Protocol::HttpProtobuf }, _) => Way::Http {
-                client: Box::new(http_client(uri)?),
+                client: Box::new(http_client(uri, &options.tls)?),
                 uri: uri.clone(),
-                headers: headers(uri, &options.headers, gzip)?,
-                gzip,
+                headers: headers(uri, &options.headers, options.compression)?,
             },
-            (Destination::File(_), Some(file)) => Way::File(file),
+            (Destination::File(_), Some(file)) => Way::File(file.clone()),
             (Destination::File(path), None) => Way::File(JsonFile::create(path)?),
         };
-        Ok(Self { way, timeout: options.timeout })
+        Ok(Self { way, timeout: options.timeout, compression: options.compression })
     }
 
     pub(crate) async fn traces(&mut self, request: ExportTraceServiceRequest) -> Outcome {
         match &mut self.way {
-            Way::Grpc { channel, metadata, gzip } => {
+            Way::Grpc { channel, metadata } => {
                 let mut client = TraceServiceClient::new(channel.clone());
-                if *gzip {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
+                if let Some(encoding) = encoding(self.compression) {
+                    client = client.send_compressed(encoding);
                 }
                 let request = with_metadata(request, metadata);
                 let answer = tokio::time::timeout(self.timeout, client.export(request)).await;
@@ -105,8 +109,8 @@ impl Client {
                     r.partial_success.map(|p| (p.rejected_spans, p.error_message))
                 })
             }
-            Way::Http { client, uri, headers, gzip } => {
-                let answer = post(client, uri, headers, *gzip, &request);
+            Way::Http { client, uri, headers } => {
+                let answer = post(client, uri, headers, self.compression, &request);
                 let answer = tokio::time::timeout(self.timeout, answer).await;
                 http_outcome(self.timeout, answer, |body| {
                     let answer = ExportTraceServiceResponse::decode(body).ok()?;
@@ -119,10 +123,10 @@ impl Client {
 
     pub(crate) async fn metrics(&mut self, request: ExportMetricsServiceRequest) -> Outcome {
         match &mut self.way {
-            Way::Grpc { channel, metadata, gzip } => {
+            Way::Grpc { channel, metadata } => {
                 let mut client = MetricsServiceClient::new(channel.clone());
-                if *gzip {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
+                if let Some(encoding) = encoding(self.compression) {
+                    client = client.send_compressed(encoding);
                 }
                 let request = with_metadata(request, metadata);
                 let answer = tokio::time::timeout(self.timeout, client.export(request)).await;
@@ -130,8 +134,8 @@ impl Client {
                     r.partial_success.map(|p| (p.rejected_data_points, p.error_message))
                 })
             }
-            Way::Http { client, uri, headers, gzip } => {
-                let answer = post(client, uri, headers, *gzip, &request);
+            Way::Http { client, uri, headers } => {
+                let answer = post(client, uri, headers, self.compression, &request);
                 let answer = tokio::time::timeout(self.timeout, answer).await;
                 http_outcome(self.timeout, answer, |body| {
                     let answer = ExportMetricsServiceResponse::decode(body).ok()?;
@@ -162,7 +166,15 @@ fn whole_story(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn channel(uri: &http::Uri, timeout: Duration) -> Result<Channel, Error> {
+fn encoding(compression: Compression) -> Option<CompressionEncoding> {
+    match compression {
+        Compression::None => None,
+        Compression::Gzip => Some(CompressionEncoding::Gzip),
+        Compression::Zstd => Some(CompressionEncoding::Zstd),
+    }
+}
+
+fn channel(uri: &http::Uri, timeout: Duration, tls: &Tls) -> Result<Channel, Error> {
     let mut endpoint = Channel::builder(uri.clone())
         .user_agent(USER_AGENT)
         .map_err(|e| cannot(uri, &e))?
@@ -171,8 +183,7 @@ fn channel(uri: &http::Uri, timeout: Duration) -> Result<Channel, Error> {
         .http2_keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
     if uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
-        let tls = ClientTlsConfig::new().with_native_roots();
-        endpoint = endpoint.tls_config(tls).map_err(|e| cannot(uri, &e))?;
+        endpoint = endpoint.tls_config(tls.for_grpc()?).map_err(|e| cannot(uri, &e))?;
     }
     Ok(endpoint.connect_lazy())
 }
@@ -197,12 +208,11 @@ fn with_metadata<T>(message: T, metadata: &MetadataMap) -> tonic::Request<T> {
     request
 }
 
-fn http_client(uri: &http::Uri) -> Result<Http, Error> {
+fn http_client(uri: &http::Uri, tls: &Tls) -> Result<Http, Error> {
     let builder = HyperClient::builder(TokioExecutor::new());
     if uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(|e| cannot(uri, &e))?
+            .with_tls_config(tls.for_http()?)
             .https_only()
             .enable_http1()
             .build();
@@ -212,7 +222,11 @@ fn http_client(uri: &http::Uri) -> Result<Http, Error> {
     }
 }
 
-fn headers(uri: &http::Uri, own: &[(String, String)], gzip: bool) -> Result<http::HeaderMap, Error> {
+fn headers(
+    uri: &http::Uri,
+    own: &[(String, String)],
+    compression: Compression,
+) -> Result<http::HeaderMap, Error> {
     let mut map = http::HeaderMap::new();
     for (name, value) in own {
         let bad = |what: &str| Error::Connect {
@@ -225,8 +239,8 @@ fn headers(uri: &http::Uri, own: &[(String, String)], gzip: bool) -> Result<http
     }
     map.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
     map.entry(http::header::USER_AGENT).or_insert(http::HeaderValue::from_static(USER_AGENT));
-    if gzip {
-        map.insert(http::header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+    if let Some(coding) = compression.coding() {
+        map.insert(http::header::CONTENT_ENCODING, http::HeaderValue::from_static(coding));
     }
     Ok(map)
 }
@@ -242,15 +256,10 @@ async fn post(
     client: &Http,
     uri: &http::Uri,
     headers: &http::HeaderMap,
-    gzip: bool,
+    compression: Compression,
     message: &impl Message,
 ) -> Result<Answer, String> {
-    let mut body = message.encode_to_vec();
-    if gzip {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
-        let packed = std::io::Write::write_all(&mut encoder, &body).and_then(|()| encoder.finish());
-        body = packed.map_err(|e| e.to_string())?;
-    }
+    let body = packed(compression, message.encode_to_vec()).map_err(|e| e.to_string())?;
     let mut request = http::Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = uri.clone();
@@ -267,6 +276,18 @@ async fn post(
         .map(Duration::from_secs);
     let body = Limited::new(body, MOST_ANSWER_BYTES).collect().await.map_err(|e| e.to_string())?.to_bytes();
     Ok(Answer { status: head.status, retry_after, body })
+}
+
+fn packed(compression: Compression, body: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    match compression {
+        Compression::None => Ok(body),
+        Compression::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, &body)?;
+            encoder.finish()
+        }
+        Compression::Zstd => zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL),
+    }
 }
 
 type TimedOut = tokio::time::error::Elapsed;

@@ -10,8 +10,10 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::sync::Notify;
 
+use crate::account::{Account, Fates};
 use crate::batch::{self, BATCH_BYTES};
 use crate::exporter::ExportReport;
+use crate::spool::Held;
 
 /// What a span is worth: when the queue is full, the least valuable are shed first, and among these the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +56,8 @@ pub struct Losses {
     pub shed: [u64; WORTHS],
     /// Spans that the collector refused or that could not be sent until the end.
     pub failed_spans: u64,
+    /// Spans that were lost in the spool: shed because it was full, or in files that could not be read.
+    pub spooled_spans: u64,
     /// Metric points that the collector refused or that could not be sent until the end.
     pub failed_points: u64,
 }
@@ -61,7 +65,35 @@ pub struct Losses {
 impl Losses {
     /// All spans lost, for whatever reason.
     pub fn spans(&self) -> u64 {
-        self.shed.iter().sum::<u64>() + self.failed_spans
+        self.shed.iter().sum::<u64>() + self.failed_spans + self.spooled_spans
+    }
+}
+
+/// How many of a request's spans or points were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// So many, which may be none; the others were taken.
+    Some(u64),
+    /// The request.
+    All,
+}
+
+impl Fates {
+    /// So many are on their way no longer. Returns how many of them were refused.
+    fn settle(&mut self, n: u64, refused: Refused) -> u64 {
+        self.inflight = self.inflight.saturating_sub(n);
+        match refused {
+            Refused::Some(some) => {
+                let some = some.min(n);
+                self.exported += n - some;
+                self.rejected += some;
+                some
+            }
+            Refused::All => {
+                self.refused += n;
+                n
+            }
+        }
     }
 }
 
@@ -86,13 +118,18 @@ struct Inner {
     waiting_bytes: usize,
     /// Taken by the exporter and not settled yet. The bytes count against the cap too.
     taken_bytes: usize,
-    taken_spans: u64,
-    taken_points: u64,
+    /// All that were taken in, by which the size of one is known.
+    pushed: (u64, u64),
+    /// Those that were taken are in flight.
+    spans: Fates,
+    points: Fates,
+    /// Spans that were ever taken.
+    taken: u64,
     /// The newest state of all metrics. They are cumulative, so that a newer one makes an unsent one unnecessary.
     metrics: Option<Vec<ResourceMetrics>>,
-    sent_spans: u64,
-    sent_points: u64,
+    spool: Held,
     retries: u64,
+    switches: u64,
     losses: Losses,
     closed: bool,
 }
@@ -150,7 +187,17 @@ impl Sink {
     /// lost.
     pub fn metrics_settled(&self) -> bool {
         let inner = self.queue.lock();
-        inner.metrics.is_none() && inner.taken_points == 0
+        inner.metrics.is_none() && inner.points.inflight == 0
+    }
+
+    /// What became of everything so far, and how full the queue is.
+    pub fn account(&self) -> Account {
+        self.queue.account()
+    }
+
+    /// Requests that had to be sent again so far.
+    pub fn retries(&self) -> u64 {
+        self.queue.lock().retries
     }
 
     /// What was lost so far.
@@ -200,6 +247,7 @@ impl Queue {
         }
         let before = inner.waiting_bytes;
         inner.waiting_bytes += bytes;
+        inner.pushed = (inner.pushed.0 + 1, inner.pushed.1 + bytes as u64);
         let now = inner.waiting_bytes;
         inner.waiting[worth as usize].push_back((item, bytes));
         drop(inner);
@@ -253,20 +301,45 @@ impl Queue {
         }
         inner.waiting_bytes -= taken;
         inner.taken_bytes += taken;
-        inner.taken_spans += items.len() as u64;
+        inner.spans.inflight += items.len() as u64;
+        inner.taken += items.len() as u64;
         (!items.is_empty() || !inner.closed).then_some((items, taken))
     }
 
-    /// Taken spans were delivered, but for `failed` of them.
-    pub(crate) fn settle(&self, spans: u64, bytes: usize, failed: u64) {
+    /// Taken spans were delivered, but for those that were refused.
+    pub(crate) fn settle(&self, spans: u64, bytes: usize, refused: Refused) {
         let mut inner = self.lock();
         inner.taken_bytes = inner.taken_bytes.saturating_sub(bytes);
-        inner.taken_spans = inner.taken_spans.saturating_sub(spans);
-        let failed = failed.min(spans);
-        inner.sent_spans += spans - failed;
-        inner.losses.failed_spans += failed;
+        inner.losses.failed_spans += inner.spans.settle(spans, refused);
         drop(inner);
         self.room.notify_all();
+    }
+
+    /// Taken spans are in the spool.
+    pub(crate) fn settle_spooled(&self, spans: u64, bytes: usize) {
+        let mut inner = self.lock();
+        inner.taken_bytes = inner.taken_bytes.saturating_sub(bytes);
+        inner.spans.inflight = inner.spans.inflight.saturating_sub(spans);
+        drop(inner);
+        self.room.notify_all();
+    }
+
+    /// Spans out of the spool are on their way.
+    pub(crate) fn take_spooled(&self, spans: u64) {
+        self.lock().spans.inflight += spans;
+    }
+
+    /// They are not: they stay in the spool.
+    pub(crate) fn return_spooled(&self, spans: u64) {
+        let mut inner = self.lock();
+        inner.spans.inflight = inner.spans.inflight.saturating_sub(spans);
+    }
+
+    /// How the spool stands.
+    pub(crate) fn set_spool(&self, held: Held) {
+        let mut inner = self.lock();
+        inner.spool = held;
+        inner.losses.spooled_spans = held.shed + held.damaged;
     }
 
     /// Takes the metrics that wait. `Err`: none will come.
@@ -274,7 +347,7 @@ impl Queue {
         let mut inner = self.lock();
         match inner.metrics.take() {
             Some(metrics) => {
-                inner.taken_points = batch::points(&metrics);
+                inner.points.inflight = batch::points(&metrics);
                 Ok(Some(metrics))
             }
             None if inner.closed => Err(End),
@@ -282,19 +355,16 @@ impl Queue {
         }
     }
 
-    /// Taken points were delivered, but for `failed` of them.
-    pub(crate) fn settle_points(&self, points: u64, failed: u64) {
+    /// Taken points were delivered, but for those that were refused.
+    pub(crate) fn settle_points(&self, points: u64, refused: Refused) {
         let mut inner = self.lock();
-        inner.taken_points = inner.taken_points.saturating_sub(points);
-        let failed = failed.min(points);
-        inner.sent_points += points - failed;
-        inner.losses.failed_points += failed;
+        inner.losses.failed_points += inner.points.settle(points, refused);
     }
 
     /// Taken metrics could not be sent yet: they wait again, unless newer ones came in their place.
     pub(crate) fn return_metrics(&self, metrics: Vec<ResourceMetrics>) {
         let mut inner = self.lock();
-        inner.taken_points = 0;
+        inner.points.inflight = 0;
         inner.metrics.get_or_insert(metrics);
         drop(inner);
         self.metrics_wake.notify_one();
@@ -302,6 +372,26 @@ impl Queue {
 
     pub(crate) fn count_retry(&self) {
         self.lock().retries += 1;
+    }
+
+    pub(crate) fn count_switch(&self) {
+        self.lock().switches += 1;
+    }
+
+    fn account(&self) -> Account {
+        let inner = self.lock();
+        let (spans, bytes) = inner.pushed;
+        let capacity = u128::from(spans) * self.cap_bytes as u128 / u128::from(bytes.max(1));
+        Account {
+            spans: inner.spans,
+            points: inner.points,
+            taken: inner.taken,
+            shed: inner.losses.shed.iter().sum(),
+            waiting: inner.waiting.iter().map(|class| class.len() as u64).sum(),
+            capacity: u64::try_from(capacity).unwrap_or(u64::MAX),
+            spool: inner.spool,
+            switches: inner.switches,
+        }
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -324,14 +414,16 @@ impl Queue {
         let mut inner = self.lock();
         inner.closed = true;
         let waiting: usize = inner.waiting.iter_mut().map(|class| class.drain(..).count()).sum();
-        inner.losses.failed_spans += waiting as u64 + std::mem::take(&mut inner.taken_spans);
+        inner.losses.failed_spans += waiting as u64 + std::mem::take(&mut inner.spans.inflight);
         inner.waiting_bytes = 0;
         let points = inner.metrics.take().map_or(0, |metrics| batch::points(&metrics));
-        inner.losses.failed_points += points + std::mem::take(&mut inner.taken_points);
+        inner.losses.failed_points += points + std::mem::take(&mut inner.points.inflight);
         ExportReport {
-            sent_spans: inner.sent_spans,
-            sent_points: inner.sent_points,
+            sent_spans: inner.spans.exported,
+            sent_points: inner.points.exported,
+            spooled_spans: inner.spool.spans,
             retries: inner.retries,
+            switches: inner.switches,
             losses: inner.losses,
         }
     }

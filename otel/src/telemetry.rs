@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use tracenet_core::fact::{Fact, FactKind, Turn};
 use tracenet_core::key::{ConnId, ProcessKey};
 use tracenet_core::time::{ClockOffset, MonoNs};
 
+use crate::account::Account;
 use crate::metrics::Meter;
 use crate::options::ExportOptions;
 use crate::prometheus::Exposition;
@@ -27,6 +29,8 @@ pub struct Telemetry {
     before: VecDeque<Sink>,
     /// What those lost of which no more is asked.
     lost_before: Losses,
+    /// What these did, likewise.
+    earlier: Account,
     /// What the builder of spans was made with.
     run: u64,
     resources: Resources,
@@ -53,6 +57,7 @@ impl Telemetry {
             sink,
             before: VecDeque::new(),
             lost_before: Losses::default(),
+            earlier: Account::default(),
             run: now.0,
             resources,
             interval_ns,
@@ -139,6 +144,7 @@ impl Telemetry {
             && let Some(oldest) = self.before.pop_front()
         {
             self.lost_before = self.lost_before + oldest.losses();
+            self.earlier = self.earlier + oldest.account().ended();
         }
         self.before.push_back(std::mem::replace(&mut self.sink, sink));
         if self.sink.wants_spans() {
@@ -152,6 +158,11 @@ impl Telemetry {
     pub fn losses(&self) -> Losses {
         let before = self.before.iter().fold(self.lost_before, |sum, sink| sum + sink.losses());
         before + self.sink.losses()
+    }
+
+    /// What tracenet itself used so far and uses: CPU time and resident memory in bytes. Told with the next metrics.
+    pub fn own(&mut self, cpu: Duration, memory: u64) {
+        self.meter.own(cpu, memory);
     }
 
     /// Exports metrics if their interval has passed. Returns when to call again; calling more often is cheap.
@@ -179,6 +190,8 @@ impl Telemetry {
     fn export_metrics(&mut self, now: MonoNs, clock: ClockOffset) {
         if self.wants_metrics() {
             let settled = self.sink.metrics_settled();
+            let before = self.before.iter().fold(self.earlier, |sum, sink| sum + sink.account());
+            self.meter.exporter(&(before + self.sink.account()));
             let metrics = self.meter.snapshot(now, clock, &self.losses(), settled);
             if let Some(exposition) = &self.exposition {
                 exposition.update(&metrics);

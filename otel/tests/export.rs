@@ -59,8 +59,14 @@ fn push(exporter: &Exporter, numbers: std::ops::Range<u64>) {
 
 #[test]
 fn a_story_arrives_over_grpc_and_over_http_the_same() {
+    story_arrives("gzip");
+    story_arrives("zstd");
+}
+
+fn story_arrives(compression: &str) {
     let (grpc_end, http_end) = (Grpc::start(), Http::start(|_, _| OK));
-    let headers = [("OTEL_EXPORTER_OTLP_HEADERS", "x-token=abc"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")];
+    let headers =
+        [("OTEL_EXPORTER_OTLP_HEADERS", "x-token=abc"), ("OTEL_EXPORTER_OTLP_COMPRESSION", compression)];
     let stores = [grpc_end.store.clone(), http_end.store.clone()];
     for options in [
         options(&grpc_end.url(), Protocol::Grpc, &headers),
@@ -87,6 +93,10 @@ fn a_story_arrives_over_grpc_and_over_http_the_same() {
             let resources: usize = a.traces.iter().map(|r| r.resource_spans.len()).sum();
             assert_eq!(resources, 2, "one per process");
         });
+    }
+    let coding = [format!("grpc-encoding: {compression}"), format!("content-encoding: {compression}")];
+    for (store, coding) in stores.iter().zip(coding) {
+        store.look(|a| assert!(a.headers.contains(&coding), "{:?}", a.headers));
     }
     let [one, other] = &stores;
     one.look(|a| other.look(|b| assert!(a.traces == b.traces && a.metrics == b.metrics)));

@@ -3,7 +3,7 @@
 #![allow(dead_code, missing_docs, reason = "each test uses its part")]
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -22,7 +22,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
+use tonic::transport::ServerTlsConfig;
 use tonic::{Request, Response, Status};
+
+use super::certificates::Authority;
 
 /// What arrived.
 #[derive(Debug, Default)]
@@ -116,22 +119,34 @@ impl MetricsService for Service {
 
 impl Grpc {
     pub fn start() -> Self {
-        Self::at("127.0.0.1:0".parse().unwrap(), Store::default(), 0)
+        Self::at("127.0.0.1:0".parse().unwrap(), Store::default(), 0, None)
     }
 
     pub fn rejecting(reject: i64) -> Self {
-        Self::at("127.0.0.1:0".parse().unwrap(), Store::default(), reject)
+        Self::at("127.0.0.1:0".parse().unwrap(), Store::default(), reject, None)
     }
 
-    fn at(address: SocketAddr, store: Store, reject: i64) -> Self {
+    /// Behind TLS.
+    pub fn secure(authority: &Authority) -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap(), Store::default(), 0, Some(authority.grpc()))
+    }
+
+    fn at(address: SocketAddr, store: Store, reject: i64, tls: Option<ServerTlsConfig>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let service = || Service { store: store.clone(), reject };
-        let server = tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(service()).accept_compressed(CompressionEncoding::Gzip))
-            .add_service(MetricsServiceServer::new(service()).accept_compressed(CompressionEncoding::Gzip))
+        let mut server = tonic::transport::Server::builder();
+        if let Some(tls) = tls {
+            server = server.tls_config(tls).unwrap();
+        }
+        let (gzip, zstd) = (CompressionEncoding::Gzip, CompressionEncoding::Zstd);
+        let traces = TraceServiceServer::new(service()).accept_compressed(gzip).accept_compressed(zstd);
+        let metrics = MetricsServiceServer::new(service()).accept_compressed(gzip).accept_compressed(zstd);
+        let server = server
+            .add_service(traces)
+            .add_service(metrics)
             .serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(server);
         Self { store, address, runtime: Some(runtime) }
@@ -149,7 +164,7 @@ impl Grpc {
     }
 
     pub fn restart(&mut self) {
-        let again = Self::at(self.address, self.store.clone(), 0);
+        let again = Self::at(self.address, self.store.clone(), 0, None);
         self.runtime = { again }.runtime.take();
     }
 }
@@ -167,16 +182,32 @@ pub struct Http {
 
 impl Http {
     pub fn start(answer: Answer) -> Self {
+        Self::with(answer, None)
+    }
+
+    /// Behind TLS.
+    pub fn secure(answer: Answer, authority: &Authority) -> Self {
+        Self::with(answer, Some(authority.server()))
+    }
+
+    fn with(answer: Answer, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let store = Store::default();
         let (of_thread, requests) = (store.clone(), Arc::new(Mutex::new(0)));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (store, requests) = (of_thread.clone(), Arc::clone(&requests));
+                let (store, requests, tls) = (of_thread.clone(), Arc::clone(&requests), tls.clone());
                 std::thread::spawn(move || {
                     let mut stream = stream.unwrap();
-                    while serve(&mut stream, &store, &requests, answer).is_some() {}
+                    match tls {
+                        None => while serve(&mut stream, &store, &requests, answer).is_some() {},
+                        Some(tls) => {
+                            let connection = rustls::ServerConnection::new(tls).unwrap();
+                            let mut stream = rustls::StreamOwned::new(connection, stream);
+                            while serve(&mut stream, &store, &requests, answer).is_some() {}
+                        }
+                    }
                 });
             }
         });
@@ -189,12 +220,17 @@ impl Http {
 }
 
 /// One request; `None` at the end of the connection. What is answered with another status than 200 is not stored.
-fn serve(stream: &mut TcpStream, store: &Store, requests: &Mutex<usize>, answer: Answer) -> Option<()> {
+fn serve(
+    stream: &mut (impl Read + Write),
+    store: &Store,
+    requests: &Mutex<usize>,
+    answer: Answer,
+) -> Option<()> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16_384];
     let (head, body) = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            let head = String::from_utf8(bytes[..at].to_vec()).unwrap().to_ascii_lowercase();
+            let head = String::from_utf8_lossy(&bytes[..at]).to_ascii_lowercase();
             let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
             let length: usize = length.parse().unwrap();
             if bytes.len() >= at + 4 + length {
@@ -210,6 +246,8 @@ fn serve(stream: &mut TcpStream, store: &Store, requests: &Mutex<usize>, answer:
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
         plain
+    } else if head.contains("content-encoding: zstd") {
+        zstd::stream::decode_all(&body[..]).unwrap()
     } else {
         body
     };
@@ -229,7 +267,6 @@ fn serve(stream: &mut TcpStream, store: &Store, requests: &Mutex<usize>, answer:
     let answer = answer(number, spans);
     if answer.is_empty() {
         // Dies with the request half done.
-        let _ = stream.shutdown(Shutdown::Both);
         return None;
     }
     if answer.starts_with("HTTP/1.1 200") {

@@ -1,6 +1,7 @@
 //! Facts by hand, and readers of what comes out.
 #![allow(dead_code, missing_docs, reason = "each test uses its part")]
 
+pub mod certificates;
 pub mod collector;
 
 use std::net::SocketAddr;
