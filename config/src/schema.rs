@@ -209,6 +209,9 @@ pub struct Export {
 pub struct Otlp {
     /// `http://HOST:4317` (gRPC), `http://HOST:4318` (HTTP) or `file:PATH`; without it, nothing is exported.
     pub endpoint: Option<String>,
+    /// More collectors, `http://` or `https://`, for when those before them don't work.
+    #[serde(deserialize_with = "strings")]
+    pub endpoints: Vec<String>,
     /// `grpc` or `http/protobuf`; without it, by the port.
     pub protocol: Option<Protocol>,
     /// Headers (gRPC: metadata) of every request. They may hold secrets: mind who can read the file.
@@ -219,6 +222,10 @@ pub struct Otlp {
     pub timeout: Time,
     /// Compression of requests.
     pub compression: Compression,
+    /// Files for `https://`.
+    pub tls: Tls,
+    /// Where spans wait on disk while no collector takes them.
+    pub spool: Spool,
     /// Most bytes of spans that wait or are on their way, 64KiB to 16GiB.
     #[serde(deserialize_with = "bytes::<_, 65536, 17179869184>")]
     pub queue_bytes: Bytes,
@@ -231,10 +238,13 @@ impl Default for Otlp {
     fn default() -> Self {
         Self {
             endpoint: None,
+            endpoints: Vec::new(),
             protocol: None,
             headers: BTreeMap::new(),
             timeout: Time(Duration::from_secs(10)),
             compression: Compression::None,
+            tls: Tls::default(),
+            spool: Spool::default(),
             queue_bytes: Bytes(64 << 20),
             shutdown_timeout: Time(Duration::from_secs(5)),
         }
@@ -246,10 +256,13 @@ impl std::fmt::Debug for Otlp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Otlp")
             .field("endpoint", &self.endpoint)
+            .field("endpoints", &self.endpoints)
             .field("protocol", &self.protocol)
             .field("headers", &self.headers.keys())
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
+            .field("tls", &self.tls)
+            .field("spool", &self.spool)
             .field("queue_bytes", &self.queue_bytes)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .finish()
@@ -276,6 +289,37 @@ pub enum Compression {
     None,
     /// RFC 1952.
     Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// Files in PEM for TLS. They are read when the exporter starts, and again when a collector doesn't work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Certificates of the authorities to trust, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate, for collectors that ask for one.
+    pub cert_file: Option<PathBuf>,
+    /// The private key of `cert_file`.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Where spans wait on disk while no collector takes them. Metrics don't: they are cumulative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// The folder, this exporter's own; without it, spans wait in memory only.
+    pub directory: Option<PathBuf>,
+    /// Most bytes in it, 16MiB to 1024GiB; beyond it, the oldest spans are dropped and counted.
+    #[serde(deserialize_with = "bytes::<_, 16777216, 1099511627776>")]
+    pub bytes: Bytes,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { directory: None, bytes: Bytes(256 << 20) }
+    }
 }
 
 /// Metrics.
@@ -320,8 +364,11 @@ impl Export {
     /// What this section means in OpenTelemetry's variables, so that it can stand behind the environment: the
     /// value for an `OTEL_*` name, `None` where the file says nothing.
     pub fn otel_variable(&self, name: &str) -> Option<String> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         match name {
-            "OTEL_EXPORTER_OTLP_ENDPOINT" => self.otlp.endpoint.clone(),
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => {
+                self.otlp.endpoint.as_ref().or_else(|| self.otlp.endpoints.first()).cloned()
+            }
             "OTEL_EXPORTER_OTLP_PROTOCOL" => self.otlp.protocol.map(|protocol| {
                 match protocol {
                     Protocol::Grpc => "grpc",
@@ -338,11 +385,23 @@ impl Export {
                 match self.otlp.compression {
                     Compression::None => "none",
                     Compression::Gzip => "gzip",
+                    Compression::Zstd => "zstd",
                 }
                 .to_owned(),
             ),
+            "OTEL_EXPORTER_OTLP_CERTIFICATE" => path(&self.otlp.tls.ca_file),
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE" => path(&self.otlp.tls.cert_file),
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY" => path(&self.otlp.tls.key_file),
             "OTEL_METRIC_EXPORT_INTERVAL" => Some(self.metrics.interval.0.as_millis().to_string()),
             _ => None,
+        }
+    }
+
+    /// The collectors after the first.
+    pub fn further_endpoints(&self) -> &[String] {
+        match (&self.otlp.endpoint, self.otlp.endpoints.split_first()) {
+            (None, Some((_, further))) => further,
+            _ => &self.otlp.endpoints,
         }
     }
 }

@@ -39,7 +39,9 @@ fn every_section_is_read() {
          output: {format: json, file: out.json, color: never, packets: false, quiet: true}\n\
          recorder: {bytes: 64MiB, directory: /var/tmp}\n\
          export:\n  otlp: {endpoint: 'http://h:4317', protocol: http/protobuf, headers: {authorization: 'Bearer a,b'},\
-         timeout: 2s, compression: gzip, queue_bytes: 1GiB, shutdown_timeout: 0s}\n  metrics: {interval: 1m}\n\
+         timeout: 2s, compression: gzip, queue_bytes: 1GiB, shutdown_timeout: 0s,\
+         endpoints: ['https://i:4317', 'http://j:4318'], tls: {ca_file: /ca.pem, cert_file: /tls.crt, key_file: /tls.key},\
+         spool: {directory: /var/spool/tracenet, bytes: 1GiB}}\n  metrics: {interval: 1m}\n\
          limits: {ring_bytes: 65536, connections: 64, queue_events: 1024}\n",
     )
     .unwrap();
@@ -52,6 +54,12 @@ fn every_section_is_read() {
     assert_eq!((config.output.format, config.output.color), (Format::Json, Color::Never));
     assert_eq!(config.export.otlp.protocol, Some(Protocol::HttpProtobuf));
     assert_eq!(config.limits.ring_bytes, Bytes(65_536));
+    let spool = &config.export.otlp.spool;
+    assert_eq!(
+        (spool.directory.as_deref(), spool.bytes),
+        (Some(Path::new("/var/spool/tracenet")), Bytes(1 << 30))
+    );
+    assert_eq!(config.export.further_endpoints(), ["https://i:4317", "http://j:4318"]);
 
     // As OpenTelemetry's variables, to stand behind the environment.
     let variable = |name| config.export.otel_variable(name);
@@ -61,6 +69,9 @@ fn every_section_is_read() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a%2Cb"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/tls.crt"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/tls.key"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "60000"),
     ] {
         assert_eq!(variable(name).as_deref(), Some(value));
@@ -68,6 +79,14 @@ fn every_section_is_read() {
     assert_eq!(variable("OTEL_SERVICE_NAME"), None);
     assert_eq!(Config::default().export.otel_variable("OTEL_EXPORTER_OTLP_ENDPOINT"), None);
     assert!(!format!("{config:?}").contains("Bearer"), "headers may be secrets");
+}
+
+#[test]
+fn the_first_of_several_endpoints_is_the_endpoint_where_none_is_named() {
+    let config = Config::parse("export: {otlp: {endpoints: ['http://h:4317', 'http://i:4317']}}").unwrap();
+    let endpoint = config.export.otel_variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert_eq!(endpoint.as_deref(), Some("http://h:4317"));
+    assert_eq!(config.export.further_endpoints(), ["http://i:4317"]);
 }
 
 #[test]
@@ -81,6 +100,7 @@ fn mistakes_are_named_with_their_place() {
         ("duration: 10 s\n", "1:11: ", "`10 s` is no time"),
         ("capture:\n  buffer_bytes: 64M\n", "2:17: ", "`64M` is no size"),
         ("targets:\n  pids: [1, 0]\n", "2:13: ", "use 1 to 4194304"),
+        ("export:\n  otlp:\n    spool: {bytes: 1MiB}\n", "3:20: ", "use 16MiB to 1024GiB"),
         ("output:\n  format: xml\n", "2:11: ", "unknown variant `xml`, expected `text` or `json`"),
         ("output:\n  packets: 1\n", "2:12: ", "expected a boolean"),
         ("export:\n  metrics:\n    interval: 1ms\n", "3:15: ", "use 100ms to 1h"),
