@@ -229,6 +229,12 @@ pub fn end(ending: &Ending, core: &Core, mut sinks: Sinks, export_deadline: Dura
             Count(report.losses.failed_points, "metric point")
         ));
     }
+    if let Some(report) = export.filter(|r| r.spooled_spans > 0) {
+        sinks::warn(&format!(
+            "{} are in the spool: the next run sends them",
+            Count(report.spooled_spans, "span")
+        ));
+    }
     if sinks.finish(&last) { 0 } else { 1 }
 }
 

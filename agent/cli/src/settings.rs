@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracenet_config::{Bytes, Config, Format, Time};
 use tracenet_core::syscall::{FdPaths, HexStrings, Interfaces, RenderOptions, Selection};
+use tracenet_otel::{ExportOptions, SpoolOptions};
 
 use crate::args::TraceArgs;
 use crate::failure::Failure;
@@ -56,8 +57,8 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     if args.write.is_some() {
         c.capture.write = args.write;
     }
-    if args.otlp.is_some() {
-        c.export.otlp.endpoint.clone_from(&args.otlp);
+    if let Some(url) = args.otlp {
+        export_to(&mut c, url);
     }
     if args.json {
         c.output.format = Format::Json;
@@ -97,6 +98,30 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
         return Err(Failure::Usage("--duration must be longer than 0".into()));
     }
     Ok(c)
+}
+
+/// The flag's collector is the only one.
+pub fn export_to(c: &mut Config, url: String) {
+    c.export.otlp.endpoint = Some(url);
+    c.export.otlp.endpoints.clear();
+}
+
+/// Where spans and metrics go by the file, the flag in it and the environment; `None` where none of them asks for an export.
+pub fn export(c: &Config) -> Result<Option<ExportOptions>, Failure> {
+    let usage = |e: tracenet_otel::Error| Failure::Usage(e.to_string());
+    let env = |name: &str| otel_variable(c, name);
+    let options = ExportOptions::from_flag_and_env(c.export.otlp.endpoint.as_deref(), env).map_err(usage)?;
+    let Some(mut options) = options else { return Ok(None) };
+    options.queue_bytes = usize::try_from(c.export.otlp.queue_bytes.0).unwrap_or(usize::MAX);
+    options.add_endpoints(c.export.further_endpoints(), env).map_err(usage)?;
+    let spool = &c.export.otlp.spool;
+    options.spool = spool.directory.clone().map(|directory| SpoolOptions { directory, bytes: spool.bytes.0 });
+    Ok(Some(options))
+}
+
+/// A variable of OpenTelemetry's, or what the file says in its place.
+pub fn otel_variable(c: &Config, name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| c.export.otel_variable(name))
 }
 
 /// The interfaces that there are when tracenet starts, for the lines of syscalls that name them by number.

@@ -9,7 +9,7 @@ use tracenet_core::fact::{Fact, FactKind, PacketFact};
 use tracenet_core::summary::EventLines;
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 use tracenet_core::totals::LostTotals;
-use tracenet_otel::{ExportOptions, ExportReport, Exporter, Telemetry};
+use tracenet_otel::{ExportReport, Exporter, Telemetry};
 
 use crate::failure::Failure;
 use crate::focus::{Explain, Focus};
@@ -425,11 +425,7 @@ fn with_remedy(e: &pcapng::WriteError) -> String {
 }
 
 fn open_export(c: &Config) -> Result<Option<(Exporter, Telemetry)>, Failure> {
-    let env = |name: &str| std::env::var(name).ok().or_else(|| c.export.otel_variable(name));
-    let options = ExportOptions::from_flag_and_env(c.export.otlp.endpoint.as_deref(), env)
-        .map_err(|e| Failure::Usage(e.to_string()))?;
-    let Some(mut options) = options else { return Ok(None) };
-    options.queue_bytes = usize::try_from(c.export.otlp.queue_bytes.0).unwrap_or(usize::MAX);
+    let Some(options) = settings::export(c)? else { return Ok(None) };
     let exporter = Exporter::start(&options).map_err(|e| Failure::Runtime(e.to_string()))?;
     let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
     let telemetry = Telemetry::new(exporter.sink(), &options, host, clock::mono_now());

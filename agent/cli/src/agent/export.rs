@@ -6,6 +6,7 @@ use tracenet_config::{Config, Export as Section};
 use tracenet_otel::{ExportOptions, ExportReport, Exporter};
 
 use crate::failure::Failure;
+use crate::settings;
 
 /// The exporter, and what it was made of.
 pub struct Export {
@@ -15,16 +16,11 @@ pub struct Export {
 
 /// What the flag, the environment and the file say.
 pub fn options(config: &Config) -> Result<ExportOptions, Failure> {
-    let env = |name: &str| std::env::var(name).ok().or_else(|| config.export.otel_variable(name));
-    let usage = |e: tracenet_otel::Error| Failure::Usage(e.to_string());
-    let options =
-        ExportOptions::from_flag_and_env(config.export.otlp.endpoint.as_deref(), env).map_err(usage)?;
-    let mut options = match options {
-        Some(options) => options,
-        None => ExportOptions::without_export(env).map_err(usage)?,
-    };
-    options.queue_bytes = usize::try_from(config.export.otlp.queue_bytes.0).unwrap_or(usize::MAX);
-    Ok(options)
+    match settings::export(config)? {
+        Some(options) => Ok(options),
+        None => ExportOptions::without_export(|name| settings::otel_variable(config, name))
+            .map_err(|e| Failure::Usage(e.to_string())),
+    }
 }
 
 impl Export {

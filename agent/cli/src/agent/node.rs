@@ -225,6 +225,7 @@ impl Node {
         let (at, now) = (Instant::now(), clock::mono_now());
         self.clock = clock::sample_offset().offset;
         self.look(at, now)?;
+        self.telemetry.own(own::cpu_time(), own::memory());
         self.telemetry.tick(now, self.clock);
         self.mind_memory();
         self.reload(false);

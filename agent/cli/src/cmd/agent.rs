@@ -22,6 +22,7 @@ use crate::agent::node::{Node, Parts};
 use crate::agent::people::{self, People};
 use crate::failure::Failure;
 use crate::privilege::{self, Effective, WANTED};
+use crate::settings;
 
 /// `tracenet agent`
 #[derive(Debug, Args)]
@@ -52,8 +53,8 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
         Some(path) => Config::load(path).map_err(|e| Failure::Usage(e.to_string()))?,
         None => Config::default(),
     };
-    if args.otlp.is_some() {
-        config.export.otlp.endpoint.clone_from(&args.otlp);
+    if let Some(url) = &args.otlp {
+        settings::export_to(&mut config, url.clone());
     }
     let effective = Effective::read();
     if let Some(name) = effective.missing_for_bpf() {
@@ -120,6 +121,9 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     if end.lost > 0 {
         tracing::warn!("{} spans were not exported, {} were", end.lost, end.sent);
+    }
+    if end.export.spooled_spans > 0 {
+        tracing::info!("{} spans are in the spool, for the next run", end.export.spooled_spans);
     }
     Ok(0)
 }
