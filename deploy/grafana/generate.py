@@ -438,6 +438,56 @@ def agent():
                 [("{{instance}}", f'count by (instance) ({{otel_metric_overflow="true",{of}}})')],
             ),
             lines("Time of a scrape", "", [("{{instance}}", f"scrape_duration_seconds{{{of}}}")], "s"),
+            lines(
+                "Spans exported",
+                "By what became of them: without an error, a collector took them.",
+                [("exported {{error_type}}", total("otel_sdk_exporter_span_exported_total", "error_type", of))],
+                "cps",
+                stack="normal",
+            ),
+            lines(
+                "Metric points exported",
+                "By what became of them.",
+                [
+                    (
+                        "exported {{error_type}}",
+                        total("otel_sdk_exporter_metric_data_point_exported_total", "error_type", of),
+                    )
+                ],
+                "cps",
+                stack="normal",
+            ),
+            lines(
+                "Fill of the queue",
+                "Of the memory for spans; what is beyond it is shed, the least valuable first.",
+                [
+                    (
+                        "{{instance}}",
+                        f"otel_sdk_processor_span_queue_size{{{of}}} / otel_sdk_processor_span_queue_capacity{{{of}}}",
+                    )
+                ],
+                "percentunit",
+            ),
+            lines(
+                "Spans in flight and on disk",
+                "On disk they wait for a collector.",
+                [
+                    ("{{instance}} in flight", f"otel_sdk_exporter_span_inflight{{{of}}}"),
+                    ("{{instance}} on disk", f"tracenet_agent_spool_spans{{{of}}}"),
+                ],
+            ),
+            lines(
+                "CPU",
+                "Of the agents: 100 % is one processor.",
+                [("{{instance}}", total("process_cpu_time_seconds_total", "instance", f'service_name="tracenet",{of}'))],
+                "percentunit",
+            ),
+            lines(
+                "Memory",
+                "Resident. Beyond agent.memory_limit an agent follows processes less far.",
+                [("{{instance}}", f'process_memory_usage_bytes{{service_name="tracenet",{of}}}')],
+                "bytes",
+            ),
         ],
         variables,
     )

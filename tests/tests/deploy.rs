@@ -334,16 +334,37 @@ fn metric_names() -> Vec<String> {
     let own = list
         .lines()
         .filter_map(|line| Some(line.split_once(": &str = \"")?.1.split('"').next()?.replace('.', "_")));
-    let others =
-        ["process_network_io", "target_info", "up", "scrape_samples_scraped", "scrape_duration_seconds"];
+    // Of OpenTelemetry's own, and of Prometheus'.
+    let others = [
+        "process_network_io",
+        "process_cpu_time",
+        "process_memory_usage",
+        "otel_sdk_exporter_span_exported",
+        "otel_sdk_exporter_span_inflight",
+        "otel_sdk_exporter_metric_data_point_exported",
+        "otel_sdk_processor_span_queue_size",
+        "otel_sdk_processor_span_queue_capacity",
+        "target_info",
+        "up",
+        "scrape_samples_scraped",
+        "scrape_duration_seconds",
+    ];
     own.chain(others.map(str::to_owned)).collect()
 }
 
 fn expressions_name_metrics_that_exist() {
     let names = metric_names();
     assert!(names.contains(&"tracenet_turn_duration".to_owned()));
-    let suffixes =
-        ["", "_total", "_seconds_total", "_bytes_total", "_seconds_bucket", "_seconds_count", "_seconds_sum"];
+    let suffixes = [
+        "",
+        "_total",
+        "_bytes",
+        "_seconds_total",
+        "_bytes_total",
+        "_seconds_bucket",
+        "_seconds_count",
+        "_seconds_sum",
+    ];
     let exists = |metric: &str| {
         names
             .iter()
