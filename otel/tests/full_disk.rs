@@ -34,7 +34,8 @@ fn spans_wait_in_memory_until_there_is_room_again() {
     };
     let mut options = ExportOptions::from_flag_and_env(Some(&collector.url()), env).unwrap().unwrap();
     options.spool = Some(SpoolOptions { directory: directory.clone(), bytes: 64 << 20 });
-    let files = || std::fs::read_dir(&directory).unwrap().flatten().map(|f| f.file_name()).collect::<Vec<_>>();
+    let files =
+        || std::fs::read_dir(&directory).unwrap().flatten().map(|f| f.file_name()).collect::<Vec<_>>();
 
     // SAFETY: no handler is installed; beyond the limit write(2) fails (EFBIG) instead of ending the process.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.unwrap();
