@@ -107,6 +107,7 @@ impl std::ops::Add for Losses {
             shed,
             failed_spans: self.failed_spans + other.failed_spans,
             failed_points: self.failed_points + other.failed_points,
+            spooled_spans: self.spooled_spans + other.spooled_spans,
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct End {
     pub sent: u64,
     /// Spans that were not.
     pub lost: u64,
+    /// Spans that wait on disk for the next run.
+    pub spooled: u64,
 }
 
 /// What [`Node::new`] is made of.
@@ -382,8 +384,12 @@ impl Node {
         self.telemetry.finish(now, self.clock);
         let ending = std::mem::take(&mut self.ending);
         self.settle(ending);
-        let sent = self.export.shutdown().sent_spans + self.sent_before;
-        End { sent, lost: self.telemetry.losses().spans() }
+        let report = self.export.shutdown();
+        End {
+            sent: report.sent_spans + self.sent_before,
+            lost: self.telemetry.losses().spans(),
+            spooled: report.spooled_spans,
+        }
     }
 }
 

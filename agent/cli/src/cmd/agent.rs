@@ -122,8 +122,8 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
     if end.lost > 0 {
         tracing::warn!("{} spans were not exported, {} were", end.lost, end.sent);
     }
-    if end.export.spooled_spans > 0 {
-        tracing::info!("{} spans are in the spool, for the next run", end.export.spooled_spans);
+    if end.spooled > 0 {
+        tracing::info!("{} spans are in the spool, for the next run", end.spooled);
     }
     Ok(0)
 }
