@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod blindspot;
 pub mod bpf;
+pub mod cgroup;
 pub mod collector;
 pub mod counters;
 pub mod floor;

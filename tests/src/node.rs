@@ -82,20 +82,33 @@ pub struct Sample {
 impl<'a> Node<'a> {
     /// Starts one that exports to a file, and waits until it follows every process.
     pub fn start(netns: &'a Netns, config: &str) -> Self {
-        Self::start_by(netns, netns.command(binary()), config, None)
+        Self::start_as(netns, netns.command(binary()), config, &[])
     }
 
-    /// The same, by a command that ends with the binary's name, exporting to `otlp` or a file.
-    pub fn start_by(netns: &'a Netns, mut command: Command, config: &str, otlp: Option<&str>) -> Self {
+    /// The same, by a command that ends with the binary's name, and with more options.
+    pub fn start_as(netns: &'a Netns, command: Command, config: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let to = format!("file:{}", spans_file(folder.path()).display());
+        Self::start_in(folder, netns, command, config, &[&["--otlp", &to], options].concat())
+    }
+
+    /// Starts one that exports to where `config` or `options` say.
+    pub fn start_exporting(netns: &'a Netns, config: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, netns, netns.command(binary()), config, options)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        netns: &'a Netns,
+        mut command: Command,
+        config: &str,
+        options: &[&str],
+    ) -> Self {
         let file = folder.path().join("agent.yaml");
         std::fs::write(&file, config).expect("the folder can be written");
         clean_environment(&mut command);
-        let to = otlp.map_or_else(|| format!("file:{}", spans_file(folder.path()).display()), str::to_owned);
-        command.arg("agent").arg("--config").arg(&file);
-        if !to.is_empty() {
-            command.args(["--otlp", &to]);
-        }
+        command.arg("agent").arg("--config").arg(&file).args(options);
         let mut program = Program::start(&mut command);
         program.wait_for_stderr("every process is followed");
         Self { program, netns, folder }

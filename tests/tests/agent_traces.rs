@@ -84,7 +84,7 @@ fn agent_of<'a>(netns: &'a Netns, program: &Program, executable: &str) -> Node<'
     let first = child_of(program.pid()).expect("unshare has started the program").to_string();
     let mut command = netns.command("nsenter");
     command.args(["--target", &first, "--pid", "--mount"]).arg(agent::binary());
-    Node::start_by(netns, command, &config, None)
+    Node::start_as(netns, command, &config, &[])
 }
 
 fn ask(program: &mut Program, what: &str) -> Value {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracenet_collectors::identity::cgroup::Cgroup;
 use tracenet_collectors::identity::{Identifier, Identity};
-use tracenet_collectors::process::Proc;
+use tracenet_collectors::process::{Proc, Process};
 use tracenet_core::event::RetransmitCause;
 use tracenet_core::key::{ProcessKey, Role};
 use tracenet_otel::{Activity, ProcessIdentity};
@@ -101,7 +101,7 @@ impl People {
         if self.known.contains_key(&key) {
             return false;
         }
-        let alive = self.proc.process(key.tgid).ok().filter(|p| p.start_ns == key.start_ns);
+        let alive = self.proc.process(key.tgid).ok().filter(|p| started_at(p, key.start_ns));
         let cgroup = match &alive {
             // The kernel side keeps one hierarchy, /proc has all of them.
             Some(p) if account.cgroup.is_empty() || p.cgroup.container.is_some() => p.cgroup.clone(),
@@ -244,6 +244,12 @@ impl People {
             members.empty_since = now;
         }
     }
+}
+
+/// The process that the kernel says was started then: /proc has whole ticks alone, rounded down (`USER_HZ` is 100).
+fn started_at(process: &Process, ns: u64) -> bool {
+    const TICK_NS: u64 = 10_000_000;
+    ns.checked_sub(process.start_ns).is_some_and(|rest| rest < TICK_NS)
 }
 
 /// True in the host's PID namespace: elsewhere /proc shows only some of the processes, by other numbers than the kernel's
