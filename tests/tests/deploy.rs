@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         case!(objects_keep_to_kubernetes_schemas, &[Need::Kubernetes, Need::Venv]),
         case!(plain_manifests_are_the_chart_rendered, HELM),
         case!(values_that_make_no_sense_are_refused, HELM),
+        case!(the_agent_takes_every_configuration, HELM),
         case!(pods_restart_when_their_configuration_changes, HELM),
         case!(probes_go_where_the_endpoint_is, HELM),
         case!(a_pod_monitor_needs_an_address_that_prometheus_reaches, HELM),
@@ -126,7 +127,7 @@ fn objects_keep_to_kubernetes_schemas() {
         "--set=endpoint.address=::,updateStrategy.maxUnavailable=1,affinity.nodeAffinity=null",
         "--set=image.pullSecrets[0].name=a,env[0].name=B,env[0].value=c,podLabels.d=e,podAnnotations.f=g",
         "--set=serviceAccount.create=false,serviceAccount.name=other,seLinuxOptions.type=spc_t",
-        "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=full",
+        "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=connections",
     ];
     let mut files = vec![deploy("manifests/namespace.yaml")];
     let profiles = PROFILES.map(|profile| format!("--set=profile={profile}"));
@@ -151,7 +152,8 @@ fn values_that_make_no_sense_are_refused() {
     for (value, named) in [
         ("profile=root", "profile"),
         ("config.agent.depth=deep", "depth"),
-        ("config.agent.selectors[0].depth=full,config.agent.selectors[0].pid=7", "pid"),
+        ("config.agent.depth=full", "depth"),
+        ("config.agent.selectors[0].depth=connections,config.agent.selectors[0].pid=7", "pid"),
         ("config.agent.selectors[0].namespace=shop", "depth"),
         ("config.agent.sampling.slow_quantile=2", "slow_quantile"),
         ("config.agent.memory_limit=lots", "memory_limit"),
@@ -170,6 +172,21 @@ fn values_that_make_no_sense_are_refused() {
     }
 }
 
+fn the_agent_takes_every_configuration() {
+    let folder = TempDir::new().expect("a folder");
+    let check = |text: &str| {
+        let file = folder.path().join("tracenet.yaml");
+        std::fs::write(&file, text).expect("the folder can be written");
+        said(agent::command().args(["config", "check"]).arg(&file));
+    };
+    check(&read(&deploy("compose/tracenet.yaml")));
+    let selectors = "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=connections";
+    for values in [&[][..], &[selectors], &["--set=config.agent.depth=counters,endpoint.port=9465"]] {
+        let map = object(&rendered(values), "ConfigMap");
+        check(map["data"]["tracenet.yaml"].as_str().expect("a file"));
+    }
+}
+
 fn pods_restart_when_their_configuration_changes() {
     let checksum = |values: &[&str]| {
         let set = object(&rendered(values), "DaemonSet");
@@ -178,7 +195,7 @@ fn pods_restart_when_their_configuration_changes() {
     let before = checksum(&[]).expect("a checksum");
     assert_eq!(Some(&before), checksum(&["--set", "podLabels.a=b"]).as_ref());
     for value in
-        ["config.agent.depth=full", "config.export.otlp.endpoint=http://a:4317", "endpoint.port=9465"]
+        ["config.agent.depth=connections", "config.export.otlp.endpoint=http://a:4317", "endpoint.port=9465"]
     {
         assert_ne!(Some(&before), checksum(&["--set", value]).as_ref(), "{value}");
     }
