@@ -104,7 +104,7 @@ fn a_service_manager_is_told_and_probes_are_answered() {
     let mut command = netns.command(agent::binary());
     command.env("NOTIFY_SOCKET", &path);
     let agent = Node::start_as(&netns, command, EVERY_TURN, &[]);
-    let mut told = || {
+    let told = || {
         let mut buffer = [0; 256];
         let n = socket.recv(&mut buffer).expect("a message");
         String::from_utf8_lossy(&buffer[..n]).trim().to_owned()

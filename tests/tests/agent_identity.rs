@@ -82,22 +82,18 @@ fn two_hundred_short_lived_processes_have_their_containers() {
         assert_eq!(found[pid].as_ref(), Some(id), "process {pid}");
     }
     // Their sums are told by container too, and are complete.
-    let by_container = wait_for("the sums to hold all connections", || {
-        let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-        for s in agent.metrics() {
-            let client = s.labels.get("role").is_some_and(|role| role == "client");
-            if s.name == "tracenet_tcp_connections_total"
-                && client
-                && let Some(id) = s.labels.get("container_id").or_else(|| s.labels.get("container"))
-            {
-                *sums.entry(id.clone()).or_default() += s.value;
-            }
+    let ended = agent.stop();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for point in &ended.points {
+        if point.name == "tracenet.tcp.connections"
+            && point.attributes["role"] == "client"
+            && let Some(id) = point.resource.get("container.id").and_then(|id| id.as_str())
+        {
+            *sums.entry(id).or_default() += point.value;
         }
-        let ours = groups.iter().filter(|(id, _)| sums.get(id).is_some_and(|n| *n >= EACH as f64)).count();
-        (ours == groups.len()).then_some(sums)
-    });
-    for (id, _) in &groups {
-        assert_eq!(by_container[id], EACH as f64, "connections of {id}");
     }
-    assert_eq!(agent.stop().code, 0);
+    for (id, _) in &groups {
+        assert_eq!(sums.get(id.as_str()), Some(&(EACH as u64)), "connections of {id}");
+    }
 }

@@ -1,4 +1,4 @@
-//! What the agent gives up once everything is open: capabilities, and system calls that it never makes.
+//! What the agent gives up once the probes are loaded: capabilities, and system calls that it never makes.
 
 use caps::{CapSet, Capability, CapsHashSet};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};

@@ -78,8 +78,6 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
         SignalFd::with_flags(&crate::signals::block(false)?, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
 
-    let pods = watch(args, &config)?;
-    let identifier = Identifier::new(RuntimeFiles::below(&args.root), pods.clone(), true);
     let depth = match config.agent.depth {
         Depth::Counters => tracenet_probes::Depth::Counters,
         Depth::Connections => tracenet_probes::Depth::Connections,
@@ -96,6 +94,12 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
             hook.feature
         );
     }
+    // Before there is any other thread: each has capabilities of its own.
+    for trouble in confine::confine() {
+        tracing::warn!("{trouble}");
+    }
+    let pods = watch(args, &config)?;
+    let identifier = Identifier::new(RuntimeFiles::below(&args.root), pods.clone(), true);
     let export = Export::start(&config)?;
     let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
     let mut telemetry = Telemetry::new(export.sink(), &export::options(&config)?, host, clock::mono_now());
@@ -106,9 +110,6 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
         .map(|address| Server::start(address, Limits::default(), Arc::clone(&health) as _))
         .transpose()
         .map_err(|e| Failure::Runtime(e.to_string()))?;
-    for trouble in confine::confine() {
-        tracing::warn!("{trouble}");
-    }
     let at = server.as_ref().map_or_else(String::new, |s| format!(", http://{}/metrics", s.address()));
     tracing::info!("every process is followed{at}");
     // Without a service manager there is nobody to tell.
