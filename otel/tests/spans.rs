@@ -197,12 +197,37 @@ fn both_ends_here_are_joined_whichever_half_comes_first() {
         let times: Vec<u64> = server.events.iter().map(|e| e.time_unix_nano).collect();
         assert_eq!(times, [server.end_time_unix_nano], "events lie within their span");
         assert_eq!(string(&server.attributes, "peer.service"), Some("exe1"));
-        for whole in all.iter().filter(|s| s.name == "TCP connection") {
+        let wholes: Vec<&Span> = all.iter().filter(|s| s.name == "TCP connection").collect();
+        let roots: Vec<_> = wholes.iter().filter(|s| s.parent_span_id.is_empty()).collect();
+        assert_eq!(roots.len(), 1, "a trace has one root");
+        assert!(wholes.iter().any(|s| s.parent_span_id == roots[0].span_id), "the server's is a child of the client's");
+        for whole in wholes {
             let peer = string(&whole.attributes, "service.peer.name").unwrap();
             let own = if string(&whole.attributes, "client.address").is_some() { "exe1" } else { "exe2" };
             assert_eq!(peer, own);
         }
     }
+}
+
+#[test]
+fn a_servers_connection_waits_for_the_clients_and_begins_no_earlier() {
+    let client = closed(summary(Role::Client, 1, 1), 1);
+    let mut early = summary(Role::Server, 2, 2);
+    early.start = MonoNs(99 * MS);
+    let server = closed(early, 2);
+    for both in [[server.clone(), client.clone()], [client, server.clone()]] {
+        let all = spans(&both);
+        let of = |address: &str| {
+            let mut wholes = all.iter().filter(|s| s.name == "TCP connection");
+            wholes.find(|s| string(&s.attributes, address).is_some()).unwrap()
+        };
+        let (asking, asked) = (of("server.address"), of("client.address"));
+        assert!(asking.parent_span_id.is_empty());
+        assert_eq!(asked.parent_span_id, asking.span_id);
+        assert!(asked.start_time_unix_nano >= asking.start_time_unix_nano);
+    }
+    let alone = spans(&[server]);
+    assert!(named(&alone, "TCP connection").parent_span_id.is_empty(), "the other end is not observed here");
 }
 
 #[test]

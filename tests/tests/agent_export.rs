@@ -18,10 +18,10 @@ use tracenet_tests::{case, load, wait_for};
 const COLLECTOR: &[Need] =
     &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("nft"), Need::Tool("ss"), Need::Venv];
 
-/// What `load` plays: each turn is a span at either end, each connection two at either end.
+/// What `load` plays: each turn is a span at either end, so is each connection, and a third is the client's connect(2).
 const CONNECTIONS: u64 = 10;
 const TURNS: u64 = 50;
-const SPANS: u64 = 2 * CONNECTIONS * (TURNS + 2);
+const SPANS: u64 = CONNECTIONS * (2 * TURNS + 3);
 /// Where rotel hands on to.
 const BEHIND: u16 = 4319;
 /// So long the collector is away.

@@ -114,7 +114,11 @@ fn assert_spans(rows: &[Value], story: &Story, client: u32, server: u32) {
         let parent = text(span, "parent");
         if let Some(parent) = spans.get(&parent) {
             assert_eq!(text(parent, "trace_id"), text(span, "trace_id"));
-            if parent["name"] == "TCP connection" {
+            let whole = span["name"] == "TCP connection";
+            if whole {
+                assert_eq!(parent["name"], "TCP connection", "the server's is a child of the client's: {span}");
+                assert_ne!(parent["resource"], *resource, "{span}");
+            } else if parent["name"] == "TCP connection" {
                 assert_eq!(parent["resource"], *resource, "parent and child are of one process: {span}");
             } else {
                 // The edge from service to service: the client's request is the parent of the server's.
@@ -129,8 +133,10 @@ fn assert_spans(rows: &[Value], story: &Story, client: u32, server: u32) {
                 let index = "tracenet.turn.index";
                 assert_eq!(parent["attributes"][index], span["attributes"][index], "{span} in {parent}");
             }
+            // The server closes its end after the client has closed its own.
+            let until = if whole { nanos(span, "end") } else { nanos(parent, "end") };
             assert!(
-                nanos(parent, "start") <= nanos(span, "start") && nanos(span, "end") <= nanos(parent, "end"),
+                nanos(parent, "start") <= nanos(span, "start") && nanos(span, "end") <= until,
                 "a child outside of its parent: {span} in {parent}"
             );
         } else {
