@@ -200,7 +200,10 @@ fn both_ends_here_are_joined_whichever_half_comes_first() {
         let wholes: Vec<&Span> = all.iter().filter(|s| s.name == "TCP connection").collect();
         let roots: Vec<_> = wholes.iter().filter(|s| s.parent_span_id.is_empty()).collect();
         assert_eq!(roots.len(), 1, "a trace has one root");
-        assert!(wholes.iter().any(|s| s.parent_span_id == roots[0].span_id), "the server's is a child of the client's");
+        assert!(
+            wholes.iter().any(|s| s.parent_span_id == roots[0].span_id),
+            "the server's is a child of the client's"
+        );
         for whole in wholes {
             let peer = string(&whole.attributes, "service.peer.name").unwrap();
             let own = if string(&whole.attributes, "client.address").is_some() { "exe1" } else { "exe2" };

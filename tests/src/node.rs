@@ -172,7 +172,12 @@ impl<'a> Node<'a> {
         let pid = child_of(self.program.pid()).unwrap_or_else(|| self.program.pid());
         kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).expect("it runs");
         let status = self.program.wait();
-        Ended { code: status.code().unwrap_or(-1), stderr: self.program.stderr(), spans: self.spans(), points: points(&spans_file(self.folder.path())) }
+        Ended {
+            code: status.code().unwrap_or(-1),
+            stderr: self.program.stderr(),
+            spans: self.spans(),
+            points: points(&spans_file(self.folder.path())),
+        }
     }
 }
 
@@ -218,13 +223,16 @@ pub fn spans(file: &Path) -> Vec<Span> {
 fn points(file: &Path) -> Vec<Point> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let last = text.lines().rfind(|line| line.starts_with("{\"resourceMetrics\""));
-    let row: Value = last.map_or(Value::Null, |l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")));
+    let row: Value =
+        last.map_or(Value::Null, |l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")));
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let mut all = Vec::new();
     for of_resource in list(&row, "resourceMetrics") {
         let resource = attributes(&of_resource["resource"]["attributes"]);
         for metric in list(&of_resource, "scopeMetrics").iter().flat_map(|scope| list(scope, "metrics")) {
-            for point in ["sum", "exponentialHistogram"].iter().flat_map(|kind| list(&metric[kind], "dataPoints")) {
+            for point in
+                ["sum", "exponentialHistogram"].iter().flat_map(|kind| list(&metric[kind], "dataPoints"))
+            {
                 let value = point["asInt"].as_str().or(point["count"].as_str()).and_then(|n| n.parse().ok());
                 all.push(Point {
                     name: metric["name"].as_str().unwrap_or_default().to_owned(),

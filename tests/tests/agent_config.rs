@@ -113,7 +113,8 @@ fn a_wrong_file_is_refused_with_its_place_and_the_old_one_stays() {
     let netns = Netns::new("calls");
     let mut agent = Node::start(&netns, EVERY_TURN);
     let mut talk = Talk::new(&netns);
-    std::fs::write(agent.config(), "agent:\n  sampling:\n    slow_quantile: 7\n").expect("the file can be written");
+    std::fs::write(agent.config(), "agent:\n  sampling:\n    slow_quantile: 7\n")
+        .expect("the file can be written");
     agent.program().signal(Signal::SIGHUP);
     let line = agent.program().wait_for_stderr("the configuration stays as it was");
     assert!(line.contains("agent.yaml:3:5: agent.sampling: 7 is out of range"), "line and column: {line}");
@@ -124,7 +125,9 @@ fn a_wrong_file_is_refused_with_its_place_and_the_old_one_stays() {
     // A file that is gone is told too, and one that is right again taken.
     let said = agent.program().stderr().len();
     std::fs::remove_file(agent.config()).expect("it is there");
-    wait_for("the loss to be told", || agent.program().stderr()[said..].contains("stays as it was").then_some(()));
+    wait_for("the loss to be told", || {
+        agent.program().stderr()[said..].contains("stays as it was").then_some(())
+    });
     std::fs::write(agent.config(), EVERY_TURN).expect("the file can be written");
     agent.program().wait_for_stderr("the configuration was read again");
     assert_eq!(agent.stop().code, 0);
@@ -135,7 +138,10 @@ fn a_new_endpoint_takes_over_and_the_old_one_gets_its_rest() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join(name);
     let config = |name: &str| {
-        EVERY_TURN.replace("export:\n", &format!("export:\n  otlp: {{endpoint: 'file:{}'}}\n", file(name).display()))
+        EVERY_TURN.replace(
+            "export:\n",
+            &format!("export:\n  otlp: {{endpoint: 'file:{}'}}\n", file(name).display()),
+        )
     };
     let mut agent = Node::start_exporting(&netns, &config("first"), &[]);
     let mut talk = Talk::new(&netns);

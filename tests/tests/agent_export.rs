@@ -58,7 +58,11 @@ fn play(netns: &Netns) -> [Program; 2] {
     client.say("go");
     load::books(&client.json(), "local");
     wait_for("the connections to be closed", || {
-        netns.run("ss", &["-Htn", "sport", "=", ":8001"]).lines().all(|l| l.starts_with("TIME-WAIT")).then_some(())
+        netns
+            .run("ss", &["-Htn", "sport", "=", ":8001"])
+            .lines()
+            .all(|l| l.starts_with("TIME-WAIT"))
+            .then_some(())
     });
     [client, server]
 }
@@ -78,7 +82,9 @@ fn books(folder: &tempfile::TempDir) -> PathBuf {
 
 /// Spans that the end line says were lost, and delivered; none where there is no such line.
 fn lost(ended: &Ended) -> (u64, u64) {
-    let Some(line) = ended.stderr.lines().find(|l| l.contains("spans were not exported")) else { return (0, 0) };
+    let Some(line) = ended.stderr.lines().find(|l| l.contains("spans were not exported")) else {
+        return (0, 0);
+    };
     let mut numbers =
         line.split(|c: char| !c.is_ascii_digit()).filter(|w| !w.is_empty()).filter_map(|w| w.parse().ok());
     let mut next = || numbers.next().unwrap_or_else(|| panic!("two numbers: {line}"));
@@ -118,7 +124,9 @@ fn a_collector_that_is_away_for_a_while_costs_nothing() {
         wait_for("its absence to be over", || (since.elapsed() >= AWAY).then_some(()));
         assert_eq!(arrived(&books(&folder)).len() as u64, SPANS);
         let _second = collector::start(&netns, &books(&folder), GRPC, HTTP);
-        wait_for("what came meanwhile", || (arrived(&books(&folder)).len() as u64 == 2 * SPANS).then_some(()));
+        wait_for("what came meanwhile", || {
+            (arrived(&books(&folder)).len() as u64 == 2 * SPANS).then_some(())
+        });
         assert_eq!(counted(&agent), 0.0);
         assert_eq!(lost(&agent.stop()), (0, 0));
     }
@@ -151,7 +159,8 @@ fn request(stream: &mut TcpStream) -> bool {
 fn answer(mut stream: TcpStream, after: Duration, status: &str) {
     while request(&mut stream) {
         std::thread::sleep(after);
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n");
+        let head =
+            format!("HTTP/1.1 {status}\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n");
         if stream.write_all(head.as_bytes()).is_err() {
             return;
         }

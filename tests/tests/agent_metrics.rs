@@ -114,8 +114,11 @@ fn metrics_are_what_the_programs_and_the_kernel_counted() {
         .map(|s| s.value)
         .sum();
     assert_eq!(refused, REFUSED as f64, "connections that failed");
-    let again: u64 =
-        before.iter().zip(&after).map(|(before, after)| counters::delta(before, after, "TcpRetransSegs")).sum();
+    let again: u64 = before
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| counters::delta(before, after, "TcpRetransSegs"))
+        .sum();
     let told = by_label(&all, "tracenet_tcp_retransmits_total", "type");
     assert!(again > 0, "TCP repaired something");
     assert_eq!(told.values().sum::<f64>(), again as f64, "{told:?}");
@@ -144,7 +147,10 @@ fn metrics_are_what_the_programs_and_the_kernel_counted() {
 fn requests_of_redis_benchmark_are_counted_exactly() {
     const REQUESTS: u64 = 20_000;
     let pair = Pair::new();
-    let agent = Node::start(&pair.client, "agent: {kubernetes: {enabled: false}}\nexport: {metrics: {interval: 100ms}}\n");
+    let agent = Node::start(
+        &pair.client,
+        "agent: {kubernetes: {enabled: false}}\nexport: {metrics: {interval: 100ms}}\n",
+    );
     let mut command = pair.server.command("redis-server");
     command.args(["--bind", Pair::SERVER, "--protected-mode", "no", "--save", "", "--dir", "/"]);
     let redis = Program::start(&mut command);

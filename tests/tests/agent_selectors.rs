@@ -49,8 +49,7 @@ fn each_kind_of_selector_takes_its_process_and_no_other() {
             &alone[..12]
         ),
     );
-    let agent =
-        Node::start_as(&netns, netns.command(agent::binary()), &config, &["--kube-api", &api.url()]);
+    let agent = Node::start_as(&netns, netns.command(agent::binary()), &config, &["--kube-api", &api.url()]);
 
     let groups = [
         Group::new("/chosen-group/by-path"),

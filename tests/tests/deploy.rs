@@ -180,7 +180,8 @@ fn the_agent_takes_every_configuration() {
         said(agent::command().args(["config", "check"]).arg(&file));
     };
     check(&read(&deploy("compose/tracenet.yaml")));
-    let selectors = "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=connections";
+    let selectors =
+        "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=connections";
     for values in [&[][..], &[selectors], &["--set=config.agent.depth=counters,endpoint.port=9465"]] {
         let map = object(&rendered(values), "ConfigMap");
         check(map["data"]["tracenet.yaml"].as_str().expect("a file"));

@@ -116,7 +116,10 @@ fn assert_spans(rows: &[Value], story: &Story, client: u32, server: u32) {
             assert_eq!(text(parent, "trace_id"), text(span, "trace_id"));
             let whole = span["name"] == "TCP connection";
             if whole {
-                assert_eq!(parent["name"], "TCP connection", "the server's is a child of the client's: {span}");
+                assert_eq!(
+                    parent["name"], "TCP connection",
+                    "the server's is a child of the client's: {span}"
+                );
                 assert_ne!(parent["resource"], *resource, "{span}");
             } else if parent["name"] == "TCP connection" {
                 assert_eq!(parent["resource"], *resource, "parent and child are of one process: {span}");
