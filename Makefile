@@ -1,11 +1,11 @@
-# make demo | test | lint | scenarios | bench | fuzz | build | install | clean. Each works as the first command after the clone:
+# make demo | test | lint | scenarios | bench | soak | fuzz | build | install | clean. Each works as the first command after the clone:
 # what is missing on a Debian machine is installed by .ci/setup (which asks sudo if you are not root).
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: build demo test lint audit scenarios bench fuzz install setup clean
+.PHONY: build demo test lint audit scenarios bench soak fuzz install setup clean
 
 build:
 	@.ci/setup build
@@ -47,6 +47,13 @@ bench:
 	@.ci/setup test
 	$(CARGO) build --release --locked -p tracenet
 	$(CARGO) bench --locked -p tracenet-tests
+
+# Storms and faults as large as they come (minutes), then half an hour of mixed load: SOAK_MINUTES says how long.
+soak:
+	@.ci/setup test
+	$(CARGO) build --release --locked -p tracenet
+	TRACENET_SOAK=1 $(CARGO) test --release --locked -p tracenet-tests --test storms --test faults --test hostile -- --nocapture
+	TRACENET_SOAK=1 $(CARGO) bench --locked -p tracenet-tests --bench soak
 
 # Every parser, the analyser and the core, FUZZ_SECONDS each (FUZZ_TARGETS: which of them). What it finds is kept in
 # tests/fuzz/artifacts; what it learns in the target folder, to be merged into tests/fuzz/corpus by hand.

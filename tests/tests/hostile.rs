@@ -78,7 +78,8 @@ fn names_are_shown_and_not_obeyed() {
         let mut command = agent::command();
         command.args(["attach", "-p", &target.pid().to_string()]).args(options);
         let mut agent = Program::start(&mut command);
-        agent.wait_for_stderr("attached to");
+        // strace says "Process 1234 attached".
+        agent.wait_for_stderr("attached");
         target.say("go");
         target.json();
         target.finish();
@@ -271,6 +272,9 @@ fn nonsense(answer: &'static [u8]) -> u16 {
 
 fn a_collector_that_talks_nonsense_costs_only_counted_spans() {
     let netns = Netns::new("nonsense");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("patience.yaml");
+    std::fs::write(&config, "export: {otlp: {shutdown_timeout: 300ms}}\n").expect("a writable folder");
     for answer in [
         &b"\x1b[2J\x07\0\xff\xfe nonsense"[..],
         b"",
@@ -285,7 +289,7 @@ fn a_collector_that_talks_nonsense_costs_only_counted_spans() {
             let _server = load::serve(&netns, "127.0.0.1:8001");
             let mut client = load::client(&netns, "127.0.0.1:8001", 3, 30, (100, 100), 5);
             let mut command = agent::command();
-            command.args(["attach", "-q", "--json", "-e", "trace=none", "--otlp", &url]);
+            command.args(["attach", "-q", "--json", "-e", "trace=none", "--otlp", &url, "--config", path(&config)]);
             command.args(["-p", &client.pid().to_string()]);
             command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol).env("OTEL_EXPORTER_OTLP_TIMEOUT", "2000");
             let mut agent = Program::start(&mut command);

@@ -7,6 +7,7 @@ use tracenet_tests::agent::{Agent, Story};
 use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::host::HostAgent;
 use tracenet_tests::netns::{Netns, Pair};
+use tracenet_tests::report::{Connection, Lost};
 use tracenet_tests::{case, counters, load, soak, wait_for};
 
 /// Resident memory that no storm may make the agent take: `agent.memory_limit` by default.
@@ -47,7 +48,7 @@ fn lost_of(story: &Story, what: &str) -> u64 {
 
 fn calls_of_two_cores_are_told_or_counted() {
     let netns = Netns::new("calls");
-    let count = size(400_000, 20_000_000);
+    let count = size(1_000_000, 10_000_000);
     let mut callers = [0, 1].map(|_| load::storm(&netns, &["calls", &count.to_string()]));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = folder.path().join("small.yaml");
@@ -76,7 +77,7 @@ fn calls_of_two_cores_are_told_or_counted() {
 
 fn datagrams_are_told_or_counted() {
     let pair = Pair::new();
-    let count = size(200_000, 10_000_000);
+    let count = size(200_000, 2_000_000);
     // Nobody reads them: the kernel is to drop each, which must not hurt.
     pair.server.lose_incoming("udp dport 9");
     let to = format!("{}:9", Pair::SERVER);
@@ -120,10 +121,14 @@ fn short_connections_are_all_counted() {
         "{count} connections: {listed} listed, {omitted} omitted, {:?}, peak {peak} kB",
         story.summary.lost
     );
-    assert_eq!(listed + omitted, count);
+    let lost = story.summary.lost.ringbuf;
     assert!(
-        story.summary.connections.iter().all(|c| c.turns == 1 && c.bytes_sent == 1 && c.bytes_received == 1)
+        listed + omitted == count || lost >= count - listed - omitted,
+        "{listed} + {omitted}, {lost} lost"
     );
+    let whole = |c: &Connection| (c.turns, c.bytes_sent, c.bytes_received) == (1, 1, 1);
+    assert!(story.summary.connections.iter().all(|c| c.incomplete || whole(c)));
+    // A sum of the kernel side's, whatever is lost.
     let row = story.summary.audit("TcpActiveOpens", netns.inode());
     assert_eq!((row.kernel, row.tracenet), (count.cast_signed(), count.cast_signed()));
     assert!(peak < ATTACH_CAP_KB, "{peak} kB");
@@ -171,7 +176,7 @@ fn forks_are_all_told() {
     let (forks, exits) = (story.kind("fork").len() as u64, story.kind("exit").len() as u64);
     let lost = story.summary.lost;
     println!("{count} forks: {forks} told, {exits} exits, {lost:?}, peak {peak} kB");
-    assert_eq!(lost, tracenet_tests::report::Lost::NOTHING);
+    assert_eq!(lost, Lost::NOTHING);
     assert_eq!((forks, exits), (count, count));
     assert!(peak < ATTACH_CAP_KB, "{peak} kB");
 }
