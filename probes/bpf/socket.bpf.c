@@ -150,8 +150,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	struct ev_io *e;
 
 	if (len <= 0) {
-		if (cfg_accounts && inet_proto(sk))
-			account_error(len);
+		if (cfg_accounts && len < 0 && len != -EAGAIN && inet_proto(sk))
+			account_error();
 		return;
 	}
 	st = bpf_sk_storage_get(&sock_states, sk, 0, 0);

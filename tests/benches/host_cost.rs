@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -29,7 +30,7 @@ fn main() {
     let netns = Netns::new("accounts");
     if which("redis-server").is_some() && which("redis-benchmark").is_some() {
         let port = ["-p", "7001"];
-        let _server = Program::start(netns.command("redis-server").args([
+        let _server = Program::start(pinned(&netns, SERVER, "redis-server").args([
             "--port",
             port[1],
             "--save",
@@ -45,7 +46,7 @@ fn main() {
             ("redis GET, 16 pipelined", &["-t", "get", "-n", "1000000", "-c", "50", "-P", "16", "--csv"]),
         ] {
             compare(what, || {
-                let text = netns.run("redis-benchmark", &[&port[..], args].concat());
+                let text = output(pinned(&netns, CLIENT, "redis-benchmark").args(port).args(args));
                 // "test","rps",... and a line for each test.
                 let line = text.lines().find(|l| l.starts_with("\"GET\"")).expect("a line for GET");
                 line.split(',')
@@ -66,10 +67,11 @@ fn main() {
              http {{ access_log off; server {{ listen 127.0.0.1:7002; location / {{ return 200 'hello'; }} }} }}\n"
         );
         std::fs::write(&file, config).expect("a temporary file");
-        let _server = Program::start(netns.command("nginx").arg("-c").arg(&file));
+        let _server = Program::start(pinned(&netns, SERVER, "nginx").arg("-c").arg(&file));
         ready(&netns, "127.0.0.1:7002");
         compare("wrk against nginx", || {
-            let text = netns.run("wrk", &["-t1", "-c50", "-d3s", "http://127.0.0.1:7002/"]);
+            let wrk = ["-t1", "-c50", "-d3s", "http://127.0.0.1:7002/"];
+            let text = output(pinned(&netns, CLIENT, "wrk").args(wrk));
             let line = text.lines().find(|l| l.starts_with("Requests/sec:")).expect("a rate");
             line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
         });
@@ -77,6 +79,22 @@ fn main() {
         println!("{:<28} not installed", "nginx or wrk");
     }
     many_connections(&netns);
+}
+
+/// CPUs, so that who runs where is no matter of chance.
+const SERVER: &str = "0";
+const CLIENT: &str = "1";
+
+fn pinned(netns: &Netns, cpu: &str, program: &str) -> Command {
+    let mut command = netns.command("taskset");
+    command.args(["-c", cpu, program]);
+    command
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("it can be started");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn ready(netns: &Netns, address: &str) {

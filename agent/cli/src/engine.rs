@@ -207,7 +207,9 @@ impl Engine {
         let now = mono_now();
         let marks: Vec<(SourceId, MonoNs)> =
             self.sources.iter().map(|(id, p)| (*id, p.watermark(now))).collect();
-        for message in first.into_iter().chain(self.inbox.try_iter()) {
+        // No more than that: a storm fills the inbox again while it is emptied, and what is taken must be told in between.
+        let waiting = self.inbox.len();
+        for message in first.into_iter().chain(self.inbox.try_iter().take(waiting)) {
             match message {
                 Message::Events { source, events } => {
                     self.activity.goes_on(&events);

@@ -137,14 +137,12 @@ static __always_inline void account_datagram(struct sock_state *st, const struct
 	}
 }
 
-/* A call that sends or receives failed. */
-static __always_inline void account_error(int error)
+/* A call that sends or receives failed, and not because it would have to wait. */
+static __always_inline void account_error(void)
 {
 	struct process current = {};
 	struct account *a;
 
-	if (error >= 0 || error == -EAGAIN)
-		return;
 	process_of(&current, bpf_get_current_task_btf());
 	a = account_of(&current);
 	if (a)

@@ -124,8 +124,11 @@ impl Node {
     /// Goes on until SIGTERM or SIGINT. SIGHUP reads the configuration again.
     pub fn run(mut self, signals: &SignalFd) -> Result<End, Failure> {
         let mut tick = Instant::now() + TICK;
+        let mut emptied = true;
         loop {
-            let timeout = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
+            // A storm that leaves something in the rings keeps the loop from its pause, and from nothing else.
+            let pause = if emptied { PAUSE } else { Duration::ZERO };
+            let timeout = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
             // Interrupted or not, the rings are looked into.
             let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
             while let Ok(Some(info)) = signals.read_signal() {
@@ -136,7 +139,7 @@ impl Node {
                 }
             }
             self.health.alive();
-            self.drain();
+            emptied = self.drain();
             if Instant::now() >= tick {
                 tick = Instant::now() + TICK;
                 self.tick()?;
@@ -144,20 +147,17 @@ impl Node {
         }
     }
 
-    fn drain(&mut self) {
-        loop {
-            let mut events = std::mem::take(&mut self.events);
-            let emptied = self.session.drain(BUDGET, &mut events).emptied;
-            for event in events.drain(..) {
-                self.core.handle(event, &mut self.facts);
-            }
-            self.events = events;
-            self.core.tick(clock::mono_now(), &mut self.facts);
-            self.tell();
-            if emptied {
-                return;
-            }
+    /// One look into the rings; false where something is left in them.
+    fn drain(&mut self) -> bool {
+        let mut events = std::mem::take(&mut self.events);
+        let emptied = self.session.drain(BUDGET, &mut events).emptied;
+        for event in events.drain(..) {
+            self.core.handle(event, &mut self.facts);
         }
+        self.events = events;
+        self.core.tick(clock::mono_now(), &mut self.facts);
+        self.tell();
+        emptied
     }
 
     fn tell(&mut self) {
