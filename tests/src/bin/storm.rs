@@ -39,7 +39,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let (address, count) = (address.parse()?, count.parse()?);
                 Box::new(move || datagrams(address, count))
             }
-            ["callers", address, count] => {
+            ["refused", address, count] => {
+            let (address, count) = (address.parse()?, count.parse()?);
+            Box::new(move || Ok(refused(address, count)))
+        }
+        ["callers", address, count] => {
                 let (address, count) = (address.parse()?, count.parse()?);
                 Box::new(move || callers(address, count))
             }
@@ -48,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 Box::new(move || forks(count))
             }
             _ => return Err(
-                "usage: storm calls|forks N | accept ADDRESS | connections|callers|syns|datagrams ADDRESS N"
+                "usage: storm calls|forks N | accept ADDRESS | connections|callers|refused|syns|datagrams ADDRESS N"
                     .into(),
             ),
         };
@@ -74,6 +78,12 @@ fn connections(address: SocketAddrV4, count: u64) -> Outcome {
         stream.read_exact(&mut [0])?;
     }
     Ok(json!({"connections": count}))
+}
+
+/// Where nobody listens.
+fn refused(address: SocketAddrV4, count: u64) -> Value {
+    let refused = (0..count).filter(|_| TcpStream::connect(address).is_err()).count();
+    json!({"refused": refused})
 }
 
 /// Answers until it is told to end: the count is the kernel's.
