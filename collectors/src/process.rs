@@ -70,6 +70,19 @@ impl Process {
         let name = self.exe.as_deref()?.file_name()?.to_string_lossy();
         Some(name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned())
     }
+
+    /// What people call it: its executable's name, or the one that it was started by where one file is several programs
+    /// (busybox; Debian's redis-server is a link to redis-check-rdb).
+    pub fn called(&self) -> Option<String> {
+        let exe = self.exe_name()?;
+        // Some write a title over it, of which this is the first word.
+        let first = self.args.first().and_then(|arg| arg.split_whitespace().next()).unwrap_or_default();
+        let started = first.rsplit('/').next().unwrap_or_default();
+        // The kernel took `comm` from the path that was executed, cut to 15 bytes.
+        let by_another =
+            !self.comm.is_empty() && !exe.starts_with(&self.comm) && started.starts_with(&self.comm);
+        Some(if by_another { started.to_owned() } else { exe })
+    }
 }
 
 /// A mounted procfs.

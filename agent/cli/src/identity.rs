@@ -54,7 +54,7 @@ fn ask(key: ProcessKey, comm: &str) -> ProcessIdentity {
     };
     ProcessIdentity {
         pid: key.tgid,
-        executable_name: p.exe_name().unwrap_or_else(name),
+        executable_name: p.called().unwrap_or_else(name),
         executable_path: p.exe.as_ref().map(|e| e.display().to_string()),
         systemd_unit: p.cgroup.unit.as_ref().and_then(|u| u.service().map(str::to_owned)),
         container_id: p.cgroup.container.map(|c| c.id),

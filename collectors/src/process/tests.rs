@@ -54,6 +54,28 @@ fn children_are_found_and_zombies_are_not() {
 }
 
 #[test]
+fn a_program_is_called_by_what_it_was_started_as() {
+    let called = |comm: &str, exe: &str, args: &[&str]| {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("7");
+        fs::create_dir(&dir).unwrap();
+        let stat = format!("7 ({comm}) S 1 7 7 0 -1 0 0 0 0 0 5 6 0 0 20 0 3 0 12345{}", " 0".repeat(30));
+        fs::write(dir.join("stat"), stat).unwrap();
+        fs::write(dir.join("status"), format!("Name:\t{comm}\nTgid:\t7\n")).unwrap();
+        fs::write(dir.join("cmdline"), args.join("\0") + "\0").unwrap();
+        std::os::unix::fs::symlink(exe, dir.join("exe")).unwrap();
+        Proc::at(root.path()).process(7).unwrap().called().unwrap()
+    };
+    assert_eq!(called("redis-server", "/usr/bin/redis-check-rdb", &["redis-server *:6379"]), "redis-server");
+    assert_eq!(called("httpd", "/bin/busybox", &["/usr/sbin/httpd", "-f"]), "httpd");
+    assert_eq!(called("python3", "/usr/bin/python3.11", &["python3", "x.py"]), "python3.11");
+    assert_eq!(called("nginx", "/usr/sbin/nginx", &["nginx: worker process"]), "nginx");
+    // It renamed itself: that is no program.
+    assert_eq!(called("main", "/opt/server", &["/opt/server"]), "server");
+    assert_eq!(called("a-name-that-is-", "/bin/busybox", &["a-name-that-is-long"]), "a-name-that-is-long");
+}
+
+#[test]
 fn odd_names_and_arguments_are_told() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("77");

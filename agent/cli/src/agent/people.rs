@@ -110,10 +110,7 @@ impl People {
         let identity = self.identifier.identify(&cgroup, now);
         let told = ProcessIdentity {
             pid: key.tgid,
-            executable_name: alive
-                .as_ref()
-                .and_then(|p| p.exe_name())
-                .unwrap_or_else(|| account.comm.clone()),
+            executable_name: alive.as_ref().and_then(|p| p.called()).unwrap_or_else(|| account.comm.clone()),
             executable_path: alive.as_ref().and_then(|p| p.exe.as_ref()).map(|e| e.display().to_string()),
             creation_time: boot_to_wall(key.start_ns),
             ..ProcessIdentity::default()

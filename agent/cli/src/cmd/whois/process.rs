@@ -24,7 +24,7 @@ struct Told<'a> {
 impl<'a> Told<'a> {
     fn new(process: &Process, identity: &'a Identity) -> Self {
         let named = identity.attribute("service.name").map(str::to_owned);
-        let service = named.or_else(|| process.exe_name()).unwrap_or_else(|| process.comm.clone());
+        let service = named.or_else(|| process.called()).unwrap_or_else(|| process.comm.clone());
         Self { identity, service }
     }
 
