@@ -153,11 +153,10 @@ fn requests_of_redis_benchmark_are_counted_exactly() {
     );
     let mut command = pair.server.command("redis-server");
     command.args(["--bind", Pair::SERVER, "--protected-mode", "no", "--save", "", "--dir", "/"]);
-    let redis = Program::start(&mut command);
+    let _redis = Program::start(&mut command);
     wait_for("redis to listen", || pair.server.run("ss", &["-Htln"]).contains(":6379").then_some(()));
-    // In Debian it is a link to another program of redis's.
-    let server = std::fs::read_link(format!("/proc/{}/exe", redis.pid())).expect("it runs");
-    let server = server.file_name().and_then(|name| name.to_str()).expect("a name");
+    // In Debian it is a link to another program of redis's, whose name nobody would look for.
+    let server = "redis-server";
     // GET alone, after the two CONFIG requests of the benchmark's own first connection.
     pair.client.run(
         "redis-benchmark",
