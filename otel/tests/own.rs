@@ -153,7 +153,7 @@ fn sums_go_on_where_another_exporter_takes_over() {
     for round in 1..4 {
         push(&exporter, 10);
         let next = Exporter::start(&options).unwrap();
-        telemetry.redirect(next.sink());
+        telemetry.redirect(next.sink(), &options, MonoNs(round * 60_000 * MS));
         let before = std::mem::replace(&mut exporter, next);
         // The one before still has these to send.
         assert_eq!(before.shutdown(LONG).sent_spans, 10);

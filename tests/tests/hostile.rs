@@ -167,6 +167,7 @@ fn an_executables_name_breaks_no_scrape() {
                 || line.starts_with("tracenet_")
                 || line.starts_with("target_info")
                 || line.starts_with("process_")
+                || line.starts_with("otel_")
                 || line.starts_with("system_"),
             "{line:?}"
         );
