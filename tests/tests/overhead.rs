@@ -5,16 +5,20 @@ use std::process::ExitCode;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use tracenet_tests::agent::Agent;
+use tracenet_tests::floor::Floor;
 use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::netns::Netns;
 use tracenet_tests::program::Program;
 use tracenet_tests::{case, counters, load};
 
-/// What tracing another process may add to a stranger's call, as a share of what it adds to a recorded one. Both are
-/// taken from the same machine in the same minute, since the bare call alone was seen to vary by 17 % with its clock.
-/// Two programs that leave at once cost a third of a record; one look into a map in each would make it half.
+/// What tracing another process may add to a stranger's call, as a multiple of what two programs add that do nothing
+/// ([`Floor`]). Both are taken from the same machine in the same minute, since the bare call alone was seen to vary by 17 %
+/// with its clock. A look into an array and a comparison in each are 1.15; a look into a hash would make it more than 1.5.
 /// `make bench` has the figures in nanoseconds.
-const EARLY_OUT_LIMIT: f64 = 0.5;
+const EARLY_OUT_LIMIT: f64 = 1.5;
+
+/// Looks at each way, of which the quickest counts: whatever else the machine does only adds.
+const ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -61,18 +65,23 @@ fn caller(netns: &Netns) -> Program {
 fn a_strangers_syscalls_cost_at_most_the_early_out() {
     let netns = Netns::new("spin");
     let (mut target, mut stranger) = (caller(&netns), caller(&netns));
-    let before = ns_per_call(&mut stranger);
-    let agent = Agent::attach(&[target.pid()], &["-i", "none", "-e", "trace=getppid", "-q"]);
-    let passed = ns_per_call(&mut stranger);
-    let recorded = ns_per_call(&mut target);
-    agent.stop();
-    let after = ns_per_call(&mut stranger);
+    let [mut bare, mut floor, mut passed, mut recorded] = [f64::INFINITY; 4];
+    for _ in 0..ROUNDS {
+        bare = bare.min(ns_per_call(&mut stranger));
+        let empty = Floor::empty().expect("two programs that do nothing");
+        floor = floor.min(ns_per_call(&mut stranger));
+        drop(empty);
+        let agent = Agent::attach(&[target.pid()], &["-i", "none", "-e", "trace=getppid", "-q"]);
+        passed = passed.min(ns_per_call(&mut stranger));
+        recorded = recorded.min(ns_per_call(&mut target));
+        agent.stop();
+    }
     println!(
-        "getppid: {before:.0} ns bare, {passed:.0} a stranger's, {recorded:.0} a target's, {after:.0} after"
+        "getppid: {bare:.0} ns bare, {floor:.0} with programs that do nothing, {passed:.0} a stranger's, {recorded:.0} a target's"
     );
-    let bare = before.min(after);
-    let share = (passed - bare) / (recorded - bare);
-    assert!(share < EARLY_OUT_LIMIT, "a stranger pays {share:.2} of what a target pays");
+    assert!(recorded > passed, "a target's call is recorded");
+    let times = (passed - bare) / (floor - bare);
+    assert!(times < EARLY_OUT_LIMIT, "a stranger pays {times:.2} of what programs cost that do nothing");
 }
 
 fn num_cpus() -> usize {
