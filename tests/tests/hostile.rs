@@ -199,7 +199,7 @@ fn bomb() -> String {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for n in 1..10 {
         let one = format!("*a{}", n - 1);
-        let line = vec![one.as_str(); 9].join(", ");
+        let line = [one.as_str(); 9].join(", ");
         text += &format!("a{n}: &a{n} [{line}]\n");
     }
     text + "targets: {pids: *a9}\n"

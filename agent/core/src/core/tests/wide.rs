@@ -46,7 +46,7 @@ fn a_turn_of_a_stranger_is_told_with_why_and_the_connection_with_its_beginning()
     let sampling = t.sampling.expect("it is one of many");
     assert!(sampling.reason == SampleReason::Share && (sampling.ratio() - 0.25).abs() < 1e-6);
     // The parts of its time sum to it, and the connect was another turn's.
-    let parts = t.waterfall.as_ref().expect("the kernel saw it").parts.clone();
+    let parts = t.waterfall.as_ref().expect("the kernel saw it").parts;
     assert_eq!(parts.by_size().iter().map(|(_, t)| t.0).sum::<u64>(), 31 * MS);
 
     let destroyed = SocketEvent { reason: SocketReason::Destroy, state: TcpState::Close, ..told(5) };
