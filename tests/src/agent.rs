@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -145,4 +145,14 @@ fn last_line(path: &Path) -> String {
     let text = text.strip_suffix(b"\n").unwrap_or_else(|| panic!("the last line is not complete"));
     let start = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
     String::from_utf8_lossy(&text[start..]).into_owned()
+}
+
+/// It ended with this code and one line on standard error, no panic, the words in it.
+pub fn assert_one_line(output: &Output, code: i32, words: &[&str]) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert_eq!(error.trim_end().lines().count(), 1, "one line:\n{error}");
+    for word in words {
+        assert!(error.contains(word), "'{word}' is not in: {error}");
+    }
 }

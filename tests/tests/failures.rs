@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
-use tracenet_tests::agent::{self, Agent};
+use tracenet_tests::agent::{self, Agent, assert_one_line};
 use tracenet_tests::harness::{self, LAB, Need};
 use tracenet_tests::netns::{Netns, Pair};
 use tracenet_tests::program::Program;
@@ -34,16 +34,6 @@ fn main() -> ExitCode {
 
 fn run(args: &[&str]) -> Output {
     agent::command().args(args).output().expect("tracenet starts")
-}
-
-/// One line, no panic, the words in it.
-fn assert_one_line(output: &Output, code: i32, words: &[&str]) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert_eq!(error.trim_end().lines().count(), 1, "one line:\n{error}");
-    for word in words {
-        assert!(error.contains(word), "'{word}' is not in: {error}");
-    }
 }
 
 /// An idle process to attach to.

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tracenet_tests::agent::{self, Agent};
+use tracenet_tests::agent::{self, Agent, assert_one_line};
 use tracenet_tests::harness::{self, LAB, Need};
 use tracenet_tests::host::HostAgent;
 use tracenet_tests::netns::{Netns, Pair};
@@ -174,16 +174,6 @@ fn two_agents_of_the_host_share_no_address() {
         agent::command().args(["agent", "--config", path(&config)]).output().expect("tracenet starts");
     assert_one_line(&output, 1, &[first.address(), "in use"]);
     assert!(first.get("/livez").expect("it lives on").0.contains(" 200 "));
-}
-
-/// One line on standard error, the words in it.
-fn assert_one_line(output: &Output, code: i32, words: &[&str]) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert_eq!(error.trim_end().lines().count(), 1, "one line:\n{error}");
-    for word in words {
-        assert!(error.contains(word), "'{word}' is not in: {error}");
-    }
 }
 
 fn a_target_may_end_at_any_moment() {

@@ -6,4 +6,4 @@ pub mod health;
 pub mod node;
 pub mod people;
 mod sampler;
-mod selection;
+pub mod selection;

@@ -13,6 +13,7 @@ mod flight;
 mod focus;
 mod identity;
 mod incident;
+mod kube;
 mod memory;
 mod namespace;
 mod namespaces;

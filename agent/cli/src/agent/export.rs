@@ -11,11 +11,12 @@ use crate::settings;
 /// The exporter, and what it was made of.
 pub struct Export {
     exporter: Exporter,
+    options: ExportOptions,
     section: Section,
 }
 
 /// What the flag, the environment and the file say.
-pub fn options(config: &Config) -> Result<ExportOptions, Failure> {
+fn options(config: &Config) -> Result<ExportOptions, Failure> {
     match settings::export(config)? {
         Some(options) => Ok(options),
         None => ExportOptions::without_export(|name| settings::otel_variable(config, name))
@@ -26,8 +27,14 @@ pub fn options(config: &Config) -> Result<ExportOptions, Failure> {
 impl Export {
     /// Starts the thread.
     pub fn start(config: &Config) -> Result<Self, Failure> {
-        let exporter = Exporter::start(&options(config)?).map_err(|e| Failure::Runtime(e.to_string()))?;
-        Ok(Self { exporter, section: config.export.clone() })
+        let options = options(config)?;
+        let exporter = Exporter::start(&options).map_err(|e| Failure::Runtime(e.to_string()))?;
+        Ok(Self { exporter, options, section: config.export.clone() })
+    }
+
+    /// What it was started with.
+    pub fn options(&self) -> &ExportOptions {
+        &self.options
     }
 
     /// True where the file says something else than when it was started.

@@ -21,7 +21,7 @@ use tracenet_core::time::{ClockOffset, MonoNs};
 use tracenet_otel::{ExportReport, ProcessIdentity, Telemetry};
 use tracenet_probes::{Session, Turns};
 
-use super::export::{self, Export};
+use super::export::Export;
 use super::health::Health;
 use super::people::People;
 use super::sampler::Sampler;
@@ -170,12 +170,12 @@ impl Node {
                 self.meet(who.key, &account);
             }
             let person = fact.who.as_ref().and_then(|who| self.people.get(who.key));
-            let stranger = ProcessIdentity {
-                pid: fact.who.as_ref().map_or(0, |who| who.key.tgid),
+            let stranger = |key: ProcessKey| ProcessIdentity {
+                pid: key.tgid,
                 executable_name: fact.who.as_ref().map_or_else(String::new, |who| who.comm.to_string()),
                 ..ProcessIdentity::default()
             };
-            let identity = |_: ProcessKey| person.map_or_else(|| stranger.clone(), |p| p.told.clone());
+            let identity = |key: ProcessKey| person.map_or_else(|| stranger(key), |p| p.told.clone());
             self.telemetry.span(&fact, self.clock, &identity);
             if let (FactKind::Turn(turn), Some(person)) = (&fact.kind, person) {
                 self.telemetry.example(person.workload, turn, fact.conn);
@@ -215,12 +215,7 @@ impl Node {
 
     /// While the memory is short, nobody is followed far.
     fn allowed(&self, depth: Depth) -> tracenet_probes::Depth {
-        match depth {
-            _ if self.short => tracenet_probes::Depth::Counters,
-            Depth::Counters => tracenet_probes::Depth::Counters,
-            Depth::Connections => tracenet_probes::Depth::Connections,
-            Depth::Turns => tracenet_probes::Depth::Turns,
-        }
+        if self.short { tracenet_probes::Depth::Counters } else { selection::probed(depth) }
     }
 
     fn tick(&mut self) -> Result<(), Failure> {
@@ -349,9 +344,8 @@ impl Node {
 
     /// Exports to where the new configuration says.
     fn export_anew(&mut self, config: &Config) -> Result<(), Failure> {
-        let options = export::options(config)?;
         let export = Export::start(config)?;
-        self.telemetry.redirect(export.sink(), &options, clock::mono_now());
+        self.telemetry.redirect(export.sink(), export.options(), clock::mono_now());
         let old = std::mem::replace(&mut self.export, export);
         let (over, ending) = std::mem::take(&mut self.ending).into_iter().partition(JoinHandle::is_finished);
         self.ending = ending;

@@ -21,6 +21,15 @@ pub fn depth(config: &Agent, of: Candidate<'_>) -> Depth {
     config.selectors.iter().find(|s| fits(s, of)).map_or(config.depth, |s| s.depth)
 }
 
+/// The same in the probes' words.
+pub fn probed(depth: Depth) -> tracenet_probes::Depth {
+    match depth {
+        Depth::Counters => tracenet_probes::Depth::Counters,
+        Depth::Connections => tracenet_probes::Depth::Connections,
+        Depth::Turns => tracenet_probes::Depth::Turns,
+    }
+}
+
 fn fits(s: &Selector, of: Candidate<'_>) -> bool {
     let attribute = |key: &str| of.identity.attribute(key);
     let named = |wanted: &Option<String>, values: &[Option<&str>]| {

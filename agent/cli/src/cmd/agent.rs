@@ -8,19 +8,21 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tracenet_collectors::clock;
 use tracenet_collectors::identity::Identifier;
 use tracenet_collectors::identity::runtime::RuntimeFiles;
-use tracenet_collectors::pods::{ApiServer, CAPACITY, Options as PodOptions, PodWatch, this_node};
+use tracenet_collectors::pods::{PodWatch, this_node};
 use tracenet_config::Config;
-use tracenet_config::agent::{Depth, Enabled};
+use tracenet_config::agent::Enabled;
 use tracenet_otel::Telemetry;
 use tracenet_otel::serve::{Limits, Server};
 use tracenet_probes::{Options, Session};
 
 use crate::agent::confine;
-use crate::agent::export::{self, Export};
+use crate::agent::export::Export;
 use crate::agent::health::Health;
 use crate::agent::node::{Node, Parts};
 use crate::agent::people::{self, People};
+use crate::agent::selection;
 use crate::failure::Failure;
+use crate::kube::{self, KubeArgs};
 use crate::privilege::{self, Effective, WANTED};
 use crate::settings;
 
@@ -36,12 +38,8 @@ pub struct AgentArgs {
     /// Where the host's file system is, for what container runtimes wrote down.
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// Ask the API server of this file's current context [default: the cluster of this pod, or $KUBECONFIG].
-    #[arg(long, value_name = "FILE", conflicts_with = "kube_api")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Ask the API server at this URL, without credentials.
-    #[arg(long, value_name = "URL")]
-    pub kube_api: Option<String>,
+    #[command(flatten)]
+    pub kube: KubeArgs,
     /// One JSON object a line on standard error, instead of text.
     #[arg(long)]
     pub log_json: bool,
@@ -78,14 +76,14 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
         SignalFd::with_flags(&crate::signals::block(false)?, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|e| Failure::Runtime(format!("cannot create a signalfd: {e}")))?;
 
-    let depth = match config.agent.depth {
-        Depth::Counters => tracenet_probes::Depth::Counters,
-        Depth::Connections => tracenet_probes::Depth::Connections,
-        Depth::Turns => tracenet_probes::Depth::Turns,
-    };
     // One ring is for what comes with each call: nothing does.
     let first_turns = config.agent.sampling.rate_per_second;
-    let options = Options { wide: Some(depth), first_turns, ring_bytes: 1 << 16, ..Options::default() };
+    let options = Options {
+        wide: Some(selection::probed(config.agent.depth)),
+        first_turns,
+        ring_bytes: 1 << 16,
+        ..Options::default()
+    };
     let session = Session::open(&options).map_err(|e| crate::trace::probe_failure(&e))?;
     for hook in session.status().iter().filter(|h| !h.attached) {
         tracing::warn!(
@@ -102,7 +100,7 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
     let identifier = Identifier::new(RuntimeFiles::below(&args.root), pods.clone(), true);
     let export = Export::start(&config)?;
     let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
-    let mut telemetry = Telemetry::new(export.sink(), &export::options(&config)?, host, clock::mono_now());
+    let mut telemetry = Telemetry::new(export.sink(), export.options(), host, clock::mono_now());
     let health = Arc::new(Health::new(telemetry.expose(), pods.clone()));
     let server = config
         .agent
@@ -135,9 +133,7 @@ fn watch(args: &AgentArgs, config: &Config) -> Result<Option<Arc<PodWatch>>, Fai
     if kubernetes.enabled == Enabled::No {
         return Ok(None);
     }
-    let file = args.kubeconfig.clone().map(|file| ApiServer::Kubeconfig(Some(file)));
-    let api = file.or_else(|| args.kube_api.clone().map(ApiServer::Url)).or_else(ApiServer::found);
-    let Some(api) = api else {
+    let Some(api) = args.kube.api() else {
         return match kubernetes.enabled {
             Enabled::Yes => Err(Failure::Usage(
                 "agent.kubernetes.enabled is true, but there is no API server: give --kubeconfig or --kube-api, or run in a pod"
@@ -147,7 +143,5 @@ fn watch(args: &AgentArgs, config: &Config) -> Result<Option<Arc<PodWatch>>, Fai
         };
     };
     let node = Some(kubernetes.node.clone().unwrap_or_else(this_node));
-    PodWatch::start(PodOptions { api, node, capacity: CAPACITY })
-        .map(|watch| Some(Arc::new(watch)))
-        .map_err(|e| Failure::Runtime(format!("cannot start the watch of pods: {e}")))
+    kube::watch(api, node).map(|watch| Some(Arc::new(watch)))
 }

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tracenet_collectors::identity::Identifier;
 use tracenet_collectors::identity::runtime::RuntimeFiles;
-use tracenet_collectors::pods::{ApiServer, CAPACITY, Options, PodWatch, this_node};
+use tracenet_collectors::pods::{ApiServer, PodWatch, this_node};
 use tracenet_collectors::process::{Proc, ProcessError};
 
 use crate::failure::Failure;
+use crate::kube::{self, KubeArgs};
 use crate::sinks::warn;
 
 /// How long the first list of pods is waited for.
@@ -36,12 +37,8 @@ pub struct WhoisArgs {
     /// Then print each change of them, until Ctrl-C: + is new, ~ has changed, - is gone.
     #[arg(long, requires = "pods")]
     pub watch: bool,
-    /// Ask the API server of this file's current context [default: the cluster of this pod, or $KUBECONFIG].
-    #[arg(long, value_name = "FILE", conflicts_with = "kube_api")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Ask the API server at this URL, without credentials, such as http://127.0.0.1:8001 of kubectl proxy.
-    #[arg(long, value_name = "URL")]
-    pub kube_api: Option<String>,
+    #[command(flatten)]
+    pub kube: KubeArgs,
     /// This node's name in the cluster [default: $NODE_NAME, or the host's name].
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
@@ -54,21 +51,15 @@ pub struct WhoisArgs {
 }
 
 impl WhoisArgs {
-    fn api(&self) -> Option<ApiServer> {
-        let file = self.kubeconfig.clone().map(|file| ApiServer::Kubeconfig(Some(file)));
-        file.or_else(|| self.kube_api.clone().map(ApiServer::Url)).or_else(ApiServer::found)
-    }
-
     fn watch(&self, api: ApiServer) -> Result<PodWatch, Failure> {
         let node = (!self.all_nodes).then(|| self.node.clone().unwrap_or_else(this_node));
-        PodWatch::start(Options { api, node, capacity: CAPACITY })
-            .map_err(|e| Failure::Runtime(format!("cannot start the watch of pods: {e}")))
+        kube::watch(api, node)
     }
 }
 
 /// Tells who the processes are, or which pods there are.
 pub fn main(args: &WhoisArgs) -> Result<u8, Failure> {
-    let api = args.api();
+    let api = args.kube.api();
     if args.pods {
         let api = api.ok_or_else(|| {
             Failure::Usage("no API server: give --kubeconfig or --kube-api, or run in a pod".into())
