@@ -58,11 +58,16 @@ int on_set_state(u64 *ctx)
 		if (st->role == ROLE_UNKNOWN)
 			st->role = old_state == TCP_SYN_RECV ? ROLE_SERVER : ROLE_CLIENT;
 		tp = bpf_skc_to_tcp_sock(sk);
-		if (tp)
+		if (tp) {
 			st->copied_seen = tp->copied_seq;
+			/* Behind the SYN, which bytes_acked counts at the client. Data may have gone with it (RFC 7413). */
+			st->written_seen = tp->snd_una - (u32)tp->bytes_acked + (st->role == ROLE_CLIENT);
+		}
 		if (cfg_wide && tp) {
 			st->established = bpf_ktime_get_ns();
 			keep_isns(st, tp);
+			/* Its lot is known now. */
+			look_at_owner(st);
 		}
 		if (st->role == ROLE_SERVER)
 			COUNT(counters_of(st->netns, netns_inum_of(sk)), passive_opens, 1);
@@ -75,8 +80,11 @@ int on_set_state(u64 *ctx)
 	}
 	if (cfg_accounts) {
 		account_state(st, old_state, new_state);
-		tp = new_state == TCP_CLOSE ? bpf_skc_to_tcp_sock(sk) : 0;
-		if (tp)
+		tp = bpf_skc_to_tcp_sock(sk);
+		/* Before a FIN is queued. */
+		if (tp && new_state != TCP_ESTABLISHED)
+			absorb_sent(st, tp, old_state);
+		if (tp && new_state == TCP_CLOSE)
 			account_socket(sk, st, tp);
 	}
 	if (!(st->flags & SOCK_TARGET))
@@ -120,6 +128,8 @@ int on_destroy(u64 *ctx)
 		return 0;
 	if (cfg_wide) {
 		end_turn(sk, st, st->turn.start);
+		add_batch(st);
+		count_turns(st);
 		if (st->depth >= DEPTH_CONNECTIONS && (st->retransmitted || sk->sk_err))
 			tell(sk, st);
 		if (!(st->flags & SOCK_ANNOUNCED))
@@ -129,21 +139,21 @@ int on_destroy(u64 *ctx)
 	return 0;
 }
 
-/* What a socket that nobody traces has received is found in copied_seq, if that is looked at before it wraps. */
-#define UNREAD_MAX (1 << 30)
+/* What a socket that nobody traces has moved is found in its sequence numbers, if these are looked at before they wrap. */
+#define MOVED_MAX (1 << 30)
 
 /* Nothing is new about the TCP socket, and its calls are told to nobody: most calls of most processes are such. */
 static __always_inline bool is_settled(const struct sock *sk, const struct sock_state *st, u32 tgid)
 {
 	return st && st->cookie == (u64)sk->__sk_common.skc_cookie.counter && st->owner.tgid == tgid &&
-	       st->proto == IPPROTO_TCP && st->unread < UNREAD_MAX &&
+	       st->proto == IPPROTO_TCP && st->moved < MOVED_MAX &&
 	       (cfg_wide ? (st->flags & SOCK_TUPLE) != 0 :
 			   (st->flags & (SOCK_TARGET | SOCK_TUPLE | SOCK_ANNOUNCED)) == (SOCK_TUPLE | SOCK_ANNOUNCED));
 }
 
 static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	u32 tgid = bpf_get_current_task_btf()->tgid;
 	struct sock_state *st;
 	struct inflight *in;
 	struct tcp_sock *tp;
@@ -156,12 +166,13 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	}
 	st = bpf_sk_storage_get(&sock_states, sk, 0, 0);
 	if (is_settled(sk, st, tgid)) {
-		if (dir == DIR_OUT)
+		st->moved += len;
+		if (!cfg_accounts && dir == DIR_OUT)
 			__sync_fetch_and_add(&st->sent, (u64)len);
-		else
-			st->unread += len;
 		if (cfg_wide && st->depth >= DEPTH_TURNS)
 			follow_turn(sk, st, len, dir);
+		else if (cfg_wide && (st->flags & SOCK_COUNTED))
+			passed(st, dir);
 		return;
 	}
 	if (!inet_proto(sk))
@@ -176,18 +187,21 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 			st->role = dir == DIR_OUT ? ROLE_CLIENT : ROLE_SERVER;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (cfg_accounts && tp && st->owner.tgid != tgid)
+	if (cfg_accounts && tp && st->owner.tgid != tgid) {
 		account_taken(sk, st, tp, (u32)len, dir);
-	st->unread = 0;
-	if (tp) {
-		/* Found before something is sent: it came in unseen. */
-		if (absorb(sk, st, tp) && dir == DIR_OUT)
-			passed(st, DIR_IN);
-	} else if (dir == DIR_IN) {
-		__sync_fetch_and_add(&st->received, (u64)len);
+		add_batch(st);
+		count_turns(st);
 	}
-	if (dir == DIR_OUT)
+	st->moved = 0;
+	/* Found before something is sent: it came in unseen. */
+	if (tp && absorb(sk, st, tp) && dir == DIR_OUT && !cfg_wide)
+		passed(st, DIR_IN);
+	if (cfg_accounts && tp)
+		absorb_sent(st, tp, sk->__sk_common.skc_state);
+	else if (dir == DIR_OUT)
 		__sync_fetch_and_add(&st->sent, (u64)len);
+	if (!tp && dir == DIR_IN)
+		__sync_fetch_and_add(&st->received, (u64)len);
 	if (!cfg_wide)
 		passed(st, dir);
 
@@ -207,6 +221,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 			st->flags |= SOCK_ANNOUNCED;
 		else if ((st->flags & SOCK_TARGET) && st->depth >= DEPTH_TURNS)
 			follow_turn(sk, st, len, dir);
+		else if (st->flags & SOCK_COUNTED)
+			passed(st, dir);
 		return;
 	}
 	if (!(st->flags & SOCK_ANNOUNCED)) {
@@ -241,17 +257,24 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 SEC("tp_btf/sock_send_length")
 int on_send(u64 *ctx)
 {
+	u64 began = timed_from();
+
 	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_OUT);
+	charge(began);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int on_recv(u64 *ctx)
 {
+	u64 began;
+
 	/* A peek comes again; the error queue holds what was sent. */
 	if ((int)ctx[2] & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
+	began = timed_from();
 	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_IN);
+	charge(began);
 	return 0;
 }
 

@@ -128,15 +128,17 @@ wire! {
     struct AccountValue = "account" {
         tcp_sent: u64, tcp_received: u64, udp_sent: u64, udp_received: u64, segments_sent: u64,
         segments_received: u64, datagrams_sent: u64, datagrams_received: u64, errors: u64, lookups: u64, opened: u64,
-        accepted: u64, failed: u64, retransmitted: [u64; 6], drops: u64, rtt_us: u64, rtts: u64, comm: [u8; 16],
+        accepted: u64, failed: u64, retransmitted: [u64; 6], drops: u64, rtt_us: u64, rtts: u64, probe_ns: u64, comm: [u8; 16],
         cgroup: [u8; CGROUP_MAX],
     }
     /// Key of `turn_stats`.
     struct TurnKey = "turn_key" { start_ns: u64, tgid: u32, role: u32, }
     /// Value of `turn_stats`.
     struct TurnStats = "turn_stats" {
-        turns: u64, unanswered: u64, ns: u64, told: u64, buckets: [u32; COUNT_BUCKETS],
+        turns: u64, unanswered: u64, ns: u64, told: u64, unfollowed: u64, buckets: [u32; COUNT_BUCKETS],
     }
+    /// Value of `depths`.
+    struct Following = "following" { depth: u32, share: u32, }
     /// Value of `turn_policies`.
     struct TurnPolicy = "turn_policy" { slow_ns: u64, share: u32, pad: u32, }
     /// Key of `account_drops`.

@@ -75,6 +75,8 @@ pub struct Account {
     pub rtt_us: u64,
     /// How many these are.
     pub rtts: u64,
+    /// Nanoseconds for which it was held up by these probes, where every process is followed. Of some 64 runs one is timed.
+    pub probe_ns: u64,
 }
 
 impl Account {
@@ -166,6 +168,7 @@ fn account(v: &AccountValue) -> Account {
         cgroup: path_of(&v.cgroup),
         rtt_us: v.rtt_us,
         rtts: v.rtts,
+        probe_ns: v.probe_ns,
     }
 }
 

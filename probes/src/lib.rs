@@ -15,6 +15,8 @@ mod accounts;
 mod counts;
 mod decode;
 mod entries;
+mod io;
+mod links;
 mod load;
 mod session;
 mod spec;

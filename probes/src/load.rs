@@ -9,6 +9,7 @@ use aya::programs::{BtfTracePoint, Iter, ProgramError, SocketFilter};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use crate::abi::drop_class;
+use crate::links::Links;
 use crate::session::{Error, Result};
 use crate::spec::{Hook, HookStatus, Options, SPECS, Spec};
 use crate::symbols::{KernelTypes, Symbols, VMLINUX_BTF, parse_btf};
@@ -76,6 +77,7 @@ pub(crate) struct Loaded {
     pub(crate) status: Vec<HookStatus>,
     pub(crate) types: KernelTypes,
     pub(crate) symbols: Symbols,
+    pub(crate) links: Links,
 }
 
 /// One more than the highest number of a CPU that may come up.
@@ -177,7 +179,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
             None => Error::NothingAttached(status.first().and_then(|s| s.error.clone()).unwrap_or_default()),
         });
     }
-    Ok(Loaded { ebpf, status, types, symbols })
+    Ok(Loaded { ebpf, status, types, symbols, links: Links::default() })
 }
 
 fn load_one(ebpf: &mut Ebpf, spec: &Spec, btf: &Btf) -> std::result::Result<(), ProgramError> {
@@ -195,13 +197,7 @@ pub(crate) fn attach(loaded: &mut Loaded, wanted: impl Fn(&str) -> bool) {
         if status.error.is_some() || !matches!(spec.hook, Hook::TpBtf(_)) || !wanted(spec.name) {
             continue;
         }
-        let attached = loaded
-            .ebpf
-            .program_mut(spec.name)
-            .ok_or(ProgramError::NotLoaded)
-            .and_then(<&mut BtfTracePoint>::try_from)
-            .and_then(BtfTracePoint::attach);
-        if let Err(e) = attached {
+        if let Err(e) = loaded.links.attach(&mut loaded.ebpf, spec.name) {
             *status = row(spec, Some(&e));
         }
     }

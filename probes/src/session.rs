@@ -18,14 +18,16 @@ use tracenet_core::key::{ProcessKey, Role};
 use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
 
-use crate::abi::{CAPTURE_AT_ENTRY, PlanEntry, Target, WireSpec, call, kind, mode};
+use crate::abi::{CAPTURE_AT_ENTRY, Following, PlanEntry, Target, WireSpec, call, kind, mode};
 use crate::accounts::{Account, Accounts};
 use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
+use crate::io::Io;
+use crate::links::Links;
 use crate::load::{self, map, one_line};
 use crate::spec::{Depth, Drained, HookStatus, MAX_NR, Options, SPECS};
 use crate::totals::Totals;
-use crate::turns::{TurnMap, Turns, TurnsOf};
+use crate::turns::{TurnMap, Turns, TurnsOf, lot};
 
 /// What can go wrong. Every message is one line with its remedy.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +123,7 @@ const NAMESPACES_MAX: usize = 256;
 /// Loaded and attached probes. Dropping it detaches them all.
 pub struct Session {
     ebpf: Ebpf,
+    links: Links,
     status: Vec<HookStatus>,
     /// Lifecycle and trouble: read first.
     news: RingBuf<MapData>,
@@ -134,7 +137,8 @@ pub struct Session {
     counts: Counts,
     accounts: Accounts,
     turns: TurnMap,
-    depths: HashMap<MapData, u32, u32>,
+    depths: HashMap<MapData, u32, Following>,
+    io: Io,
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     losses_read: Instant,
@@ -181,17 +185,19 @@ impl Session {
             loaded.types.drop_reasons.clone(),
         );
         let turns = TurnMap::new(map(ebpf, "turn_stats")?, map(ebpf, "turn_policies")?);
-        let mut depths: HashMap<MapData, u32, u32> = map(ebpf, "depths")?;
+        let mut depths: HashMap<MapData, u32, Following> = map(ebpf, "depths")?;
         if let Some(depth) = opts.wide {
-            set_depth(&mut depths, EVERYBODY, depth)?;
+            set_depth(&mut depths, EVERYBODY, depth, 1.0)?;
         }
         let counts = Counts::new(map(ebpf, "call_counts")?, map(ebpf, "connection_counts")?);
         for tgid in &opts.targets {
             insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
         }
+        let io = Io::new(map(&mut loaded.ebpf, "io_epoch")?);
         load::attach(&mut loaded, |probe| opts.want(probe));
         let mut session = Session {
             ebpf: loaded.ebpf,
+            links: loaded.links,
             status: loaded.status,
             news,
             bulk,
@@ -203,6 +209,7 @@ impl Session {
             accounts,
             turns,
             depths,
+            io,
             losses,
             lost_seen: [0; kind::NAMES.len()],
             losses_read: Instant::now(),
@@ -449,10 +456,18 @@ impl Session {
         self.turns.set_policy(of, slow_ns, share)
     }
 
-    /// How far a process is followed, with [`Options::wide`]; `None` is for all of which nothing else is said. Open
-    /// connections learn of it at the next reading of [`accounts`](Self::accounts).
-    pub fn set_depth(&mut self, tgid: Option<u32>, depth: Depth) -> Result<()> {
-        set_depth(&mut self.depths, tgid.unwrap_or(EVERYBODY), depth)
+    /// How far a process is followed, with [`Options::wide`]; `None` is for all of which nothing else is said. Of turns, this
+    /// share (0 to 1) of the connections, drawn alike by both ends; on the others they are counted. Open connections
+    /// learn of it at the next reading of [`accounts`](Self::accounts).
+    pub fn set_depth(&mut self, tgid: Option<u32>, depth: Depth, share: f64) -> Result<()> {
+        set_depth(&mut self.depths, tgid.unwrap_or(EVERYBODY), depth, share)
+    }
+
+    /// Watches calls that send and receive, or doesn't: what such calls cost then is nothing. Meanwhile no turn is seen, nor who
+    /// takes over a socket, nor datagrams; what TCP sockets move is found in their sequence numbers afterwards. It takes the
+    /// caller some milliseconds.
+    pub fn watch_io(&mut self, on: bool) -> Result<()> {
+        self.io.set(&mut self.ebpf, &mut self.links, on)
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.
@@ -518,8 +533,14 @@ fn within<T: Send>(namespace: &File, f: impl FnOnce() -> T + Send) -> std::io::R
 /// In `depths`: nobody has this number.
 const EVERYBODY: u32 = 0;
 
-fn set_depth(depths: &mut HashMap<MapData, u32, u32>, tgid: u32, depth: Depth) -> Result<()> {
-    depths.insert(tgid, depth as u32, 0).map_err(|e| Error::Map { map: "depths", detail: one_line(&e) })
+fn set_depth(
+    depths: &mut HashMap<MapData, u32, Following>,
+    tgid: u32,
+    depth: Depth,
+    share: f64,
+) -> Result<()> {
+    let following = Following { depth: depth as u32, share: lot(share) };
+    depths.insert(tgid, following, 0).map_err(|e| Error::Map { map: "depths", detail: one_line(&e) })
 }
 
 fn check_alive(tgid: u32) -> Result<()> {

@@ -22,6 +22,8 @@ pub struct Turns {
     pub ns: u64,
     /// Turns that became events, or for which there was room.
     pub told: u64,
+    /// Turns of connections on which they are counted only: see [`Session::set_depth`](crate::Session::set_depth).
+    pub unfollowed: u64,
     /// Those answered by the time that they took: see [`durations`](Self::durations).
     buckets: Vec<u32>,
 }
@@ -57,6 +59,7 @@ impl Turns {
             unanswered: self.unanswered.saturating_sub(before.unanswered),
             ns: self.ns.saturating_sub(before.ns),
             told: self.told.saturating_sub(before.told),
+            unfollowed: self.unfollowed.saturating_sub(before.unfollowed),
             // They count modulo 2^32.
             buckets: buckets.map(|(at, now)| now.wrapping_sub(n(at))).collect(),
         }
@@ -67,6 +70,11 @@ impl Turns {
     pub fn quantile(&self, q: f64) -> Option<u64> {
         quantile(self.buckets.iter().map(|n| u64::from(*n)), q)
     }
+}
+
+/// A share of 2^32, of lots that are to be drawn.
+pub(crate) fn lot(share: f64) -> u32 {
+    (share.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32
 }
 
 /// The map.
@@ -103,6 +111,7 @@ impl TurnMap {
                 unanswered: s.unanswered,
                 ns: s.ns,
                 told: s.told,
+                unfollowed: s.unfollowed,
                 buckets: s.buckets.to_vec(),
             };
             ((ProcessKey { tgid: key.tgid, start_ns: key.start_ns }, role), turns)
@@ -113,7 +122,7 @@ impl TurnMap {
     /// Which turns become events: those that take `slow_ns`, and of the others this share (0 to 1).
     pub(crate) fn set_policy(&mut self, of: TurnsOf, slow_ns: u64, share: f64) -> Result<()> {
         // A threshold of 0 would mean that there is none.
-        let share = (share.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
+        let share = lot(share);
         let policy = TurnPolicy { slow_ns: slow_ns.max(1), share, pad: 0 };
         self.policies
             .insert(key(of), policy, 0)

@@ -4,6 +4,7 @@
 #define TRACENET_ACCOUNT_H
 
 #define EAGAIN 11
+#define HELD_UP_MAX_NS 20000
 #define DNS_PORT 53
 
 /* Where the process is among the control groups, once it runs itself: in a softirq somebody else is the current one. */
@@ -85,8 +86,9 @@ static __noinline int account_socket(const struct sock *sk, struct sock_state *s
 	u64 sent, received, segments_sent, segments_received;
 	struct account *a;
 
-	st->unread = 0;
+	st->moved = 0;
 	absorb(sk, st, tp);
+	absorb_sent(st, tp, sk->__sk_common.skc_state);
 	sent = untold(st->sent, &st->sent_told);
 	received = untold(st->received, &st->received_told);
 	segments_sent = untold_segments(tp->segs_out, &st->segs_out_told);
@@ -107,16 +109,17 @@ static __noinline int account_socket(const struct sock *sk, struct sock_state *s
 	return 0;
 }
 
-/* Another process takes the socket, and has received 'len' bytes with it: what was before is its owner's. */
+/* Another process takes the socket, and has moved 'len' bytes with it: what was before is its owner's. */
 static __always_inline void account_taken(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp, u64 len,
 					  u8 dir)
 {
-	u64 its = dir == DIR_IN ? len : 0;
+	u64 *sum = dir == DIR_IN ? &st->received : &st->sent;
 
 	absorb(sk, st, tp);
-	__sync_fetch_and_add(&st->received, -its);
+	absorb_sent(st, tp, sk->__sk_common.skc_state);
+	__sync_fetch_and_add(sum, -len);
 	account_socket(sk, st, tp);
-	__sync_fetch_and_add(&st->received, its);
+	__sync_fetch_and_add(sum, len);
 }
 
 /* The socket's owner sent or received a datagram of 'len' bytes. Nothing tells of the end of a UDP socket. */
@@ -147,6 +150,50 @@ static __always_inline void account_error(void)
 	a = account_of(&current);
 	if (a)
 		ACCOUNT(a, errors, 1);
+}
+
+/* When the program began, if this run of it is timed, else 0. */
+static __always_inline u64 timed_from(void)
+{
+	struct probe_runs *r;
+	u32 zero = 0;
+
+	if (!cfg_wide)
+		return 0;
+	r = bpf_map_lookup_elem(&probe_runs, &zero);
+	return r && (s32)(++r->runs - r->next) >= 0 ? bpf_ktime_get_ns() : 0;
+}
+
+/*
+ * The current process was held up since 'began', in this run as in those since the one timed before. That includes reading the
+ * clock once, which stands for the way into the program.
+ */
+static __always_inline void charge(u64 began)
+{
+	struct account_key k = {};
+	struct task_struct *task;
+	struct probe_runs *r;
+	struct account *a;
+	u32 zero = 0, n;
+	u64 now;
+
+	if (!cfg_wide || !began)
+		return;
+	r = bpf_map_lookup_elem(&probe_runs, &zero);
+	if (!r)
+		return;
+	now = bpf_ktime_get_ns();
+	n = r->runs - r->last;
+	r->last = r->runs;
+	/* Some 64 runs, and never as many: calls come in patterns. */
+	r->next = r->runs + 32 + (now & 63);
+	task = bpf_get_current_task_btf();
+	k.tgid = task->tgid;
+	k.start_ns = task->group_leader->start_boottime;
+	a = bpf_map_lookup_elem(&accounts, &k);
+	/* A longer one was interrupted. */
+	if (a && now - began < HELD_UP_MAX_NS)
+		ACCOUNT(a, probe_ns, (now - began) * n);
 }
 
 /* A connection came about, or not. */

@@ -498,6 +498,7 @@ struct account {
 	u64 drops; /* packets that hurt its sockets */
 	u64 rtt_us; /* smoothed round-trip times, of each connection that had received when it was looked at */
 	u64 rtts; /* how many */
+	u64 probe_ns; /* for which it was held up by programs of this object: some runs are timed */
 	u8 comm[16];
 	u8 cgroup[CGROUP_MAX]; /* as cgroup_names() has it */
 };
@@ -507,6 +508,12 @@ enum depth {
 	DEPTH_COUNTERS = 0,
 	DEPTH_CONNECTIONS = 1,
 	DEPTH_TURNS = 2,
+};
+
+/* Value of 'depths'. */
+struct following {
+	u32 depth; /* enum depth */
+	u32 share; /* of 2^32, on how many of its connections turns are followed; on the others they are counted */
 };
 
 /* Key of 'turn_stats'. */
@@ -529,6 +536,7 @@ struct turn_stats {
 	u64 unanswered;
 	u64 ns; /* of those that were answered */
 	u64 told;
+	u64 unfollowed; /* on connections whose turns are counted only */
 	u32 buckets[COUNT_BUCKETS]; /* as those of struct call_count */
 };
 

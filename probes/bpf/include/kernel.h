@@ -249,6 +249,7 @@ struct tcp_sock {
 	u64 bytes_retrans;
 	u32 total_retrans;
 	u32 rcv_ooopack;
+	u64 tcp_clock_cache;
 };
 
 struct timer_list {

@@ -160,6 +160,7 @@ struct {
 #define SOCK_TUPLE 2 /* its tuple is in 'tuples' */
 #define SOCK_FLOW 4 /* its tuple is in 'flows', and user space was told */
 #define SOCK_ANNOUNCED 8 /* user space knows it */
+#define SOCK_COUNTED 16 /* its turns are counted only */
 
 /* Where every process is a target: how far one is followed, by thread-group id; key 0 is for all others. */
 struct {
@@ -167,8 +168,31 @@ struct {
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, u32);
-	__type(value, u32);
+	__type(value, struct following);
 } depths SEC(".maps");
+
+struct probe_runs {
+	u32 runs;
+	u32 next; /* the one to be timed */
+	u32 last; /* the one that was */
+	u32 pad;
+};
+
+/* Runs of the programs whose time is charged, by CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct probe_runs);
+} probe_runs SEC(".maps");
+
+/* How often on_send and on_recv were attached: a turn in hand from before has an end that nobody saw. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} io_epoch SEC(".maps");
 
 /* Turns by process and side. User space takes those of processes that have ended out. */
 struct {
@@ -207,6 +231,12 @@ struct turn {
 	u32 retransmitted; /* of the socket, when it began */
 };
 
+/* Turns that are over and were not added up yet: their buckets and one, a byte each, the newest in the lowest; and their times. */
+struct turn_batch {
+	u64 buckets;
+	u64 ns;
+};
+
 /*
  * What is kept with every TCP and UDP socket of the host. The kernel puts it 8 bytes behind the beginning of a cache line:
  * what each call of a settled socket needs is in the first one, what a turn needs in the second.
@@ -214,27 +244,31 @@ struct turn {
 struct sock_state {
 	u64 cookie; /* differs from the socket's own right after the kernel cloned a listener */
 	struct process owner;
-	u64 sent;
-	u32 unread; /* bytes received since 'received' was brought up to date, while its calls are told to nobody */
+	u32 moved; /* bytes sent and received since 'sent' and 'received' were brought up to date, while its calls are told to nobody */
+	u32 turns;
+	u32 depth; /* enum depth of its owner, when that was looked at last */
 	u8 role;
 	u8 last_dir;
 	u8 flags;
 	u8 proto;
 
 	struct turn turn; /* in hand, where every process is a target */
-	u32 turns;
-	u32 depth; /* enum depth of its owner, when that was looked at last */
+	struct turn_batch batch;
+	struct turn_policy policy; /* of its owner, as of when 'depth' is; 0: none yet */
 
-	struct turn_policy policy; /* of its owner, likewise; 0: none yet */
 	u64 netns;
+	u64 sent;
 	u64 received;
 	u32 retrans_seen; /* tcp_sock.total_retrans as accounted so far */
 	u32 retransmitted; /* of these, since tracenet knows the socket */
 	u32 copied_seen; /* tcp_sock.copied_seq as accounted in 'received' */
+	u32 written_seen; /* tcp_sock.write_seq as accounted in 'sent', where accounts are kept */
 	u32 readable; /* that was told, and nothing was read since */
+	u32 epoch; /* io_epoch of the turn in hand */
 	struct tuple tuple; /* when it was last installed: a closing socket loses its port before it is told */
 	u32 segs_out_told; /* tcp_sock.segs_out as put to an account */
 	u32 segs_in_told;
+	u32 turns_told; /* of 'turns', while it is SOCK_COUNTED */
 	u64 sent_told; /* of 'sent' */
 	u64 received_told;
 	u64 began; /* SYN_SENT, 0 where that was not seen, or not every process is a target */

@@ -19,15 +19,19 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	st->sent = 0;
 	st->received = 0;
 	st->turns = 0;
+	st->turns_told = 0;
 	st->retransmitted = 0;
 	st->retrans_seen = 0;
 	st->copied_seen = 0;
 	st->sent_told = 0;
 	st->received_told = 0;
-	st->unread = 0;
+	st->written_seen = 0;
+	st->moved = 0;
 	st->last_dir = DIR_NONE;
 	st->turn.start = 0;
 	st->turn.end = 0;
+	st->batch.buckets = 0;
+	st->batch.ns = 0;
 	st->policy.slow_ns = 0;
 	st->began = 0;
 	st->established = 0;
@@ -39,6 +43,7 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 	if (tp) {
 		st->retrans_seen = tp->total_retrans;
 		st->copied_seen = tp->copied_seq;
+		st->written_seen = tp->write_seq;
 		st->segs_out_told = tp->segs_out;
 		st->segs_in_told = tp->segs_in;
 	}
@@ -73,6 +78,21 @@ static __always_inline bool absorb(const struct sock *sk, struct sock_state *st,
 		return false;
 	__sync_fetch_and_add(&st->received, (u64)(now - seen));
 	return true;
+}
+
+/*
+ * What was queued for sending since last time, where accounts are kept: also by calls that no program saw, and by one that is
+ * not over yet. 'state' is the socket's: a FIN counts as well, and nothing follows it.
+ */
+static __always_inline void absorb_sent(struct sock_state *st, const struct tcp_sock *tp, int state)
+{
+	u32 seen = st->written_seen, now = tp->write_seq;
+
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+		return;
+	if ((s32)(now - seen) <= 0 || __sync_val_compare_and_swap(&st->written_seen, seen, now) != seen)
+		return;
+	__sync_fetch_and_add(&st->sent, (u64)(now - seen));
 }
 
 /*
@@ -112,16 +132,41 @@ static __always_inline void keep_isns(struct sock_state *st, struct tcp_sock *tp
 	st->remote_isn = c.remote_isn;
 }
 
+/* What the connection itself draws; its turns have indices. */
+#define CONNECTION_LOT 0xffffffffu
+
+/* A number that both ends of the connection make of the turn, on whatever hosts: so both choose the same ones. */
+static __always_inline u32 lot_of(const struct sock_state *st, u32 index)
+{
+	u32 n = (st->local_isn ^ st->remote_isn) + index * 0x9e3779b1u;
+
+	/* The last steps of MurmurHash3. */
+	n ^= n >> 16;
+	n *= 0x85ebca6bu;
+	n ^= n >> 13;
+	n *= 0xc2b2ae35u;
+	return n ^ n >> 16;
+}
+
 /* How far the owner is followed, and which of its turns are told of. */
 static __noinline int look_at_owner(struct sock_state *st)
 {
 	struct turn_key k = { .start_ns = st->owner.start_ns, .tgid = st->owner.tgid, .role = st->role };
-	u32 *depth = bpf_map_lookup_elem(&depths, &k.tgid), others = 0;
+	struct following *f = bpf_map_lookup_elem(&depths, &k.tgid);
+	u32 others = 0;
+	bool counted;
 	struct turn_policy *policy = bpf_map_lookup_elem(&turn_policies, &k);
 
-	if (!depth)
-		depth = bpf_map_lookup_elem(&depths, &others);
-	st->depth = depth ? *depth : DEPTH_COUNTERS;
+	if (!f)
+		f = bpf_map_lookup_elem(&depths, &others);
+	st->depth = f ? f->depth : DEPTH_COUNTERS;
+	counted = f && f->depth >= DEPTH_TURNS && lot_of(st, CONNECTION_LOT) > f->share;
+	if (counted)
+		st->depth = DEPTH_CONNECTIONS;
+	if (counted != !!(st->flags & SOCK_COUNTED)) {
+		st->flags ^= SOCK_COUNTED;
+		st->turns_told = st->turns;
+	}
 	if (policy)
 		st->policy = *policy;
 	return 0;
@@ -212,8 +257,10 @@ static __always_inline void fill_socket(struct ev_socket *e, struct sock *sk, st
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (tp && absorb(sk, st, tp))
+	if (tp && absorb(sk, st, tp) && !cfg_wide)
 		passed(st, DIR_IN);
+	if (cfg_accounts && tp)
+		absorb_sent(st, tp, sk->__sk_common.skc_state);
 	e->cookie = st->cookie;
 	e->netns = st->netns;
 	if ((st->flags & SOCK_TUPLE) && st->proto == IPPROTO_TCP)

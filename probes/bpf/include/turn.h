@@ -34,43 +34,79 @@ static __noinline struct turn_stats *turn_stats_of(const struct process *owner, 
 	return bpf_map_lookup_elem(&turn_stats, &k);
 }
 
-/* A number that both ends of the connection make of the turn, on whatever hosts: so both choose the same ones. */
-static __always_inline u32 lot_of(const struct sock_state *st, u32 index)
+/* It began before on_send and on_recv were away. */
+static __always_inline bool is_stale(const struct sock_state *st)
 {
-	u32 n = (st->local_isn ^ st->remote_isn) + index * 0x9e3779b1u;
+	u32 zero = 0, *epoch = bpf_map_lookup_elem(&io_epoch, &zero);
 
-	/* The last steps of MurmurHash3. */
-	n ^= n >> 16;
-	n *= 0x85ebca6bu;
-	n ^= n >> 13;
-	n *= 0xc2b2ae35u;
-	return n ^ n >> 16;
+	return epoch && *epoch != st->epoch;
 }
 
-/* Adds a turn up. Why it is to be told of, 0 if it isn't. */
-static __always_inline u32 add_turn(struct turn_stats *s, const struct sock_state *st, const struct turn *t,
-				    u32 retransmits, u32 *share)
+/* What is in the batch is added up. */
+static __noinline int add_batch(struct sock_state *st)
+{
+	struct turn_stats *s;
+	u64 buckets, ns;
+
+	/* Whoever reads the turns and the socket's own process may both come here. */
+	buckets = __sync_lock_test_and_set(&st->batch.buckets, 0);
+	if (!buckets)
+		return 0;
+	ns = __sync_lock_test_and_set(&st->batch.ns, 0);
+	s = turn_stats_of(&st->owner, st->role);
+	if (!s)
+		return 0;
+	__sync_fetch_and_add(&s->ns, ns);
+	for (int i = 0; i < 8; i++) {
+		u32 bucket = (buckets & 0xff) - 1;
+
+		buckets >>= 8;
+		if (bucket >= COUNT_BUCKETS)
+			break;
+		__sync_fetch_and_add(&s->turns, 1);
+		__sync_fetch_and_add(&s->buckets[bucket], 1);
+	}
+	return 0;
+}
+
+/* Adds a turn up, eight at a time: the look-up is most of it. */
+static __always_inline void add_turn(struct sock_state *st, u64 took)
+{
+	u32 bucket = bucket_of(took);
+	u64 before;
+
+	if (bucket >= COUNT_BUCKETS)
+		bucket = COUNT_BUCKETS - 1;
+	__sync_fetch_and_add(&st->batch.ns, took);
+	/* One whose place is taken meanwhile comes again; nobody fails so often as to lose its turn. */
+	for (int i = 0; i < 4; i++) {
+		before = st->batch.buckets;
+		if (before >> 56) {
+			add_batch(st);
+			before = 0;
+		}
+		if (__sync_val_compare_and_swap(&st->batch.buckets, before, before << 8 | (bucket + 1)) == before)
+			return;
+	}
+}
+
+/* Why a turn is to be told of, 0 if it isn't. Before there is a policy its process's first ones are. */
+static __always_inline u32 reason_of(const struct sock_state *st, const struct turn *t, u32 retransmits, u32 *share)
 {
 	const struct turn_policy *policy = &st->policy;
-	u64 n, took, slow;
-	u32 bucket;
+	struct turn_stats *s;
 
-	if (!t->response_start) {
-		__sync_fetch_and_add(&s->unanswered, 1);
+	if (!t->response_start)
 		return TURN_UNANSWERED;
-	}
-	n = __sync_fetch_and_add(&s->turns, 1);
-	took = t->end - t->start;
-	__sync_fetch_and_add(&s->ns, took);
-	bucket = bucket_of(took);
-	if (bucket < COUNT_BUCKETS)
-		__sync_fetch_and_add(&s->buckets[bucket], 1);
-	slow = policy->slow_ns ? policy->slow_ns : SLOW_NS;
-	if (took >= slow)
+	if (t->end - t->start >= (policy->slow_ns ? policy->slow_ns : SLOW_NS))
 		return TURN_SLOW;
 	if (retransmits)
 		return TURN_LOSS;
-	*share = policy->slow_ns ? policy->share : (n < cfg_first_turns ? (u32)-1 : 0);
+	*share = policy->share;
+	if (!policy->slow_ns) {
+		s = turn_stats_of(&st->owner, st->role);
+		*share = s && s->told < cfg_first_turns ? (u32)-1 : 0;
+	}
 	return *share && lot_of(st, t->index) <= *share ? TURN_SHARE : 0;
 }
 
@@ -84,13 +120,20 @@ static __noinline int end_turn(struct sock *sk, struct sock_state *st, u64 start
 
 	if (!start || __sync_val_compare_and_swap(&st->turn.start, start, 0) != start)
 		return 0;
+	if (is_stale(st))
+		return 0;
+	if (t.response_start)
+		add_turn(st, t.end > start ? t.end - start : 0);
+	t.start = start;
+	retransmits = st->retransmitted - t.retransmitted;
+	reason = reason_of(st, &t, retransmits, &share);
+	if (!reason)
+		return 0;
 	s = turn_stats_of(&st->owner, st->role);
 	if (!s)
 		return 0;
-	retransmits = st->retransmitted - t.retransmitted;
-	reason = add_turn(s, st, &t, retransmits, &share);
-	if (!reason)
-		return 0;
+	if (reason == TURN_UNANSWERED)
+		__sync_fetch_and_add(&s->unanswered, 1);
 	tell(sk, st);
 	e = RESERVE(struct ev_turn, KIND_TURN);
 	if (!e)
@@ -111,11 +154,26 @@ static __noinline int end_turn(struct sock *sk, struct sock_state *st, u64 start
 	return 0;
 }
 
+/*
+ * When the call that has just moved data took place. The clock is the dearest part of following a turn, and TCP has read it as
+ * well (tcp_mstamp_refresh): when it sent, if nothing waits to be sent, and when the last segment came, which is nearer to a
+ * request's arrival than when it is read. What a client reads counts when it has it.
+ */
+static __always_inline u64 moment(const struct sock *sk, const struct sock_state *st, u8 dir)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+
+	if (tp && bpf_core_field_exists(tp->tcp_clock_cache) &&
+	    (dir == DIR_OUT ? tp->snd_nxt == tp->write_seq : st->role == ROLE_SERVER))
+		return tp->tcp_clock_cache;
+	return bpf_ktime_get_ns();
+}
+
 /* The current task sent or received 'len' bytes. Whoever writes with others at once shares their turn's byte counts. */
 static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 len, u8 dir)
 {
 	struct turn *t = &st->turn;
-	u64 now = bpf_ktime_get_ns(), start = t->start;
+	u64 now = moment(sk, st, dir), start = t->start;
 
 	if ((st->role == ROLE_CLIENT) == (dir == DIR_OUT)) {
 		if (start && t->response_start) {
@@ -123,6 +181,9 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 			start = 0;
 		}
 		if (!start) {
+			u32 zero = 0, *epoch = bpf_map_lookup_elem(&io_epoch, &zero);
+
+			st->epoch = epoch ? *epoch : 0;
 			t->response_start = 0;
 			t->request_bytes = 0;
 			t->response_bytes = 0;
@@ -132,7 +193,7 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 		}
 		t->request_end = t->end = now;
 		t->request_bytes += len;
-	} else if (start) {
+	} else if (start && !is_stale(st)) {
 		if (!t->response_start) {
 			t->response_start = now;
 			st->turns++;
@@ -143,14 +204,34 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 	return 0;
 }
 
+/* One more turn of a connection whose turns are counted only. */
+static __always_inline void count_turns(struct sock_state *st)
+{
+	u32 n = st->turns - st->turns_told;
+	struct turn_stats *s;
+
+	if (!(st->flags & SOCK_COUNTED) || !n)
+		return;
+	st->turns_told += n;
+	s = turn_stats_of(&st->owner, st->role);
+	if (s)
+		__sync_fetch_and_add(&s->unfollowed, (u64)n);
+}
+
 /* From time to time: a turn that is long over, and how far the socket's owner is followed now. */
 static __always_inline void look_at_turn(struct sock *sk, struct sock_state *st)
 {
 	u64 start = st->turn.start, end = st->turn.end;
 
+	count_turns(st);
 	look_at_owner(st);
-	if (start && st->turn.response_start && (s64)(bpf_ktime_get_ns() - end) > (s64)TURN_SILENT_NS)
+	if (start && st->turn.response_start &&
+	    (st->depth < DEPTH_TURNS || (s64)(bpf_ktime_get_ns() - end) > (s64)TURN_SILENT_NS))
 		end_turn(sk, st, start);
+	/* The answer of one that is not followed any more won't be seen. */
+	else if (start && st->depth < DEPTH_TURNS)
+		__sync_val_compare_and_swap(&st->turn.start, start, 0);
+	add_batch(st);
 }
 
 #endif

@@ -203,7 +203,7 @@ impl Node {
         };
         let depth = selection::depth(&self.config.agent, candidate);
         if depth != self.config.agent.depth
-            && let Err(e) = self.session.set_depth(Some(key.tgid), self.allowed(depth))
+            && let Err(e) = self.session.set_depth(Some(key.tgid), self.allowed(depth), 1.0)
         {
             tracing::warn!(
                 "{}[{}] is followed as all others are: {e}",
@@ -290,7 +290,7 @@ impl Node {
     }
 
     fn place_all(&mut self) {
-        if let Err(e) = self.session.set_depth(None, self.allowed(self.config.agent.depth)) {
+        if let Err(e) = self.session.set_depth(None, self.allowed(self.config.agent.depth), 1.0) {
             tracing::warn!("processes are followed as they were: {e}");
         }
         for key in self.people.keys() {
