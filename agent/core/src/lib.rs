@@ -12,6 +12,7 @@ pub mod event;
 pub mod fact;
 pub mod features;
 mod flow;
+pub mod governor;
 pub mod histogram;
 pub mod ip;
 pub mod key;
