@@ -5,8 +5,7 @@
 #define PACKET_OUTGOING 4
 #define LOOPBACK_IFINDEX 1
 
-SEC("socket")
-int flow_filter(struct __sk_buff *skb)
+static __always_inline int snap_of(struct __sk_buff *skb)
 {
 	struct port_key port = {};
 	struct tuple t = {}, r;
@@ -84,4 +83,28 @@ int flow_filter(struct __sk_buff *skb)
 	if (bpf_map_lookup_elem(&syn_flows, &r) || bpf_map_lookup_elem(&syn_flows, &t))
 		return SNAP_ALL;
 	return 0;
+}
+
+SEC("socket")
+int flow_filter(struct __sk_buff *skb)
+{
+	u32 site = COST_FILTER;
+	struct cost *c;
+	int snap;
+	u64 began = 0;
+
+	if (packets_left_out())
+		return 0;
+	if (!cfg_governed)
+		return snap_of(skb);
+	/* It can't ask whom it interrupts: what the packets of targets cost counts as theirs. */
+	c = bpf_map_lookup_elem(&costs, &site);
+	if (c && c->runs + 1 >= c->next)
+		began = bpf_ktime_get_ns();
+	snap = snap_of(skb);
+	if (c && snap)
+		c->runs++;
+	if (snap)
+		cost_end(site, began);
+	return snap;
 }

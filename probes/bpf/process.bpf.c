@@ -76,6 +76,7 @@ int on_exit(u64 *ctx)
 	/* Two last threads may both see zero: whoever deletes the entry tells. */
 	if (bpf_map_delete_elem(&targets, &tgid))
 		return 0;
+	cost_gone(task);
 	e = RESERVE(struct ev_exit, KIND_EXIT);
 	if (!e)
 		return 0;

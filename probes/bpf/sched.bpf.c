@@ -10,12 +10,15 @@ int on_wakeup(u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct inflight *in;
+	u64 began;
 
 	if (!hinted(task->tgid))
 		return 0;
+	began = cost_begin(COST_WAKEUP, task->tgid);
 	in = bpf_task_storage_get(&inflight, task, 0, 0);
 	if (in && in->slept && !in->woken)
 		in->woken = bpf_ktime_get_ns();
+	cost_end(COST_WAKEUP, began);
 	return 0;
 }
 
@@ -50,7 +53,7 @@ static __always_inline void sleeps(const struct task_struct *task, struct inflig
 {
 	struct plan_entry *plan;
 
-	if (!in->entered || in->sleeps)
+	if (!in->entered || in->sleeps || in->entered < calls_seen_since())
 		return;
 	plan = bpf_map_lookup_elem(&syscall_plan, &in->nr);
 	if (!plan || plan->flags & CALL_NORETURN ||
@@ -60,23 +63,34 @@ static __always_inline void sleeps(const struct task_struct *task, struct inflig
 	emit_syscall(task, in, plan, -1, PHASE_SLEEPS);
 }
 
-SEC("tp_btf/sched_switch")
-int on_switch(u64 *ctx)
+static __always_inline void leaves(u64 *ctx, struct task_struct *prev)
 {
-	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
-	struct inflight *in;
+	struct inflight *in = bpf_task_storage_get(&inflight, prev, 0, 0);
 
-	if (!cfg_lines && hinted(next->tgid))
-		ran(next);
-	if (!hinted(prev->tgid))
-		return 0;
-	in = bpf_task_storage_get(&inflight, prev, 0, 0);
 	if (!in)
-		return 0;
+		return;
 	in->slept = bpf_ktime_get_ns();
 	/* Still able to run, or pushed aside on its way to sleep: it waits for the CPU from here on. */
 	in->woken = ctx[0] || !(u32)ctx[3] ? in->slept : 0;
 	if (cfg_lines && !in->woken)
 		sleeps(prev, in);
+}
+
+SEC("tp_btf/sched_switch")
+int on_switch(u64 *ctx)
+{
+	struct task_struct *prev = (struct task_struct *)ctx[1], *next = (struct task_struct *)ctx[2];
+	u64 began;
+
+	if (!cfg_lines && hinted(next->tgid)) {
+		began = cost_begin(COST_SWITCH, next->tgid);
+		ran(next);
+		cost_end(COST_SWITCH, began);
+	}
+	if (!hinted(prev->tgid))
+		return 0;
+	began = cost_begin(COST_SWITCH, prev->tgid);
+	leaves(ctx, prev);
+	cost_end(COST_SWITCH, began);
 	return 0;
 }

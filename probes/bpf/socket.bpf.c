@@ -14,8 +14,7 @@ static __always_inline void connects(const struct sock *sk, const struct sock_st
 	in->connecting_netns = st->netns;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int on_set_state(u64 *ctx)
+static __always_inline int state_changes(u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	int old_state = (int)ctx[1], new_state = (int)ctx[2];
@@ -98,8 +97,7 @@ int on_set_state(u64 *ctx)
 }
 
 /* The last word on a TCP socket, and on retransmissions that no event told of. */
-SEC("tp_btf/tcp_destroy_sock")
-int on_destroy(u64 *ctx)
+static __always_inline int is_destroyed(u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	struct sock_state *st = sock_state_of(sk, false);
@@ -247,7 +245,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	e->io.received = st->received;
 	e->io.turns = st->turns;
 	in = bpf_task_storage_get(&inflight, bpf_get_current_task_btf(), 0, 0);
-	if (in)
+	if (in && in->entered >= calls_seen_since())
 		e->entered = in->entered;
 	e->bytes = len;
 	e->direction = dir;
@@ -257,10 +255,10 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 SEC("tp_btf/sock_send_length")
 int on_send(u64 *ctx)
 {
-	u64 began = timed_from();
+	u64 began = call_begins(COST_SEND, current_tgid());
 
 	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_OUT);
-	charge(began);
+	call_ends(COST_SEND, began);
 	return 0;
 }
 
@@ -272,15 +270,14 @@ int on_recv(u64 *ctx)
 	/* A peek comes again; the error queue holds what was sent. */
 	if ((int)ctx[2] & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
-	began = timed_from();
+	began = call_begins(COST_RECV, current_tgid());
 	pass_bytes((struct sock *)ctx[0], (int)ctx[1], DIR_IN);
-	charge(began);
+	call_ends(COST_RECV, began);
 	return 0;
 }
 
 /* sk->sk_data_ready() was called: TCP and UDP have queued something. */
-SEC("tp_btf/sk_data_ready")
-int on_data_ready(u64 *ctx)
+static __always_inline int is_readable(u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	struct sock_state *st;
@@ -332,8 +329,7 @@ int on_neighbour_asked(u64 *ctx)
  * A packet on its way to a device. The first one of a connection is where its local port is known, and it comes
  * before the packet sockets see the packet: a flow installed here lets its own SYN through the flow filter.
  */
-SEC("tp_btf/net_dev_queue")
-int on_dev_queue(u64 *ctx)
+static __always_inline int leaves_for_device(u64 *ctx)
 {
 	struct sk_buff *skb = (struct sk_buff *)ctx[0];
 	struct sock *sk = skb->sk;

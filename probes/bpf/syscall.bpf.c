@@ -212,23 +212,17 @@ static __always_inline struct inflight *target_thread(struct task_struct *task, 
 	return in;
 }
 
-SEC("tp_btf/sys_enter")
-int on_sys_enter(u64 *ctx)
+static __always_inline void enters(struct task_struct *task, struct pt_regs *regs, u32 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	u32 nr = (u32)ctx[1];
 	struct plan_entry *plan;
 	struct inflight *in;
 
-	if (!hinted(task->tgid))
-		return 0;
 	plan = plan_of(nr);
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
-		return 0;
+		return;
 	in = target_thread(task, plan);
 	if (!in)
-		return 0;
+		return;
 	SYSCALL_ARGS(regs, in->args);
 	in->sock = 0;
 	in->cookie = 0;
@@ -250,6 +244,19 @@ int on_sys_enter(u64 *ctx)
 	}
 	if ((plan->flags & CALL_NORETURN) && plan->mode != MODE_OFF)
 		emit_syscall(task, in, plan, -1, PHASE_NEVER_RETURNS);
+}
+
+SEC("tp_btf/sys_enter")
+int on_sys_enter(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 began;
+
+	if (!hinted(task->tgid))
+		return 0;
+	began = cost_begin(COST_SYS_ENTER, task->tgid);
+	enters(task, (struct pt_regs *)ctx[0], (u32)ctx[1]);
+	cost_end(COST_SYS_ENTER, began);
 	return 0;
 }
 
@@ -303,20 +310,15 @@ static __always_inline void closed(struct inflight *in)
 	bpf_ringbuf_submit(e, 0);
 }
 
-SEC("tp_btf/sys_exit")
-int on_sys_exit(u64 *ctx)
+static __always_inline void returns(struct task_struct *task, struct pt_regs *regs, s64 ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	s64 ret = (s64)ctx[1];
+	u64 since = calls_seen_since();
 	struct plan_entry *plan;
 	struct target *target;
 	struct inflight *in;
 	struct sock *sk;
 	u32 nr;
 
-	if (!hinted(task->tgid))
-		return 0;
 	nr = SYSCALL_NR(regs);
 	/* rt_sigreturn gave the registers of before the signal back. */
 	if (nr == NO_SYSCALL) {
@@ -326,20 +328,24 @@ int on_sys_exit(u64 *ctx)
 	}
 	plan = plan_of(nr);
 	if (!plan || (plan->mode == MODE_OFF && !plan->flags))
-		return 0;
+		return;
 	in = target_thread(task, plan);
 	if (!in)
-		return 0;
-	if (in->nr != nr || !in->entered) {
+		return;
+	if (in->nr != nr || !in->entered || in->entered < since) {
 		/* A new task's return from fork has no entry of its own. */
 		if (plan->flags & (CALL_FORK | CALL_EXEC))
-			return 0;
-		/* It was in this call when it became a target: since then at least. */
+			return;
+		/* It was in this call when it became a target, or when calls were seen again: since then at least. */
 		target = target_of(task);
 		if (!target)
-			return 0;
+			return;
 		SYSCALL_ARGS(regs, in->args);
-		in->entered = target->since_ns;
+		in->sock = 0;
+		in->cookie = 0;
+		in->is_socket = 0;
+		in->is_netlink = 0;
+		in->entered = target->since_ns > since ? target->since_ns : since;
 		in->nr = nr;
 		if (plan->fd_arg >= 0)
 			look_up_fd(in, (int)arg_of(in->args, plan->fd_arg));
@@ -359,5 +365,18 @@ int on_sys_exit(u64 *ctx)
 	in->nr = NO_SYSCALL;
 	in->entered = 0;
 	in->sock = 0;
+}
+
+SEC("tp_btf/sys_exit")
+int on_sys_exit(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 began;
+
+	if (!hinted(task->tgid))
+		return 0;
+	began = cost_begin(COST_SYS_EXIT, task->tgid);
+	returns(task, (struct pt_regs *)ctx[0], (s64)ctx[1]);
+	cost_end(COST_SYS_EXIT, began);
 	return 0;
 }

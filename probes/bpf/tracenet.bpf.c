@@ -10,6 +10,7 @@
 #include "maps.h"
 
 #include "common.h"
+#include "governor.h"
 #include "packet.h"
 #include "sock.h"
 #include "cgroup.h"
@@ -23,6 +24,7 @@
 #include "sched.bpf.c"
 #include "signal.bpf.c"
 #include "socket.bpf.c"
+#include "measured.bpf.c"
 #include "retransmit.bpf.c"
 #include "drop.bpf.c"
 #include "filter.bpf.c"

@@ -29,9 +29,9 @@ const CGROUP_MAX: usize = 256;
 use tracenet_core::syscall::CAPTURES_MAX;
 
 macro_rules! wire {
-    ($($(#[$doc:meta])* struct $name:ident = $c_name:literal { $($field:ident: $ty:ty,)* })*) => {
+    ($($(#[$meta:meta])* struct $name:ident = $c_name:literal { $($field:ident: $ty:ty,)* })*) => {
         $(
-            $(#[$doc])*
+            $(#[$meta])*
             #[repr(C)]
             #[derive(Debug, Clone, Copy)]
             pub(crate) struct $name { $(pub(crate) $field: $ty,)* }
@@ -116,6 +116,11 @@ wire! {
     struct PlanEntry = "plan_entry" {
         mode: u8, flags: u8, fd_arg: i8, counted: u8, entries: u8, pad: [u8; 3], captures: [WireSpec; CAPTURES_MAX],
     }
+    /// Value of `costs`.
+    #[derive(PartialEq, Default)]
+    struct Cost = "cost" { runs: u64, next: u64, timed: u64, ns: u64, }
+    /// Value of `left_out`.
+    struct LeftOut = "left_out" { calls_since: u64, packets: u32, pad: u32, }
     /// Value of `call_counts`.
     struct CallCount = "call_count" { calls: u64, errors: u64, ns: u64, buckets: [u32; COUNT_BUCKETS], }
     /// Key of `connection_counts`.

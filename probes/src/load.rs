@@ -121,6 +121,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
     let by_connection = u32::from(opts.by_connection);
     let accounts = u32::from(opts.accounts || opts.wide.is_some());
     let (wide, own) = (u32::from(opts.wide.is_some()), std::process::id());
+    let governed = u32::from(opts.governed);
     let string_limit = opts.string_limit.min(4096);
     let describe_fds = u32::from(opts.captures.fd_paths);
     let has_rx_sk = u32::from(types.kfree_skb_params >= 5);
@@ -145,6 +146,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .override_global("cfg_accounts", &accounts, true)
         .override_global("cfg_wide", &wide, true)
         .override_global("cfg_self", &own, true)
+        .override_global("cfg_governed", &governed, true)
         .override_global("cfg_first_turns", &opts.first_turns, true)
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_describe_fds", &describe_fds, true)

@@ -22,6 +22,7 @@ use crate::abi::{CAPTURE_AT_ENTRY, Following, PlanEntry, Target, WireSpec, call,
 use crate::accounts::{Account, Accounts};
 use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
+use crate::governed::{Control, comes_and_goes};
 use crate::io::Io;
 use crate::links::Links;
 use crate::load::{self, map, one_line};
@@ -148,6 +149,7 @@ pub struct Session {
     pending: Vec<Event>,
     /// By inode number.
     namespaces: BTreeMap<u64, File>,
+    control: Option<Control>,
 }
 
 impl std::fmt::Debug for Session {
@@ -169,6 +171,7 @@ impl Session {
         let bulk: RingBuf<MapData> = map(ebpf, "bulk")?;
         let readable = watch(&[news.as_fd(), bulk.as_fd()])
             .map_err(|e| Error::Map { map: "bulk", detail: format!("cannot be waited for: {e}") })?;
+        let mut control = opts.governed.then(|| Control::open(ebpf)).transpose()?;
         let mut targets = map(ebpf, "targets")?;
         let mut hints = map(ebpf, "target_hints")?;
         let mut plans = map(ebpf, "syscall_plan")?;
@@ -194,7 +197,10 @@ impl Session {
             insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
         }
         let io = Io::new(map(&mut loaded.ebpf, "io_epoch")?);
-        load::attach(&mut loaded, |probe| opts.want(probe));
+        load::attach(&mut loaded, |probe| opts.want(probe) && !(opts.governed && comes_and_goes(probe)));
+        if let Some(control) = &mut control {
+            control.attach(&loaded.ebpf, &mut loaded.status, opts)?;
+        }
         let mut session = Session {
             ebpf: loaded.ebpf,
             links: loaded.links,
@@ -218,6 +224,7 @@ impl Session {
             decoder: Decoder::new(loaded.types, loaded.symbols),
             pending: Vec::new(),
             namespaces: BTreeMap::new(),
+            control,
         };
         session.bootstrap()?;
         for tgid in &opts.targets {
@@ -407,6 +414,12 @@ impl Session {
     /// [`flush`](Self::flush), which adds what open sockets have not told yet.
     pub fn totals(&self) -> Totals {
         self.totals.clone()
+    }
+
+    /// The measure of what the probes cost, and the hold on those that can be left out, for any thread: once, and with
+    /// [`Options::governed`] only. They are detached when it is dropped.
+    pub fn take_control(&mut self) -> Option<Control> {
+        self.control.take()
     }
 
     /// A handle on what was counted of each syscall, for any thread, also after the session's end.

@@ -38,6 +38,9 @@ pub struct Options {
     pub wide: Option<Depth>,
     /// With [`wide`](Self::wide): of each process's turns at one side so many are told before a policy is set for them.
     pub first_turns: u32,
+    /// What the probes cost the targets is measured, and some of them may be left out: see
+    /// [`Session::take_control`](crate::Session::take_control).
+    pub governed: bool,
     /// Size of the ring buffer in bytes; rounded up to a power of two, at least 64 KiB, at most 1 GiB.
     pub ring_bytes: u32,
 }
@@ -57,6 +60,7 @@ impl Default for Options {
             accounts: false,
             wide: None,
             first_turns: 0,
+            governed: false,
             ring_bytes: DEFAULT_RING_BYTES,
         }
     }

@@ -196,6 +196,18 @@ static __always_inline void charge(u64 began)
 		ACCOUNT(a, probe_ns, (now - began) * n);
 }
 
+/* Both ways to measure: what every process is charged for, and what a budget of the targets is held against. */
+static __always_inline u64 call_begins(u32 site, u32 tgid)
+{
+	return cfg_wide ? timed_from() : cost_begin(site, tgid);
+}
+
+static __always_inline void call_ends(u32 site, u64 began)
+{
+	charge(began);
+	cost_end(site, began);
+}
+
 /* A connection came about, or not. */
 static __always_inline void account_state(struct sock_state *st, int old_state, int new_state)
 {

@@ -429,6 +429,38 @@ struct target {
 	u32 held; /* it is about to run the command that is traced: what it does before its exec is not told */
 };
 
+/* Where the cost of the probes is measured; COST_GONE is the CPU time of processes that have ended. */
+enum cost_site {
+	COST_SYS_ENTER = 0,
+	COST_SYS_EXIT = 1,
+	COST_SEND = 2,
+	COST_RECV = 3,
+	COST_DATA_READY = 4,
+	COST_DEV_QUEUE = 5,
+	COST_SWITCH = 6,
+	COST_WAKEUP = 7,
+	COST_STATE = 8,
+	COST_DESTROY = 9,
+	COST_FILTER = 10,
+	COST_GONE = 11,
+	COST_MAX = 12,
+};
+
+/* Value of 'costs', of each CPU. */
+struct cost {
+	u64 runs;
+	u64 next; /* run that is timed next */
+	u64 timed;
+	u64 ns; /* of the timed ones */
+};
+
+/* Value of 'left_out'. */
+struct left_out {
+	u64 calls_since; /* since when calls are recorded; the end of time: they are not */
+	u32 packets;
+	u32 pad;
+};
+
 #define CAPTURES_MAX 12
 
 /* Value of 'syscall_plan', indexed by syscall number: the first 'entries' captures are made at the entry. */

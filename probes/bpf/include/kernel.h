@@ -446,6 +446,11 @@ struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
 	unsigned int flags;
+	unsigned long long sum_sched_runtime;
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
 };
 
 struct thread_info {
@@ -494,6 +499,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct sigpending pending;
+	struct sched_entity se;
 };
 
 struct linux_binprm {

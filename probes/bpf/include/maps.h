@@ -27,6 +27,8 @@ const volatile u32 cfg_self = 0;
 const volatile u32 cfg_first_turns = 0;
 /* What descriptors are is recorded: those that messages pass on too, of which no plan knows. */
 const volatile u32 cfg_describe_fds = 0;
+/* What the probes cost the targets is measured, and may be left out. */
+const volatile u32 cfg_governed = 0;
 /* Which arguments this kernel's tracepoints have (their prototypes in BTF). */
 const volatile u32 cfg_kfree_skb_has_rx_sk = 0;
 const volatile u32 cfg_send_reset_has_reason = 0;
