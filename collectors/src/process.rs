@@ -231,5 +231,13 @@ fn io_error(pid: u32, e: &io::Error) -> ProcessError {
     }
 }
 
+/// CPU time that a process has used so far, of all its threads and of those that have ended, in nanoseconds
+/// (clock_getcpuclockid(3)); `None` where there is no such process.
+pub fn cpu_time_ns(pid: u32) -> Option<u64> {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?);
+    let t = nix::time::clock_gettime(nix::time::clock_getcpuclockid(pid).ok()?).ok()?;
+    Some(u64::try_from(t.tv_sec()).ok()? * 1_000_000_000 + u64::try_from(t.tv_nsec()).ok()?)
+}
+
 #[cfg(test)]
 mod tests;

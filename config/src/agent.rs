@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::checked::{bytes, quantile, ranged, string_map};
-use crate::quantity::Bytes;
+use crate::quantity::{Bytes, Percent};
 
 /// What `tracenet agent` follows, how far, and what it offers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct Agent {
     pub depth: Depth,
     /// Which turns become spans.
     pub sampling: Sampling,
+    /// What the probes may cost a process, of its own CPU time, 0.01% to 100%: turns of one that they cost more are followed on
+    /// fewer of its connections. Null: nobody's are.
+    pub budget: Option<Percent>,
     /// Own memory, at least 32MiB: when it is passed, processes are followed less far until it is not.
     #[serde(deserialize_with = "bytes::<_, 33554432, 17179869184>")]
     pub memory_limit: Bytes,
@@ -34,6 +37,7 @@ impl Default for Agent {
             selectors: Vec::new(),
             depth: Depth::default(),
             sampling: Sampling::default(),
+            budget: Some(Percent(10_000)),
             memory_limit: Bytes(150 << 20),
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             kubernetes: Kubernetes::default(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess};
 
-use crate::quantity::{Bytes, Time, parse_bytes, parse_duration};
+use crate::quantity::{Bytes, Percent, Time, parse_bytes, parse_duration, parse_percent};
 
 /// Most entries of a list or map.
 const MOST_ENTRIES: usize = 4096;
@@ -68,6 +68,15 @@ pub(crate) fn ranged<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(
             u32::try_from(n).map_err(|e| e.to_string())
         }),
         text: None,
+    })
+}
+
+/// A share.
+pub(crate) fn percent<'de, D: Deserializer<'de>>(from: D) -> Result<Percent, D::Error> {
+    from.deserialize_any(Scalar {
+        expecting: "a share with its percent sign, such as 1%",
+        number: None,
+        text: Some(|text| parse_percent(text).map_err(|e| e.to_string())),
     })
 }
 

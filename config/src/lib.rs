@@ -11,7 +11,7 @@ mod quantity;
 mod schema;
 
 pub use parse::{Error, MAX_FILE_BYTES};
-pub use quantity::{Bytes, QuantityError, Time, parse_bytes, parse_duration};
+pub use quantity::{Bytes, Percent, QuantityError, Time, parse_bytes, parse_duration, parse_percent};
 pub use schema::*;
 
 /// The commented example file. It says every default, so that it changes nothing as it stands.

@@ -18,6 +18,9 @@ pub enum QuantityError {
     /// Not a time.
     #[error("`{}` is no time: use a number and a unit, such as 500ms, 10s, 2m, 1h", .0.escape_debug())]
     Time(String),
+    /// Not a share.
+    #[error("`{}` is no share: use a number and a percent sign, 0.01% to 100%, such as 1%", .0.escape_debug())]
+    Percent(String),
 }
 
 /// A number of bytes.
@@ -27,6 +30,17 @@ pub struct Bytes(pub u64);
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
+
+/// A share, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u32);
+
+impl Percent {
+    /// 0.01 for 1 %.
+    pub fn ratio(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
+}
 
 const SIZES: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
@@ -83,6 +97,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     quantity(text, &TIMES).map(Duration::from_nanos).ok_or_else(|| QuantityError::Time(text.to_owned()))
 }
 
+/// Reads a share from 0.01 % to 100 %: `1%`, `0.5%`.
+pub fn parse_percent(text: &str) -> Result<Percent, QuantityError> {
+    quantity(text, &[("%", 10_000)])
+        .and_then(|n| u32::try_from(n).ok())
+        .filter(|n| (100..=1_000_000).contains(n))
+        .map(Percent)
+        .ok_or_else(|| QuantityError::Percent(text.to_owned()))
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 1e4)
+    }
+}
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = SIZES[..3].iter().find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale));
@@ -117,6 +146,18 @@ impl Serialize for Time {
     }
 }
 
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        checked::percent(from)
+    }
+}
+
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         checked::bytes::<D, 0, { u64::MAX }>(from)
@@ -140,6 +181,19 @@ impl JsonSchema for Bytes {
                 { "type": "integer", "minimum": 0 },
                 { "type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9})?(GiB|MiB|KiB|GB|MB|kB|B)?$" },
             ],
+        })
+    }
+}
+
+impl JsonSchema for Percent {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Percent".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A share: a number from 0.01 to 100 and a percent sign.",
+            "type": "string",
+            "pattern": r"^[0-9]+(\.[0-9]{1,9})?%$",
         })
     }
 }
@@ -208,6 +262,9 @@ mod tests {
         ] {
             assert_eq!(parse_bytes(text), Err(QuantityError::Size(text.to_owned())));
         }
+        for text in ["", "1", "%", "1 %", "0%", "0.001%", "100.1%", "-1%", "1%%"] {
+            assert_eq!(parse_percent(text), Err(QuantityError::Percent(text.to_owned())));
+        }
         for text in
             ["", "10", "s", "10 s", "-1s", "1.5ns", "1d", "1sec", "10S", "1h30m", "99999999999h", "infs"]
         {
@@ -222,6 +279,10 @@ mod tests {
             let t = Time(Duration::from_nanos(n));
             assert_eq!(parse_duration(&t.to_string()), Ok(t.0));
         }
+        for text in ["0.01%", "0.5%", "1%", "100%"] {
+            assert_eq!(parse_percent(text).map(|p| p.to_string()), Ok(text.to_owned()));
+        }
+        assert_eq!(parse_percent("1%").map(Percent::ratio), Ok(0.01));
         assert_eq!(Bytes(16 << 20).to_string(), "16MiB");
         assert_eq!(Time(Duration::from_millis(1500)).to_string(), "1500ms");
     }

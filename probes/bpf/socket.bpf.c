@@ -170,7 +170,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 		if (cfg_wide && st->depth >= DEPTH_TURNS)
 			follow_turn(sk, st, len, dir);
 		else if (cfg_wide && (st->flags & SOCK_COUNTED))
-			passed(st, dir);
+			count_turn(sk, st, len, dir);
 		return;
 	}
 	if (!inet_proto(sk))
@@ -220,7 +220,7 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 		else if ((st->flags & SOCK_TARGET) && st->depth >= DEPTH_TURNS)
 			follow_turn(sk, st, len, dir);
 		else if (st->flags & SOCK_COUNTED)
-			passed(st, dir);
+			count_turn(sk, st, len, dir);
 		return;
 	}
 	if (!(st->flags & SOCK_ANNOUNCED)) {

@@ -145,7 +145,7 @@ wire! {
     /// Value of `depths`.
     struct Following = "following" { depth: u32, share: u32, }
     /// Value of `turn_policies`.
-    struct TurnPolicy = "turn_policy" { slow_ns: u64, share: u32, pad: u32, }
+    struct TurnPolicy = "turn_policy" { slow_ns: u64, share: u32, followed: u32, }
     /// Key of `account_drops`.
     struct AccountDropKey = "account_drop_key" { start_ns: u64, tgid: u32, reason: u32, }
     /// Key of `drop_totals`.

@@ -328,7 +328,7 @@ fn turn(e: &abi::EvTurn) -> Option<TurnEvent> {
                 4 => SampleReason::Share,
                 _ => return None,
             },
-            share: if e.reason == 4 { e.share } else { u32::MAX },
+            share: e.share,
         },
     })
 }

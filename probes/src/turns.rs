@@ -123,7 +123,7 @@ impl TurnMap {
     pub(crate) fn set_policy(&mut self, of: TurnsOf, slow_ns: u64, share: f64) -> Result<()> {
         // A threshold of 0 would mean that there is none.
         let share = lot(share);
-        let policy = TurnPolicy { slow_ns: slow_ns.max(1), share, pad: 0 };
+        let policy = TurnPolicy { slow_ns: slow_ns.max(1), share, followed: 0 };
         self.policies
             .insert(key(of), policy, 0)
             .map_err(|e| Error::Map { map: "turn_policies", detail: one_line(&e) })

@@ -2,6 +2,7 @@
 
 pub mod confine;
 pub mod export;
+mod governor;
 pub mod health;
 pub mod node;
 pub mod people;

@@ -334,7 +334,7 @@ struct ev_turn {
 	u32 index;
 	u32 retransmits;
 	u32 reason;
-	u32 share; /* of 2^32, with TURN_SHARE */
+	u32 share; /* of 2^32, how many like it are told: fewer than all with TURN_SHARE, or on some of the connections */
 };
 
 struct ev_io {
@@ -559,7 +559,7 @@ struct turn_key {
 struct turn_policy {
 	u64 slow_ns; /* one that takes as long is told */
 	u32 share; /* of 2^32, how many of the others are told */
-	u32 pad;
+	u32 followed; /* in a socket's copy: share of struct following */
 };
 
 /* Value of 'turn_stats'. */

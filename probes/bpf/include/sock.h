@@ -132,8 +132,10 @@ static __always_inline void keep_isns(struct sock_state *st, struct tcp_sock *tp
 	st->remote_isn = c.remote_isn;
 }
 
-/* What the connection itself draws; its turns have indices. */
-#define CONNECTION_LOT 0xffffffffu
+/* So many turns of a connection are followed, or counted, in a row: a process may have one connection only. */
+#define TURNS_IN_A_ROW 64
+/* What such a row draws; single turns have their indices. */
+#define LOT_OF_ROW(st) (0xffffffffu - (st)->turns / TURNS_IN_A_ROW)
 
 /* A number that both ends of the connection make of the turn, on whatever hosts: so both choose the same ones. */
 static __always_inline u32 lot_of(const struct sock_state *st, u32 index)
@@ -160,15 +162,17 @@ static __noinline int look_at_owner(struct sock_state *st)
 	if (!f)
 		f = bpf_map_lookup_elem(&depths, &others);
 	st->depth = f ? f->depth : DEPTH_COUNTERS;
-	counted = f && f->depth >= DEPTH_TURNS && lot_of(st, CONNECTION_LOT) > f->share;
+	counted = f && f->depth >= DEPTH_TURNS && lot_of(st, LOT_OF_ROW(st)) > f->share;
 	if (counted)
 		st->depth = DEPTH_CONNECTIONS;
 	if (counted != !!(st->flags & SOCK_COUNTED)) {
 		st->flags ^= SOCK_COUNTED;
 		st->turns_told = st->turns;
+		st->last_dir = DIR_NONE;
 	}
 	if (policy)
 		st->policy = *policy;
+	st->policy.followed = f ? f->share : 0;
 	return 0;
 }
 

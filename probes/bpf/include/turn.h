@@ -102,19 +102,19 @@ static __always_inline u32 reason_of(const struct sock_state *st, const struct t
 		return TURN_SLOW;
 	if (retransmits)
 		return TURN_LOSS;
-	*share = policy->share;
-	if (!policy->slow_ns) {
-		s = turn_stats_of(&st->owner, st->role);
-		*share = s && s->told < cfg_first_turns ? (u32)-1 : 0;
+	if (policy->slow_ns) {
+		*share = policy->share;
+		return *share && lot_of(st, t->index) <= *share ? TURN_SHARE : 0;
 	}
-	return *share && lot_of(st, t->index) <= *share ? TURN_SHARE : 0;
+	s = turn_stats_of(&st->owner, st->role);
+	return s && s->told < cfg_first_turns ? TURN_SHARE : 0;
 }
 
 /* The turn in hand is over, if it is still the one that began at 'start': of two that see it one takes it. */
 static __noinline int end_turn(struct sock *sk, struct sock_state *st, u64 start)
 {
 	struct turn t = st->turn;
-	u32 retransmits, reason, share = 0;
+	u32 retransmits, reason, share = (u32)-1;
 	struct turn_stats *s;
 	struct ev_turn *e;
 
@@ -149,9 +149,23 @@ static __noinline int end_turn(struct sock *sk, struct sock_state *st, u64 start
 	e->index = t.index;
 	e->retransmits = retransmits;
 	e->reason = reason;
-	e->share = share;
+	e->share = (u64)share * ((u64)st->policy.followed + 1) >> 32;
 	bpf_ringbuf_submit(e, WAKE_UP);
 	return 0;
+}
+
+/* What was counted, on a connection whose turns are counted only. */
+static __always_inline void count_turns(struct sock_state *st)
+{
+	u32 n = st->turns - st->turns_told;
+	struct turn_stats *s;
+
+	if (!(st->flags & SOCK_COUNTED) || !n)
+		return;
+	st->turns_told += n;
+	s = turn_stats_of(&st->owner, st->role);
+	if (s)
+		__sync_fetch_and_add(&s->unfollowed, (u64)n);
 }
 
 /*
@@ -169,6 +183,16 @@ static __always_inline u64 moment(const struct sock *sk, const struct sock_state
 	return bpf_ktime_get_ns();
 }
 
+/* A turn begins with this call: the row to which it belongs is followed, or counted. */
+static __always_inline bool is_followed(struct sock_state *st)
+{
+	if (st->turns % TURNS_IN_A_ROW == 0) {
+		count_turns(st);
+		look_at_owner(st);
+	}
+	return st->depth >= DEPTH_TURNS;
+}
+
 /* The current task sent or received 'len' bytes. Whoever writes with others at once shares their turn's byte counts. */
 static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 len, u8 dir)
 {
@@ -179,6 +203,10 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 		if (start && t->response_start) {
 			end_turn(sk, st, start);
 			start = 0;
+		}
+		if (!start && !is_followed(st)) {
+			passed(st, dir);
+			return 0;
 		}
 		if (!start) {
 			u32 zero = 0, *epoch = bpf_map_lookup_elem(&io_epoch, &zero);
@@ -204,18 +232,15 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 	return 0;
 }
 
-/* One more turn of a connection whose turns are counted only. */
-static __always_inline void count_turns(struct sock_state *st)
+/* The same on a connection whose turns are counted only. */
+static __noinline int count_turn(struct sock *sk, struct sock_state *st, u32 len, u8 dir)
 {
-	u32 n = st->turns - st->turns_told;
-	struct turn_stats *s;
+	bool begins = (st->role == ROLE_CLIENT) == (dir == DIR_OUT) && st->last_dir != dir;
 
-	if (!(st->flags & SOCK_COUNTED) || !n)
-		return;
-	st->turns_told += n;
-	s = turn_stats_of(&st->owner, st->role);
-	if (s)
-		__sync_fetch_and_add(&s->unfollowed, (u64)n);
+	if (begins && is_followed(st))
+		return follow_turn(sk, st, len, dir);
+	passed(st, dir);
+	return 0;
 }
 
 /* From time to time: a turn that is long over, and how far the socket's owner is followed now. */

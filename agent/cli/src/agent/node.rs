@@ -22,6 +22,7 @@ use tracenet_otel::{ExportReport, ProcessIdentity, Telemetry};
 use tracenet_probes::{Session, Turns};
 
 use super::export::Export;
+use super::governor::Governors;
 use super::health::Health;
 use super::people::People;
 use super::sampler::Sampler;
@@ -51,6 +52,7 @@ pub struct Node {
     core: Core,
     people: People,
     sampler: Sampler,
+    governors: Governors,
     telemetry: Telemetry,
     export: Export,
     /// Exporters that a new configuration has replaced, sending what they had still.
@@ -100,6 +102,7 @@ impl Node {
             let changed = changed(&path);
             (path, changed)
         });
+        let governors = Governors::new(budget(&config), clock::mono_now());
         Self {
             config,
             file,
@@ -108,6 +111,7 @@ impl Node {
             core: Core::new(settings),
             people,
             sampler: Sampler::default(),
+            governors,
             telemetry,
             export,
             ending: Vec::new(),
@@ -139,6 +143,8 @@ impl Node {
                 }
             }
             self.health.alive();
+            let watched = self.governors.watches(clock::mono_now());
+            self.session.watch_io(watched).map_err(|e| crate::trace::probe_failure(&e))?;
             emptied = self.drain();
             if Instant::now() >= tick {
                 tick = Instant::now() + TICK;
@@ -202,14 +208,33 @@ impl Node {
             ports: &ports,
         };
         let depth = selection::depth(&self.config.agent, candidate);
-        if depth != self.config.agent.depth
-            && let Err(e) = self.session.set_depth(Some(key.tgid), self.allowed(depth), 1.0)
-        {
+        let share = self.governors.turns(key);
+        if depth == self.config.agent.depth && share >= 1.0 {
+            self.session.unset_depth(key.tgid);
+        } else if let Err(e) = self.session.set_depth(Some(key.tgid), self.allowed(depth), share) {
             tracing::warn!(
                 "{}[{}] is followed as all others are: {e}",
                 person.told.executable_name,
                 key.tgid
             );
+        }
+    }
+
+    /// Holds what observing a process costs to its budget.
+    fn govern(&mut self, key: ProcessKey, probe_ns: u64, seconds: f64, now: MonoNs) {
+        let Some(person) = self.people.get(key) else { return };
+        let lately = probe_ns.saturating_sub(person.probe_ns());
+        let before = self.governors.turns(key);
+        if let Some(told) = self.governors.look(key, probe_ns, lately, seconds, now) {
+            let (name, pid) = (&person.told.executable_name, key.tgid);
+            if told.less {
+                tracing::warn!("{name}[{pid}]: {}", told.line);
+            } else {
+                tracing::info!("{name}[{pid}]: {}", told.line);
+            }
+        }
+        if self.governors.turns(key) != before {
+            self.place(key);
         }
     }
 
@@ -247,6 +272,7 @@ impl Node {
                     tracing::warn!("turns of process {} are told as they were: {e}", key.tgid);
                 }
             }
+            self.govern(key, account.probe_ns, seconds, now);
             let what = self.people.did(key, account, &mut turns, at);
             if let Some(person) = self.people.get(key).filter(|_| !what.is_empty()) {
                 let resource = self.telemetry.workload(&person.told);
@@ -260,6 +286,7 @@ impl Node {
         }
         for key in changes.over {
             self.telemetry.forget(key);
+            self.governors.forget(key, now);
             self.session.forget_process(key);
             for role in [Role::Client, Role::Server] {
                 self.sampler.forget((key, role));
@@ -338,6 +365,7 @@ impl Node {
         }
         self.config = config;
         self.sampler.start_over();
+        self.governors.start_over(budget(&self.config), clock::mono_now());
         self.place_all();
         tracing::info!("the configuration was read again");
     }
@@ -385,6 +413,11 @@ impl Node {
             spooled: report.spooled_spans,
         }
     }
+}
+
+/// What the probes may cost a process, of its own CPU time.
+fn budget(config: &Config) -> Option<f64> {
+    config.agent.budget.map(|budget| budget.ratio())
 }
 
 fn changed(path: &std::path::Path) -> Option<SystemTime> {

@@ -38,6 +38,13 @@ pub struct Person {
     pub ended: bool,
 }
 
+impl Person {
+    /// For how long the probes had held it up when its account was read last, in nanoseconds.
+    pub fn probe_ns(&self) -> u64 {
+        self.account.probe_ns
+    }
+}
+
 /// What makes a workload: everything of its processes but the processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Workload {
@@ -145,13 +152,18 @@ impl People {
         let mut what = growth(&person.account, &account);
         person.account = account;
         for (role, before) in [Role::Client, Role::Server].into_iter().zip(&mut person.turns) {
-            let Some(now) = turns.remove(&(key, role)) else { continue };
+            let Some(mut now) = turns.remove(&(key, role)) else { continue };
             let lately = now.since(before);
-            if lately.answered > 0 {
-                what.turns.push((role, lately.durations().collect()));
+            let durations = estimate(&lately);
+            if !durations.is_empty() {
+                what.turns.push((role, durations));
             }
             if lately.unanswered > 0 {
                 what.unanswered.push((role, lately.unanswered));
+            }
+            // Of those that were counted only, the next that is followed may tell.
+            if lately.answered == 0 {
+                now.unfollowed = before.unfollowed;
             }
             *before = now;
         }
@@ -264,6 +276,23 @@ fn with(told: ProcessIdentity, identity: &Identity) -> ProcessIdentity {
         attributes: identity.attributes.clone(),
         ..told
     }
+}
+
+/// How many turns took how long. Those of connections on which turns are counted only are taken to be as those of the others.
+fn estimate(turns: &Turns) -> Vec<(u64, u64)> {
+    let all = turns.answered + turns.unfollowed;
+    let (mut seen, mut told) = (0, 0);
+    turns
+        .durations()
+        .map(|(ns, n)| {
+            seen += n;
+            // What is rounded off of one is made up for by the next, so that they sum up to all.
+            let until = (u128::from(seen) * u128::from(all) / u128::from(turns.answered.max(1))) as u64;
+            let n = until - told;
+            told = until;
+            (ns, n)
+        })
+        .collect()
 }
 
 /// One of an account's sums.

@@ -1,0 +1,180 @@
+//! What the probes cost each process, held to a budget: its turns are followed on fewer of its connections and counted on the
+//! others, and where that is not enough, calls that send and receive are watched for a part of the time. They are everybody's,
+//! so the process that needs it most says for which part.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use tracenet_collectors::process;
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Slicer, Slices, Step};
+use tracenet_core::key::ProcessKey;
+use tracenet_core::time::MonoNs;
+
+/// What is left out, first to last.
+const LADDER: [Rung; 2] = [Rung { name: TURNS, sampled: true }, Rung { name: IO, sampled: true }];
+const TURNS: &str = "turns";
+const IO: &str = "io";
+
+/// The budget is of so much of a CPU at least: a process that sleeps nearly all the time is not slowed by probes that take a large
+/// part of the rest.
+const FLOOR: f64 = 0.1;
+
+/// To look at fewer of the connections, or shorter, says too little.
+const LEAST: f64 = 0.02;
+
+/// Of the budget's floor, what a process must cost to be minded.
+const NOTED: f64 = 0.5;
+
+/// Calls are watched for parts of this time.
+const PERIOD_NS: u64 = 1_000_000_000;
+const SHORTEST_NS: u64 = 50_000_000;
+
+/// The processes that cost something.
+pub struct Governors {
+    budget: Option<f64>,
+    ladder: Arc<[Rung]>,
+    minded: FxHashMap<ProcessKey, Minded>,
+    slicer: Slicer,
+    /// Until when it is known how long calls were watched, how long that was, and whether they are.
+    counted: MonoNs,
+    watched_ns: u64,
+    watching: bool,
+}
+
+struct Minded {
+    governor: Governor,
+    probe_ns: u64,
+    cpu_ns: u64,
+    watched_ns: u64,
+    looked: MonoNs,
+}
+
+/// A process's step, in words.
+pub struct Told {
+    /// What happens to it.
+    pub line: String,
+    /// Less is observed than before.
+    pub less: bool,
+}
+
+impl Governors {
+    /// `budget`: of a process's own CPU time, 0.01 for 1 %.
+    pub fn new(budget: Option<f64>, now: MonoNs) -> Self {
+        Self {
+            budget,
+            ladder: Arc::new(LADDER),
+            minded: FxHashMap::default(),
+            slicer: Slicer::new(now, SHORTEST_NS, PERIOD_NS),
+            counted: now,
+            watched_ns: 0,
+            watching: true,
+        }
+    }
+
+    /// From now on this budget: everybody begins at the top.
+    pub fn start_over(&mut self, budget: Option<f64>, now: MonoNs) {
+        *self = Self::new(budget, now);
+    }
+
+    /// Looks at a process that has cost so much so far, and `lately` since the last look, `seconds` ago.
+    pub fn look(
+        &mut self,
+        key: ProcessKey,
+        probe_ns: u64,
+        lately: u64,
+        seconds: f64,
+        now: MonoNs,
+    ) -> Option<Told> {
+        let budget = self.budget?;
+        let noted = NOTED * budget * FLOOR * seconds * 1e9;
+        if !self.minded.contains_key(&key) && (lately as f64) < noted {
+            return None;
+        }
+        // One that has ended costs nothing any more.
+        let cpu_ns = process::cpu_time_ns(key.tgid)?;
+        self.count(now);
+        let watched_ns = self.watched_ns;
+        let minded = self.minded.entry(key).or_insert_with(|| {
+            let settings = Settings { budget, floor: FLOOR, min_share: LEAST };
+            let mut governor = Governor::new(Arc::clone(&self.ladder), settings);
+            // The measuring begins.
+            let _ = governor.look(&Look {
+                t: now,
+                cost_ns: 0,
+                own_ns: 0,
+                slices: None,
+                pressure: Pressure::default(),
+            });
+            Minded { governor, probe_ns, cpu_ns, watched_ns, looked: now }
+        });
+        let cost = probe_ns.saturating_sub(minded.probe_ns);
+        let own = cpu_ns.saturating_sub(minded.cpu_ns).saturating_sub(cost);
+        let (time, watched) = (now.since(minded.looked).0, watched_ns.saturating_sub(minded.watched_ns));
+        (minded.probe_ns, minded.cpu_ns) = (probe_ns, cpu_ns);
+        (minded.watched_ns, minded.looked) = (watched_ns, now);
+        // Calls may be watched less for the sake of another process: what it would cost without is what counts.
+        let in_slices = minded.governor.position().left_out == 1 && watched < time;
+        let cost_ns = match in_slices {
+            true => cost,
+            false => (cost as f64 * time as f64 / watched.max(1) as f64) as u64,
+        };
+        let slices = in_slices.then_some(Slices { time_ns: watched, cost_ns });
+        let look = Look { t: now, cost_ns, own_ns: own, slices, pressure: Pressure::default() };
+        let step = minded.governor.look(&look);
+        let at_top = minded.governor.position() == Position::TOP;
+        let told = step.map(|step| told(&minded.governor, &step, budget));
+        if at_top && told.is_none() && (lately as f64) < noted {
+            self.minded.remove(&key);
+        }
+        self.slicer.set_share(now, self.io());
+        told
+    }
+
+    /// On which share of a process's connections turns are followed.
+    pub fn turns(&self, key: ProcessKey) -> f64 {
+        self.minded.get(&key).map_or(1.0, |m| m.governor.share(0))
+    }
+
+    /// For which share of the time calls are watched.
+    pub fn io(&self) -> f64 {
+        self.minded.values().map(|m| m.governor.share(1)).fold(1.0, f64::min)
+    }
+
+    /// Whether calls are to be watched now.
+    pub fn watches(&mut self, now: MonoNs) -> bool {
+        self.count(now);
+        self.watching = self.slicer.poll(now);
+        self.watching
+    }
+
+    fn count(&mut self, now: MonoNs) {
+        if self.watching {
+            self.watched_ns += now.since(self.counted).0;
+        }
+        self.counted = now;
+    }
+
+    /// The process has ended.
+    pub fn forget(&mut self, key: ProcessKey, now: MonoNs) {
+        if self.minded.remove(&key).is_some() {
+            self.slicer.set_share(now, self.io());
+        }
+    }
+}
+
+fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
+    let (turns, io) = (governor.share(0), governor.share(1));
+    let what = if io < 1.0 {
+        format!(
+            "its turns are counted only, and calls of all processes are watched {:.0} % of the time",
+            io * 1e2
+        )
+    } else if turns < 1.0 {
+        format!("its turns are followed on {:.0} % of its connections and counted on the others", turns * 1e2)
+    } else {
+        "all its turns are followed".to_owned()
+    };
+    let cost =
+        format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2);
+    Told { line: format!("{cost}: {what}"), less: turns < 1.0 || io < 1.0 }
+}
