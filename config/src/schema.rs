@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::checked::{bytes, pids, ranged, ring_bytes, string_map, strings, time};
-use crate::quantity::{Bytes, Time};
+use crate::quantity::{Bytes, Percent, Time};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct Config {
     pub targets: Targets,
     /// Stop after this long; without it, at Ctrl-C or when the targets end.
     pub duration: Option<Time>,
+    /// What the probes may cost the targets, of their own CPU time, 0.01% to 100%: what costs more is left out. Without it,
+    /// nothing is (`--budget`).
+    pub budget: Option<Percent>,
     /// The syscall view.
     pub syscalls: Syscalls,
     /// The packet view.

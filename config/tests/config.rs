@@ -34,6 +34,7 @@ fn every_section_is_read() {
     let config = Config::parse(
         "targets: {pids: [28182, 7], follow: true}\n\
          duration: 10s\n\
+         budget: 0.5%\n\
          syscalls: {trace: ['%network', '!close'], string_limit: 64, durations: true}\n\
          capture: {enabled: false, interface: eth0, filter: port 443, snaplen: 128, buffer_bytes: 1MiB, write: o.pcapng}\n\
          output: {format: json, file: out.json, color: never, packets: false, quiet: true}\n\
@@ -48,6 +49,7 @@ fn every_section_is_read() {
     assert_eq!(config.targets.pids, [28182, 7]);
     assert_eq!(config.recorder.bytes, Some(Bytes(64 << 20)));
     assert_eq!(config.duration, Some(Time(Duration::from_secs(10))));
+    assert_eq!(config.budget.map(|b| b.ratio()), Some(0.005));
     assert_eq!(config.syscalls.trace, ["%network", "!close"]);
     assert_eq!(config.capture.filter.as_deref(), Some("port 443"));
     assert_eq!(config.capture.buffer_bytes, Bytes(1 << 20));
@@ -97,6 +99,8 @@ fn mistakes_are_named_with_their_place() {
         ("limits:\n  ring_bytes: 3MiB\n", "2:15: ", "power of two: use 4MiB"),
         ("limits:\n  ring_bytes: 1KiB\n", "2:15: ", "use 64KiB to 1GiB"),
         ("duration: 10\n", "1:11: ", "a time with its unit"),
+        ("budget: 1\n", "1:9: ", "a share with its percent sign"),
+        ("budget: 200%\n", "1:9: ", "`200%` is no share"),
         ("duration: 10 s\n", "1:11: ", "`10 s` is no time"),
         ("capture:\n  buffer_bytes: 64M\n", "2:17: ", "`64M` is no size"),
         ("targets:\n  pids: [1, 0]\n", "2:13: ", "use 1 to 4194304"),

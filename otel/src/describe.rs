@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_semantic_conventions::attribute as semconv;
-use tracenet_core::fact::{ConnSummary, DropFact, DropTotals, FactKind, PacketFact, TraceIdSource, Turn};
+use tracenet_core::fact::{
+    ConnSummary, DropFact, DropTotals, FactKind, Observation, PacketFact, TraceIdSource, Turn,
+};
 use tracenet_core::key::{ConnId, Role, Transport, Tuple};
 use tracenet_core::tcp::Verdicts;
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
@@ -104,6 +106,7 @@ pub(crate) fn connection(s: &ConnSummary) -> Vec<KeyValue> {
     a.push(count(attribute::DROPS, packets(&s.drops)));
     a.push(count(attribute::PEER_DROPS, packets(&s.peer_drops)));
     a.push(trace_id_source(s.trace_id_source));
+    a.extend(observation(s.observation.as_ref()));
     if s.incomplete {
         a.push(boolean(attribute::INCOMPLETE, true));
     }
@@ -147,10 +150,18 @@ pub(crate) fn turn(t: &Turn, id: Option<ConnId>) -> Vec<KeyValue> {
         a.push(double(attribute::SAMPLING_RATIO, sampling.ratio()));
     }
     a.push(trace_id_source(t.trace_id_source));
+    a.extend(observation(t.observation.as_ref()));
     if t.incomplete {
         a.push(boolean(attribute::INCOMPLETE, true));
     }
     a
+}
+
+/// What was observed least meanwhile.
+fn observation(least: Option<&Observation>) -> impl Iterator<Item = KeyValue> {
+    least.into_iter().flat_map(|least| {
+        [string(attribute::GOVERNOR_RUNG, &least.rung), double(attribute::GOVERNOR_SHARE, least.share())]
+    })
 }
 
 /// The span event that a fact means, if it means one.

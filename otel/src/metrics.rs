@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_semantic_conventions::attribute as semconv;
 use opentelemetry_semantic_conventions::metric as semconv_metric;
 use rustc_hash::FxHashMap;
-use tracenet_core::event::LossSource;
+use tracenet_core::event::{GovernorStep, LossSource};
 use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, Turn};
 use tracenet_core::key::{ConnId, Direction, ProcessKey, Role, Transport, Tuple};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
@@ -66,6 +66,8 @@ enum Instrument {
     SpoolUsage,
     SpoolErrors,
     EndpointSwitches,
+    GovernorSteps,
+    Unobserved,
     CpuTime,
     MemoryUsage,
 }
@@ -150,6 +152,14 @@ impl Instrument {
             Self::EndpointSwitches => {
                 (metric::ENDPOINT_SWITCHES, "{switch}", "Changes from one collector to another.")
             }
+            Self::GovernorSteps => {
+                (metric::GOVERNOR_STEPS, "{step}", "Changes of how much is observed, by what is in turn.")
+            }
+            Self::Unobserved => (
+                metric::GOVERNOR_UNOBSERVED,
+                "s",
+                "Time for which something was left out, so that observing doesn't cost too much.",
+            ),
             Self::CpuTime => (semconv_metric::PROCESS_CPU_TIME, "s", "CPU time of tracenet."),
             Self::MemoryUsage => (semconv_metric::PROCESS_MEMORY_USAGE, "By", "Resident memory of tracenet."),
         }
@@ -435,6 +445,10 @@ impl Meter {
             self.agent.add(Instrument::EventsLost, &[label], *count);
             return;
         }
+        if let FactKind::Governor(step) = &fact.kind {
+            self.governor(step);
+            return;
+        }
         let (Some(who), Some(resource)) = (&fact.who, resource) else { return };
         let connection = fact.conn.and_then(|id| self.connections.get(&id).copied()).unwrap_or_default();
         let process = match &fact.kind {
@@ -488,6 +502,7 @@ impl Meter {
             | FactKind::Syscall(_)
             | FactKind::State { .. }
             | FactKind::Counters(_)
+            | FactKind::Governor(_)
             | FactKind::Lost { .. } => return,
         };
         match &fact.kind {
@@ -531,6 +546,18 @@ impl Meter {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn governor(&mut self, step: &GovernorStep) {
+        let rung = |name: &Arc<str>| (attribute::RUNG, LabelValue::Shared(Arc::clone(name)));
+        if step.why.is_step() {
+            let why = (attribute::REASON, LabelValue::Static(step.why.as_str()));
+            let turn = step.rung.as_ref().or(step.left_out.last()).map(rung);
+            self.agent.add(Instrument::GovernorSteps, &turn.into_iter().chain([why]).collect::<Vec<_>>(), 1);
+        }
+        for (name, t) in &step.unobserved {
+            self.agent.set(Instrument::Unobserved, &[rung(name)], Series::Time(t.0));
         }
     }
 

@@ -80,6 +80,10 @@ pub mod metric {
     pub const SPOOL_USAGE: &str = "tracenet.agent.spool.usage";
     /// Operations of the spool that failed, {error}.
     pub const SPOOL_ERRORS: &str = "tracenet.agent.spool.errors";
+    /// Changes of how much is observed, {step}.
+    pub const GOVERNOR_STEPS: &str = "tracenet.governor.steps";
+    /// Time for which something was left out, s.
+    pub const GOVERNOR_UNOBSERVED: &str = "tracenet.governor.unobserved.time";
     /// Changes from one collector to another, {switch}.
     pub const ENDPOINT_SWITCHES: &str = "tracenet.agent.endpoint.switches";
 }
@@ -122,6 +126,12 @@ pub mod attribute {
     pub const SAMPLING_REASON: &str = "tracenet.sampling.reason";
     /// Of the turns like it, the share that becomes spans, 0 to 1.
     pub const SAMPLING_RATIO: &str = "tracenet.sampling.ratio";
+    /// What was observed least meanwhile, where something was left out to save cost: `payload`, `packets`, `calls`, `turns`.
+    pub const GOVERNOR_RUNG: &str = "tracenet.governor.rung";
+    /// For which share of the time it was observed, 0 to 1.
+    pub const GOVERNOR_SHARE: &str = "tracenet.governor.share";
+    /// As that, of a metric.
+    pub const RUNG: &str = "rung";
     /// The part that the turn is to be blamed on.
     pub const VERDICT: &str = "tracenet.verdict";
     pub const ROLE: &str = "role";

@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use aya::programs::Program;
 use tracenet_core::syscall::{CAPTURES_MAX, CaptureKind};
 
-use crate::abi::{CAPTURE_AT_ENTRY, Cost, LeftOut, PlanEntry, Target, WireSpec, mode};
+use crate::abi::{CAPTURE_AT_ENTRY, Cost, LeftOut, PlanEntry, Target, WireSpec, kind, mode};
 use crate::load::{map, one_line};
 use crate::session::{Error, Result, mono_now};
 use crate::spec::{HookStatus, MAX_NR, Options};
@@ -103,6 +103,7 @@ pub struct Control {
     costs: PerCpuArray<MapData, Cost>,
     targets: HashMap<MapData, u32, Target>,
     plans: Array<MapData, PlanEntry>,
+    lost: PerCpuArray<MapData, u64>,
     /// System calls with and without what buffers hold.
     payload: Vec<(u32, PlanEntry, PlanEntry)>,
 }
@@ -130,6 +131,7 @@ impl Control {
             costs: map(ebpf, "costs")?,
             targets,
             plans,
+            lost: PerCpuArray::try_from(again(ebpf, "lost")?).map_err(|e| failed("lost", &e))?,
             payload: Vec::new(),
         })
     }
@@ -228,6 +230,18 @@ impl Control {
         self.targets.keys().map_while(std::result::Result::ok)
     }
 
+    /// Records that found a ring full so far.
+    ///
+    /// # Errors
+    /// [`Error::Map`]
+    pub fn lost(&self) -> Result<u64> {
+        let mut lost = 0;
+        for kind in 0..kind::NAMES.len() as u32 {
+            lost += self.lost.get(&kind, 0).map_err(|e| failed("lost", &e))?.iter().sum::<u64>();
+        }
+        Ok(lost)
+    }
+
     /// CPU time of the targets that have ended, in nanoseconds, from their beginning.
     ///
     /// # Errors
@@ -272,6 +286,7 @@ fn again(ebpf: &Ebpf, name: &'static str) -> Result<Map> {
     let (data, wrap): (_, fn(MapData) -> Map) = match ebpf.map(name).ok_or_else(unavailable)? {
         Map::HashMap(data) => (data, Map::HashMap),
         Map::Array(data) => (data, Map::Array),
+        Map::PerCpuArray(data) => (data, Map::PerCpuArray),
         _ => return Err(unavailable()),
     };
     let fd = data.fd().as_fd().try_clone_to_owned().map_err(|e| failed(name, &e))?;

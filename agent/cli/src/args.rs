@@ -471,6 +471,11 @@ pub struct TraceArgs {
     /// Stop after this long, e.g. 10s, 500ms, 2m.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<std::time::Duration>,
+    /// What the probes may cost the targets, of their own CPU time, e.g. 1%: what costs more is observed for a part of the
+    /// time, or left out, and said to be.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent,
+          conflicts_with_all = ["count", "count_too", "by_connection"])]
+    pub budget: Option<tracenet_config::Percent>,
     /// Leave the packet lines out of the story (they are still analysed and written).
     #[arg(long)]
     pub no_packets: bool,
@@ -584,6 +589,10 @@ impl From<Color> for tracenet_config::Color {
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     tracenet_config::parse_duration(text).map_err(|e| e.to_string())
+}
+
+fn parse_percent(text: &str) -> Result<tracenet_config::Percent, String> {
+    tracenet_config::parse_percent(text).map_err(|e| e.to_string())
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {

@@ -293,6 +293,10 @@ fn text(core: &Core, summary: &Summary, counters: &[CounterChanges], paint: Pain
     }
     report::firewall(&summary.firewall, paint, out);
     report::audit(&summary.audit, paint, out);
+    if let Some(governor) = &totals.governor {
+        crate::governor::unobserved(governor.budget, &governor.unobserved, summary.duration_ns, out);
+        out.push('\n');
+    }
     let lost = &summary.lost;
     let _ = writeln!(
         out,

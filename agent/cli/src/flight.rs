@@ -218,6 +218,7 @@ pub fn cookie_of(kind: &EventKind) -> Option<SocketCookie> {
         | EventKind::Scheduled { .. }
         | EventKind::Packet(_)
         | EventKind::Lost { .. }
+        | EventKind::Governor(_)
         | EventKind::Counters(_) => None,
     }
 }

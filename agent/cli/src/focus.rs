@@ -61,11 +61,12 @@ impl Focus {
             }
             (FactKind::Turn(turn), None) => self.slow.is_none() || self.is_slow(turn),
             // As objects turns only: what was lost is in the last words, and marks the turns that it touched.
-            (FactKind::Lost { .. } | FactKind::Counters(_), Some(_)) if json => false,
+            (FactKind::Lost { .. } | FactKind::Counters(_) | FactKind::Governor(_), Some(_)) if json => false,
             (FactKind::Counters(sample), _) if self.explains() => self.incidents.looked(fact.t, sample),
             (FactKind::Counters(sample), _) => {
                 sample.moved.iter().any(|(name, _)| !CounterSample::is_pressure(name))
             }
+            (FactKind::Governor(step), _) => !self.explains() || step.why.is_step(),
             (FactKind::Lost { .. }, _) => true,
             _ => !self.explains(),
         }

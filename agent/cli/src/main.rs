@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod flight;
 mod focus;
+mod governor;
 mod identity;
 mod incident;
 mod kube;

@@ -78,6 +78,9 @@ pub fn resolve(args: TraceArgs, filter: &[String]) -> Result<Config, Failure> {
     if let Some(d) = args.duration {
         c.duration = Some(Time(d));
     }
+    if args.budget.is_some() {
+        c.budget = args.budget;
+    }
     if let Some(t) = args.slow {
         c.output.slow = Some(Time(t));
     }

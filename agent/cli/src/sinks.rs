@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tracenet_collectors::pcapng::{self, Record};
 use tracenet_collectors::{capture::Link, clock};
 use tracenet_config::{Config, Format};
+use tracenet_core::event::GovernorWhy;
 use tracenet_core::fact::{Fact, FactKind, PacketFact};
 use tracenet_core::summary::EventLines;
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
@@ -13,6 +14,7 @@ use tracenet_otel::{ExportReport, Exporter, Telemetry};
 
 use crate::failure::Failure;
 use crate::focus::{Explain, Focus};
+use crate::governor;
 use crate::identity::Identities;
 use crate::output::{Destination, Output, OutputError};
 use crate::paint::Paint;
@@ -218,6 +220,15 @@ impl Sinks {
 
     /// As strace does.
     fn tell_line(&mut self, fact: &Fact) {
+        if let FactKind::Governor(step) = &fact.kind {
+            // There is nothing like it in strace's lines.
+            let mut text = String::new();
+            governor::step(step, &mut text);
+            if step.why.is_step() || step.why == GovernorWhy::Lowest {
+                warn(&text);
+            }
+            return;
+        }
         let Some(lines) = &mut self.lines_of_calls else { return };
         self.line.clear();
         lines.tell(fact, &mut self.line);

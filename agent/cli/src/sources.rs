@@ -4,10 +4,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::eventfd::EventFd;
 use tracenet_collectors::firewall::Watch;
 use tracenet_core::event::Event;
@@ -93,6 +94,12 @@ impl Stop {
     pub fn comes_within(&self, timeout: PollTimeout) -> bool {
         let mut fds = [PollFd::new(self.event.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
+    }
+
+    /// As [`comes_within`](Self::comes_within), to the nanosecond as far as timers go.
+    pub fn comes_in(&self, time: Duration) -> bool {
+        let mut fds = [PollFd::new(self.event.as_fd(), PollFlags::POLLIN)];
+        ppoll(&mut fds, Some(time.into()), None).is_ok_and(|ready| ready > 0)
     }
 
     /// Stops.

@@ -11,6 +11,7 @@ use tracenet_core::syscall::{self, RenderOptions};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
 use crate::explain;
+use crate::governor;
 use crate::paint::{Ink, Paint, push_safe};
 use crate::stamp::Stamp;
 use crate::units::{Count, Time};
@@ -191,6 +192,12 @@ impl Story {
                 }
             }
             FactKind::Counters(sample) => self.counters(fact.t, sample, out),
+            FactKind::Governor(step) => {
+                paint.start(out, Ink::Warn);
+                out.push(' ');
+                governor::step(step, out);
+                paint.end(out);
+            }
             FactKind::Lost { source, what, count } => {
                 paint.start(out, Ink::Bad);
                 let _ = write!(

@@ -16,6 +16,7 @@ use crate::engine::{Ended, Engine, Message};
 use crate::failure::Failure;
 use crate::flight::Flight;
 use crate::focus::Explain;
+use crate::governor::{self, GovernorThread};
 use crate::incident::Activity;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
@@ -72,7 +73,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
         What::Command(held) => Some(held.pid()),
         What::Live => None,
     };
-    let session = open_session(config, &selection, &targets, lines, counting, held, fd_paths)?;
+    let mut session = open_session(config, &selection, &targets, lines, counting, held, fd_paths)?;
     for hook in session.status().iter().filter(|h| !h.attached) {
         sinks::warn(&format!(
             "{} is not attached, so there is no {} (tracenet doctor tells more)",
@@ -92,6 +93,13 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
         }
     }
     let began = mono_now();
+    let governing = match (config.budget, session.take_control()) {
+        (Some(budget), Some(control)) => {
+            let parts = governor::Parts { packets: config.capture.enabled, turns: !lines };
+            Some(GovernorThread::start(control, budget.ratio(), parts, RING, to.clone())?)
+        }
+        _ => None,
+    };
     let ring = RingThread::start(session, firewalls, RING, to.clone())?;
     let mut engine = Engine::new(Core::new(core_settings(config)), recorder, flight, inbox, activity);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
@@ -112,7 +120,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
 
     let until = config.duration.map(|t| began.after(u64::try_from(t.0.as_nanos()).unwrap_or(u64::MAX)));
     let ended = engine.run(&mut sinks, &mut namespaces, until);
-    let (ring_end, ends) = stop(ring, namespaces.into_threads(), &mut engine, &mut sinks);
+    let (ring_end, ends) = stop(ring, namespaces.into_threads(), governing, &mut engine, &mut sinks);
     let code = Closing {
         config,
         targets: &targets,
@@ -166,6 +174,8 @@ fn open_session(
         syscalls: if counting.is_some_and(|c| !c.lines) { SyscallFilter::none() } else { syscalls },
         captures: PlanOptions { verbose: config.syscalls.verbose, fd_paths },
         lines,
+        // What is only counted can't be left out.
+        governed: config.budget.is_some() && counting.is_none(),
         ring_bytes: u32::try_from(config.limits.ring_bytes.0).unwrap_or(u32::MAX),
         ..Options::default()
     };
@@ -189,14 +199,24 @@ fn release(held: Held, engine: &mut Engine, to: Sender<Message>) -> Result<(), F
 fn stop(
     ring: RingThread,
     namespaces: Vec<NamespaceThread>,
+    governing: Option<GovernorThread>,
     engine: &mut Engine,
     sinks: &mut Sinks,
 ) -> (RingEnd, Vec<closing::Namespace>) {
+    if let Some(governing) = &governing {
+        governing.stop();
+    }
     ring.stop();
     for n in &namespaces {
         n.stop();
     }
-    engine.drain(sinks, || ring.is_finished() && namespaces.iter().all(NamespaceThread::is_finished));
+    engine.drain(sinks, || {
+        ring.is_finished()
+            && namespaces.iter().all(NamespaceThread::is_finished)
+            && governing.as_ref().is_none_or(GovernorThread::is_finished)
+    });
+    // Here the probes that can be left out are detached.
+    drop(governing.and_then(GovernorThread::join));
     let ends = namespaces
         .into_iter()
         .map(|n| {

@@ -221,6 +221,19 @@ impl Conn {
         }
     }
 
+    /// The last word on a socket whose calls were not all seen: its sequence numbers know the bytes, as long as it is open;
+    /// afterwards what was sent is known, once.
+    pub(crate) fn make_up(&mut self, s: &SocketEvent) {
+        let Some(tcp) = &s.tcp else { return };
+        let (sent, received) = if matches!(s.state, TcpState::Close) {
+            (tcp.bytes_sent.saturating_sub(tcp.bytes_retrans), 0)
+        } else {
+            bytes_so_far(tcp, s.state)
+        };
+        self.io.sent = self.io.sent.max(sent.saturating_sub(self.bytes_before.0));
+        self.io.received = self.io.received.max(received.saturating_sub(self.bytes_before.1));
+    }
+
     /// A state change. True where it is worth a line.
     pub(crate) fn enter(&mut self, t: MonoNs, from: TcpState, to: TcpState) -> bool {
         use TcpState::{
@@ -480,6 +493,7 @@ impl Conn {
             waterfall: Some(Box::new(waterfall)),
             p50: None,
             sampling: None,
+            observation: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,
@@ -560,6 +574,7 @@ impl Conn {
             trace_id,
             trace_id_source,
             incomplete: self.incomplete || turns_disagree || self.loss_epoch != loss_epoch,
+            observation: None,
         }
     }
 }

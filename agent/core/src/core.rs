@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod flows;
+mod governed;
 mod lifecycle;
 mod lookups;
 mod names;
@@ -27,6 +28,7 @@ use crate::time::MonoNs;
 use crate::totals::Totals;
 
 use endpoints::Endpoints;
+use governed::Steps;
 use lifecycle::Table;
 use lookups::Lookups;
 use names::Names;
@@ -161,6 +163,8 @@ pub struct Core {
     names: Names,
     /// How long turns take, by server.
     endpoints: Endpoints,
+    /// What was left out.
+    steps: Steps,
     /// Until then the full table isn't searched again for what could make room.
     no_room_until: MonoNs,
     /// Grows with every loss: whoever has seen two values of it may be incomplete.
@@ -191,6 +195,7 @@ impl Core {
             lookups: Lookups::default(),
             names: Names::default(),
             endpoints: Endpoints::default(),
+            steps: Steps::default(),
             no_room_until: MonoNs::default(),
             loss_epoch: 0,
             totals: Totals::default(),
@@ -255,6 +260,7 @@ impl Core {
             EventKind::Counters(sample) => {
                 out.push(Fact { t, who: None, conn: None, kind: FactKind::Counters(sample) });
             }
+            EventKind::Governor(event) => self.governed(t, event, out),
             EventKind::Lost { source, what, count } => self.lost(t, source, what, count, out),
         }
     }

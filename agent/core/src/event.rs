@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::drops::Details;
 use crate::key::{Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Tuple};
 use crate::opening::Opening;
-use crate::time::{MonoNs, WallNs};
+use crate::time::{DurationNs, MonoNs, WallNs};
 
 /// An event and its place in time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,6 +130,8 @@ pub enum EventKind {
     Packet(Box<Packet>),
     /// Counters of trouble moved: [`Event::t`] is the later of the two looks at them.
     Counters(Box<CounterSample>),
+    /// What observing costs the targets, and what is left out for it.
+    Governor(GovernorEvent),
     /// A source lost events (INV 6).
     Lost {
         /// Where.
@@ -139,6 +141,84 @@ pub enum EventKind {
         /// How many more than was said before.
         count: u64,
     },
+}
+
+/// A word of the overhead governor ([`governor`](crate::governor)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum GovernorEvent {
+    /// More or less is observed from here on.
+    Step(Box<GovernorStep>),
+    /// The bytes of connections, and with them turns, are told from here on, or not.
+    Turns {
+        /// They are.
+        observed: bool,
+    },
+    /// The same of packets.
+    Packets {
+        /// They are.
+        observed: bool,
+    },
+}
+
+/// How much is observed, and what led to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GovernorStep {
+    /// Why.
+    pub why: GovernorWhy,
+    /// What observing may cost: nanoseconds of probes per nanosecond of the targets' own CPU time.
+    pub budget: f64,
+    /// What it has cost since the look before.
+    pub cost: f64,
+    /// Left out altogether, in the order of the ladder.
+    pub left_out: Vec<Arc<str>>,
+    /// What would be left out next, where there is something.
+    pub rung: Option<Arc<str>>,
+    /// The share of the time for which that is observed, 0 to 1.
+    pub share: f64,
+    /// For how long each rung of which anything was left out was not observed so far.
+    pub unobserved: Vec<(Arc<str>, DurationNs)>,
+}
+
+/// Why a [`GovernorStep`] is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum GovernorWhy {
+    /// The cost is above the budget.
+    Costly,
+    /// There is room for more.
+    Room,
+    /// Records were lost.
+    Ring,
+    /// tracenet takes too much of the CPUs.
+    Cpu,
+    /// tracenet takes too much memory.
+    Memory,
+    /// All is left out that can be, and the cost is above the budget still.
+    Lowest,
+    /// Nothing has changed for a while.
+    Held,
+    /// The observation ends.
+    End,
+}
+
+impl GovernorWhy {
+    /// As in JSON and attributes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Costly => "costly",
+            Self::Room => "room",
+            Self::Ring => "ring",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Lowest => "lowest",
+            Self::Held => "held",
+            Self::End => "end",
+        }
+    }
+
+    /// More or less is observed than before.
+    pub fn is_step(self) -> bool {
+        matches!(self, Self::Costly | Self::Room | Self::Ring | Self::Cpu | Self::Memory)
+    }
 }
 
 /// What counters of trouble did between two looks at them. They belong to a whole namespace or host, not to a process.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::conn::wire::WireCounts;
 use crate::drops::{Details, Hurt, Layer, Why};
 use crate::event::{
-    CounterSample, LossSource, Packet, RetransmitCause, Sampling, SignalInfo, SyscallEvent, TcpInfo, TcpState,
+    CounterSample, GovernorStep, LossSource, Packet, RetransmitCause, Sampling, SignalInfo, SyscallEvent,
+    TcpInfo, TcpState,
 };
 use crate::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, Transport, Tuple};
 use crate::opening::Request;
@@ -132,6 +133,8 @@ pub enum FactKind {
     Closed(Box<ConnSummary>),
     /// Counters of trouble moved, in a namespace or on the host.
     Counters(Box<CounterSample>),
+    /// More or less is observed from here on, so that it doesn't cost too much.
+    Governor(Box<GovernorStep>),
     /// Events were lost here.
     Lost {
         /// Where.
@@ -206,6 +209,30 @@ pub struct PeerOwner {
     pub comm: Arc<str>,
 }
 
+/// What was observed least while something lasted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Observation {
+    /// What: `calls`.
+    pub rung: Arc<str>,
+    millionths: u32,
+}
+
+impl Observation {
+    /// `share`: 0 to 1.
+    pub fn new(rung: Arc<str>, share: f64) -> Self {
+        Self { rung, millionths: (share.clamp(0.0, 1.0) * 1e6).round() as u32 }
+    }
+
+    /// The share of the time for which it was observed, 0 to 1.
+    pub fn share(&self) -> f64 {
+        f64::from(self.millionths) / 1e6
+    }
+
+    pub(crate) fn millionths(&self) -> u32 {
+        self.millionths
+    }
+}
+
 /// One request/response turn: a burst of bytes from the client, then a burst from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
@@ -241,6 +268,8 @@ pub struct Turn {
     pub p50: Option<DurationNs>,
     /// Why it is told of, where not every turn is.
     pub sampling: Option<Sampling>,
+    /// What was left out meanwhile, so that observing doesn't cost too much.
+    pub observation: Option<Observation>,
     /// Addresses of the connection, as [`ConnSummary::tuple`].
     pub tuple: Tuple,
     /// The connection's trace id: the one that its [`ConnSummary`] will tell, so that a span of the turn can be
@@ -418,6 +447,8 @@ pub struct ConnSummary {
     pub trace_id_source: TraceIdSource,
     /// Lost events touched it: its numbers may be low.
     pub incomplete: bool,
+    /// What was left out meanwhile, so that observing doesn't cost too much.
+    pub observation: Option<Observation>,
 }
 
 /// Where a trace id came from: how sure it is that the peer's agent makes the same one.

@@ -482,7 +482,7 @@ impl Governor {
             }
         }
         let why = match down {
-            true if pressed => Why::Pressure(look.pressure),
+            true if pressed && cost <= self.settings.budget => Why::Pressure(look.pressure),
             true => Why::Costly,
             false => Why::Room,
         };

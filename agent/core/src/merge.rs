@@ -209,6 +209,7 @@ fn rank(kind: &EventKind) -> u8 {
         EventKind::Readable { .. } | EventKind::Scheduled { .. } => 5,
         EventKind::SocketIo(_) | EventKind::Turn(_) | EventKind::Accept { .. } => 6,
         EventKind::Lost { .. } | EventKind::Counters(_) => 7,
+        EventKind::Governor(_) => 0,
         EventKind::Signal { .. } => 8,
         EventKind::ThreadExit { .. } => 9,
         EventKind::Exit { .. } => 10,

@@ -17,7 +17,7 @@ use crate::time::{ClockOffset, DurationNs, MonoNs};
 
 /// First bytes of a recording. The last one is the layout of the entries: it is raised with every change of a type
 /// that an [`Entry`] can hold.
-pub const MAGIC: [u8; 8] = *b"tnrec\r\n\x09";
+pub const MAGIC: [u8; 8] = *b"tnrec\r\n\x0a";
 
 /// Longest entry that is read, in bytes: a syscall with six captured arguments needs a fraction of it.
 pub const MAX_ENTRY: usize = 1 << 20;

@@ -8,6 +8,7 @@ mod event_line;
 mod json;
 mod turn_line;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,20 @@ pub struct Summary {
     /// Rules of the packet filter that dropped, or may have, where a target's packets were dropped by it.
     pub firewall: Vec<FirewallRule>,
     pub lost: Lost,
+    /// What was left out to hold the cost of observing to a budget, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub governor: Option<Governor>,
+}
+
+/// What the overhead governor did.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "see GovernorTotals")]
+pub struct Governor {
+    pub budget: f64,
+    pub steps: u64,
+    pub lowest: bool,
+    /// Nanoseconds for which each rung was not observed.
+    pub unobserved_ns: BTreeMap<Arc<str>, DurationNs>,
 }
 
 /// A traced process.
@@ -251,6 +266,12 @@ impl Summary {
                 queue: lost.queue,
                 export: lost.export,
             },
+            governor: totals.governor.map(|g| Governor {
+                budget: g.budget,
+                steps: g.steps,
+                lowest: g.lowest,
+                unobserved_ns: g.unobserved.into_iter().collect(),
+            }),
         }
     }
 

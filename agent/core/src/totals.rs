@@ -1,7 +1,10 @@
 //! What the core has counted over all connections.
 
+use std::sync::Arc;
+
 use crate::event::LossSource;
 use crate::fact::{DropTotals, RetransmitTotals, Who};
+use crate::time::DurationNs;
 
 /// Events lost, by where (INV 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +42,7 @@ pub struct NoConnection {
 }
 
 /// Sums over everything that was handled so far.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Totals {
     /// Events handled.
     pub events: u64,
@@ -76,4 +79,19 @@ pub struct Totals {
     pub no_connection: Vec<NoConnection>,
     /// Events lost.
     pub lost: LostTotals,
+    /// What the overhead governor did, where there is one.
+    pub governor: Option<GovernorTotals>,
+}
+
+/// What was left out to hold the cost of observing to a budget.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GovernorTotals {
+    /// The budget: nanoseconds of probes per nanosecond of the targets' own CPU time.
+    pub budget: f64,
+    /// Steps down and up.
+    pub steps: u64,
+    /// The budget could not be held although all was left out that can be.
+    pub lowest: bool,
+    /// For how long what was not observed.
+    pub unobserved: Vec<(Arc<str>, DurationNs)>,
 }

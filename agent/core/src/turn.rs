@@ -98,6 +98,14 @@ impl TurnMachine {
         }
     }
 
+    /// Nothing was heard until `resumed`: the turn before, as far as it is known. One that had no answer yet is
+    /// forgotten.
+    pub(crate) fn cut_off(&mut self, resumed: MonoNs) -> Option<TurnSpan> {
+        let mut turn = self.open.take_if(|turn| turn.end < resumed)?;
+        turn.gap = true;
+        turn.response_start.map(|_| turn)
+    }
+
     /// The connection is over: the last turn, answered or not.
     pub fn end(&mut self) -> Option<TurnSpan> {
         self.open.take()

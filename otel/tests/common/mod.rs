@@ -61,6 +61,7 @@ pub fn turn(role: Role, index: u32, start_ms: u64) -> Turn {
         waterfall: None,
         p50: None,
         sampling: None,
+        observation: None,
         request: None,
         tuple: tuple(role),
         trace_id: [7; 16],
@@ -110,6 +111,7 @@ pub fn summary(role: Role, conn: u32, tgid: u32) -> ConnSummary {
         trace_id: [7; 16],
         trace_id_source: TraceIdSource::IsnPair,
         incomplete: false,
+        observation: None,
     }
 }
 

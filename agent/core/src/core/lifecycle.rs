@@ -380,7 +380,8 @@ impl Core {
             self.done.insert(cookie);
         }
         self.tell_last_turn(&mut c, out);
-        let summary = c.summary(&self.settings.trace_salt, self.loss_epoch);
+        let mut summary = c.summary(&self.settings.trace_salt, self.loss_epoch);
+        summary.observation = self.steps.least(summary.start, summary.end);
         let kind = FactKind::Closed(Box::new(summary.clone()));
         out.push(fact_of(&c, summary.end, kind));
         if !self.settings.wide {

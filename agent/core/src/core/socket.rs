@@ -133,6 +133,10 @@ impl Core {
         let Some(c) = self.table.get_mut(slot) else { return };
         c.seen(t);
         c.update(s);
+        let last_word = matches!(s.reason, SocketReason::Destroy | SocketReason::Final);
+        if last_word && self.steps.resumed.is_some() {
+            c.make_up(s);
+        }
         if let Some(owner) = &owner {
             c.set_owner(owner, is_target);
         }
@@ -257,7 +261,9 @@ impl Core {
         {
             c.lookup = self.lookups.before(io.task.tid, connect);
         }
-        let ended = c.io(t, &io, epoch);
+        // What was open when turns were left out may have gone on, and others after it: nobody knows.
+        let cut_off = self.steps.resumed.and_then(|resumed| c.turns.cut_off(resumed));
+        let ended = c.io(t, &io, epoch).or(cut_off);
         self.totals.turns += u64::from(c.turns.completed() - completed);
         if let Some((at, _)) = c.deadline {
             // Closed, and still read.
@@ -271,6 +277,7 @@ impl Core {
             let cut = if c.role == Role::Client { io.entered.unwrap_or(t) } else { t };
             let mut turn = c.turn(&span, None, &self.settings.trace_salt, epoch, cut);
             turn.p50 = self.endpoints.median(c, &turn);
+            turn.observation = self.steps.least(turn.start, turn.end);
             out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
         }
         if let Some(c) = self.table.get_mut(slot) {
@@ -291,6 +298,7 @@ impl Core {
         self.totals.turns += u64::from(e.response_start.is_some());
         let mut turn = c.kernel_turn(e, &self.settings.trace_salt, self.loss_epoch);
         turn.p50 = self.endpoints.median(c, &turn);
+        turn.observation = self.steps.least(turn.start, turn.end);
         out.push(fact_of(c, e.end, FactKind::Turn(Box::new(turn))));
     }
 
@@ -299,6 +307,7 @@ impl Core {
         let Some((span, early)) = c.last_turn() else { return };
         let mut turn = c.turn(&span, early, &self.settings.trace_salt, self.loss_epoch, c.last);
         turn.p50 = self.endpoints.median(c, &turn);
+        turn.observation = self.steps.least(turn.start, turn.end);
         out.push(fact_of(c, span.end, FactKind::Turn(Box::new(turn))));
     }
 

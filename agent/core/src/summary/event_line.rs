@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ pub struct EventLine<'a> {
     /// [`EVENT_SCHEMA`]; of a turn [`TURN_SCHEMA`].
     pub schema: &'static str,
     /// `fork`, `exec`, `exit`, `thread_exit`, `signal`, `syscall`, `sleeps` (it is in the call still), `opened`, `established`, `accepted`, `state`, `packet`, `retransmit`,
-    /// `drop`, `reset`, `turn`, `closed`, `counters`, `lost`.
+    /// `drop`, `reset`, `turn`, `closed`, `counters`, `governor`, `lost`.
     pub kind: &'static str,
     /// Place in the stream, in nanoseconds since the epoch: when it happened, for a syscall when it was entered. It
     /// never goes back: what is told late (a turn is over when the next one begins) stands where it is told, and has
@@ -131,6 +132,20 @@ pub enum Detail<'a> {
         /// Null: of the host.
         netns: Option<u32>,
         moved: BTreeMap<&'a str, u64>,
+    },
+    Governor {
+        /// `costly`, `room`, `ring`, `cpu`, `memory`, `lowest`, `held`, `end`.
+        why: &'static str,
+        /// Of the targets' own CPU time, 0.01 for 1 %.
+        budget: f64,
+        cost: f64,
+        /// What is left out altogether.
+        left_out: &'a [Arc<str>],
+        /// What is observed for `share` of the time; null where nothing more can be left out.
+        rung: Option<&'a str>,
+        share: f64,
+        /// So far.
+        unobserved_ns: BTreeMap<&'a str, DurationNs>,
     },
     Lost {
         source: &'static str,
@@ -286,6 +301,18 @@ fn detail(fact: &Fact, clock: ClockOffset) -> (&'static str, Detail<'_>) {
             let moved = sample.moved.iter().map(|(name, n)| (&**name, *n)).collect();
             let since_ns = clock.wall(sample.since);
             ("counters", Detail::Counters { since_ns, netns: sample.netns_inum, moved })
+        }
+        FactKind::Governor(step) => {
+            let detail = Detail::Governor {
+                why: step.why.as_str(),
+                budget: step.budget,
+                cost: step.cost,
+                left_out: &step.left_out,
+                rung: step.rung.as_deref(),
+                share: step.share,
+                unobserved_ns: step.unobserved.iter().map(|(rung, t)| (&**rung, *t)).collect(),
+            };
+            ("governor", detail)
         }
         FactKind::Lost { source, what, count } => {
             let source = match source {

@@ -407,6 +407,7 @@ impl Stream {
             waterfall: None,
             p50: None,
             sampling: None,
+            observation: None,
             tuple: self.tuple,
             trace_id,
             trace_id_source,
@@ -463,6 +464,7 @@ impl Stream {
             trace_id,
             trace_id_source,
             incomplete: self.missed,
+            observation: None,
         };
         if self.wanted {
             self.tell(teller, stream, self.last, FactKind::Closed(Box::new(summary)));

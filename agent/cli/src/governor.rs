@@ -1,0 +1,337 @@
+//! Holds what the probes cost the targets to the user's budget: a thread that looks once a second, and begins and ends the
+//! slices in which what costs too much is observed.
+
+mod words;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use tracenet_collectors::{clock, process};
+use tracenet_core::event::{Event, EventKind, GovernorEvent, GovernorStep, GovernorWhy};
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Slicer, Slices, Why};
+use tracenet_core::merge::SourceId;
+use tracenet_core::time::{DurationNs, MonoNs};
+use tracenet_probes::{Control, Costs, Observed};
+
+use crate::engine::Message;
+use crate::failure::Failure;
+use crate::own;
+use crate::sources::Stop;
+
+pub use words::{step, unobserved};
+
+/// Between two looks.
+const LOOK_NS: u64 = 1_000_000_000;
+/// Until the first one: what costs far too much does so no longer than that.
+const FIRST_LOOK_NS: u64 = 250_000_000;
+/// Shortest slice. To attach programs and to detach them takes a quarter of a millisecond each, for turns one.
+const SHORTEST_NS: u64 = 2_000_000;
+/// Slices and pauses of a share that is not small take so long together.
+const PERIOD_NS: u64 = 250_000_000;
+/// Smallest share of the time: a slice in four seconds.
+const MIN_SHARE: f64 = 0.0005;
+/// A target is taken to use at least this part of a CPU: see [`Settings::floor`].
+const FLOOR: f64 = 0.1;
+/// tracenet itself may use this part of all CPUs.
+const OWN_CPU: f64 = 0.5;
+/// While something is left out, that is told again after this time.
+const HELD_NS: u64 = 60_000_000_000;
+
+/// What can be left out, first things first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Payload,
+    Packets,
+    Calls,
+    Turns,
+}
+
+impl Part {
+    fn rung(self) -> Rung {
+        let (name, sampled) = match self {
+            Self::Payload => ("payload", false),
+            Self::Packets => ("packets", false),
+            Self::Calls => ("calls", true),
+            Self::Turns => ("turns", true),
+        };
+        Rung { name, sampled }
+    }
+}
+
+/// What there is to be left out, beside system calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// Packets are captured.
+    pub packets: bool,
+    /// Connections and turns are told.
+    pub turns: bool,
+}
+
+/// The thread.
+pub struct GovernorThread {
+    handle: JoinHandle<Control>,
+    stop: Stop,
+}
+
+impl GovernorThread {
+    /// Begins to measure. `budget`: of the targets' own CPU time, 0.01 for 1 %.
+    pub fn start(
+        control: Control,
+        budget: f64,
+        parts: Parts,
+        source: SourceId,
+        to: Sender<Message>,
+    ) -> Result<Self, Failure> {
+        let stop = Stop::new()?;
+        let theirs = stop.clone();
+        let handle = std::thread::Builder::new()
+            .name("tracenet-governor".into())
+            .spawn(move || {
+                let mut governing = Governing::new(control, budget, parts, source, to);
+                while governing.step(&theirs) {}
+                governing.control
+            })
+            .map_err(|e| Failure::Runtime(format!("cannot start the governor's thread: {e}")))?;
+        Ok(Self { handle, stop })
+    }
+
+    /// Ends it: its last word is on its way.
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// True once its last word was handed over.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// What it held; the probes stay as they are until that is dropped. `None` where the thread panicked.
+    pub fn join(self) -> Option<Control> {
+        self.handle.join().ok()
+    }
+}
+
+/// Since the last look.
+#[derive(Debug, Default)]
+struct Sums {
+    cost_ns: u64,
+    slices: Slices,
+}
+
+struct Governing {
+    control: Control,
+    ladder: Vec<Part>,
+    budget: f64,
+    governor: Governor,
+    slicer: Slicer,
+    source: SourceId,
+    to: Sender<Message>,
+    /// The last time that something began or ended, or a look.
+    mark: MonoNs,
+    costs: Costs,
+    sums: Sums,
+    in_slice: bool,
+    next_look: MonoNs,
+    last_look: MonoNs,
+    cpu_ns: u64,
+    lost: u64,
+    own: Duration,
+    /// By the ladder, in nanoseconds.
+    unobserved: Vec<u64>,
+    told: MonoNs,
+    cost: f64,
+    heard: bool,
+}
+
+impl Governing {
+    fn new(control: Control, budget: f64, parts: Parts, source: SourceId, to: Sender<Message>) -> Self {
+        let all = [
+            (Part::Payload, control.has_payload()),
+            (Part::Packets, parts.packets),
+            (Part::Calls, true),
+            (Part::Turns, parts.turns),
+        ];
+        let ladder: Vec<Part> = all.into_iter().filter_map(|(part, there)| there.then_some(part)).collect();
+        let rungs: Arc<[Rung]> = ladder.iter().map(|part| part.rung()).collect();
+        let now = clock::mono_now();
+        let mut new = Self {
+            unobserved: vec![0; ladder.len()],
+            governor: Governor::new(rungs, Settings { budget, floor: FLOOR, min_share: MIN_SHARE }),
+            control,
+            ladder,
+            budget,
+            slicer: Slicer::new(now, SHORTEST_NS, PERIOD_NS),
+            source,
+            to,
+            mark: now,
+            costs: Costs::default(),
+            sums: Sums::default(),
+            in_slice: true,
+            next_look: now.after(FIRST_LOOK_NS),
+            last_look: now,
+            cpu_ns: 0,
+            lost: 0,
+            own: own::cpu_time(),
+            told: now,
+            cost: 0.0,
+            heard: true,
+        };
+        new.costs = new.control.costs().unwrap_or_default();
+        new.lost = new.control.lost().unwrap_or(0);
+        new.cpu_ns = new.cpu_ns();
+        let start = Look { t: now, cost_ns: 0, own_ns: 0, slices: None, pressure: Pressure::default() };
+        new.governor.look(&start);
+        new
+    }
+
+    /// Waits for what is next and does it. False at the end.
+    fn step(&mut self, stop: &Stop) -> bool {
+        let next = self.slicer.next().map_or(self.next_look, |slice| slice.min(self.next_look));
+        let wait = next.since(clock::mono_now());
+        let stopped = stop.comes_in(Duration::from_nanos(wait.0));
+        let now = clock::mono_now();
+        if stopped || !self.heard {
+            self.mark(now);
+            self.say(now, GovernorWhy::End);
+            return false;
+        }
+        if now >= self.next_look {
+            self.look(now);
+        }
+        self.observe(now);
+        true
+    }
+
+    /// Books what was since the last mark.
+    fn mark(&mut self, now: MonoNs) {
+        let elapsed = now.since(std::mem::replace(&mut self.mark, now)).0;
+        let costs = self.control.costs().unwrap_or(self.costs);
+        let cost = costs.since(&std::mem::replace(&mut self.costs, costs));
+        self.sums.cost_ns += cost;
+        if self.in_slice {
+            self.sums.slices.time_ns += elapsed;
+            self.sums.slices.cost_ns += cost;
+        }
+        let left_out = self.governor.position().left_out;
+        for (rung, sum) in self.unobserved.iter_mut().enumerate() {
+            if rung < left_out || (rung == left_out && !self.in_slice) {
+                *sum += elapsed;
+            }
+        }
+    }
+
+    /// CPU time of the targets, of those too that have ended.
+    fn cpu_ns(&self) -> u64 {
+        let live: u64 = self.control.targets().filter_map(process::cpu_time_ns).sum();
+        live + self.control.ended_cpu_ns().unwrap_or(0)
+    }
+
+    fn pressure(&mut self, elapsed: u64) -> Pressure {
+        let lost = self.control.lost().unwrap_or(self.lost);
+        let own = own::cpu_time();
+        let used = own.saturating_sub(std::mem::replace(&mut self.own, own));
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Pressure {
+            ring: lost > std::mem::replace(&mut self.lost, lost),
+            cpu: used.as_nanos() as f64 > elapsed as f64 * cpus as f64 * OWN_CPU,
+            memory: false,
+        }
+    }
+
+    fn look(&mut self, now: MonoNs) {
+        self.mark(now);
+        let sums = std::mem::take(&mut self.sums);
+        let elapsed = now.since(std::mem::replace(&mut self.last_look, now)).0;
+        let cpu_ns = self.cpu_ns();
+        let used = cpu_ns.saturating_sub(std::mem::replace(&mut self.cpu_ns, cpu_ns));
+        // What the probes take is in it.
+        let own_ns = used.saturating_sub(sums.cost_ns).max(used / 16);
+        let look = Look {
+            t: now,
+            cost_ns: sums.cost_ns,
+            own_ns,
+            slices: Some(sums.slices),
+            pressure: self.pressure(elapsed),
+        };
+        self.cost = look.cost_ns as f64 / (own_ns as f64).max(FLOOR * elapsed as f64).max(1.0);
+        let step = self.governor.look(&look);
+        self.slicer.set_share(now, self.governor.position().share);
+        self.next_look = now.after(LOOK_NS);
+        let held = self.governor.position() != Position::TOP && now.since(self.told).0 >= HELD_NS;
+        match step {
+            Some(step) => self.say(now, why(step.why)),
+            None if held => self.say(now, GovernorWhy::Held),
+            None => {}
+        }
+    }
+
+    /// Makes what is observed what it is to be.
+    fn observe(&mut self, now: MonoNs) {
+        let slice = self.slicer.poll(now);
+        let at = self.governor.position();
+        let is = |part: Part| {
+            let rung = self.ladder.iter().position(|p| *p == part);
+            rung.is_none_or(|rung| rung > at.left_out || (rung == at.left_out && slice))
+        };
+        let wanted = Observed {
+            payload: is(Part::Payload),
+            packets: is(Part::Packets),
+            calls: is(Part::Calls),
+            turns: is(Part::Turns),
+        };
+        let before = self.control.observed();
+        if wanted != before {
+            if wanted.turns && !before.turns {
+                self.send(now, GovernorEvent::Turns { observed: true });
+            }
+            // What came of the programs until they were detached is the slice's.
+            let failed = self.control.observe(wanted).err();
+            self.mark(clock::mono_now());
+            if let Some(e) = failed {
+                self.heard &= self.to.send(Message::Trouble(e.to_string())).is_ok();
+            }
+            if before.turns && !wanted.turns {
+                self.send(clock::mono_now(), GovernorEvent::Turns { observed: false });
+            }
+            if wanted.packets != before.packets {
+                self.send(clock::mono_now(), GovernorEvent::Packets { observed: wanted.packets });
+            }
+        }
+        self.in_slice = slice;
+    }
+
+    fn say(&mut self, now: MonoNs, why: GovernorWhy) {
+        let at = self.governor.position();
+        let names = |parts: &[Part]| parts.iter().map(|part| Arc::from(part.rung().name)).collect();
+        let unobserved = self.ladder.iter().zip(&self.unobserved).filter(|(_, ns)| **ns > 0);
+        let step = GovernorStep {
+            why,
+            budget: self.budget,
+            cost: self.cost,
+            left_out: names(self.ladder.get(..at.left_out).unwrap_or_default()),
+            rung: self.ladder.get(at.left_out).map(|part| Arc::from(part.rung().name)),
+            share: at.share,
+            unobserved: unobserved.map(|(p, ns)| (Arc::from(p.rung().name), DurationNs(*ns))).collect(),
+        };
+        self.told = now;
+        self.send(now, GovernorEvent::Step(Box::new(step)));
+    }
+
+    fn send(&mut self, t: MonoNs, event: GovernorEvent) {
+        let events = vec![Event { t, kind: EventKind::Governor(event) }];
+        self.heard &= self.to.send(Message::Events { source: self.source, events }).is_ok();
+    }
+}
+
+fn why(why: Why) -> GovernorWhy {
+    match why {
+        Why::Costly => GovernorWhy::Costly,
+        Why::Room => GovernorWhy::Room,
+        Why::Lowest => GovernorWhy::Lowest,
+        Why::Pressure(pressure) if pressure.ring => GovernorWhy::Ring,
+        Why::Pressure(pressure) if pressure.cpu => GovernorWhy::Cpu,
+        Why::Pressure(_) => GovernorWhy::Memory,
+    }
+}
