@@ -20,6 +20,10 @@ pub enum Need {
     Kubernetes,
     /// Captures with what tshark says of them ([`corpus`]).
     Corpus,
+    /// runc, which runs a container of busybox when it is tried.
+    Runc,
+    /// Podman, which does so by runc.
+    Podman,
 }
 
 /// The needs of nearly every test: namespaces and BPF.
@@ -84,6 +88,12 @@ fn missing(need: Need) -> Option<String> {
             .then(|| format!("captures in {} (or TRACENET_CORPUS)", corpus().display())),
         Need::Kubernetes => {
             (!crate::helm().exists()).then(|| "helm and kubectl of .ci/setup (x86-64 only)".into())
+        }
+        // A container takes network namespaces of the laboratory: root.
+        Need::Runc | Need::Podman if !is_root() => None,
+        Need::Runc => crate::container::trouble_of_runc().map(|why| format!("runc that runs here: {why}")),
+        Need::Podman => {
+            crate::container::trouble_of_podman().map(|why| format!("podman that runs here: {why}"))
         }
         Need::Venv => {
             (!crate::collector::python().exists()).then(|| "the Python environment of .ci/setup".into())

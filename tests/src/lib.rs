@@ -8,6 +8,7 @@ pub mod blindspot;
 pub mod bpf;
 pub mod cgroup;
 pub mod collector;
+pub mod container;
 pub mod counters;
 pub mod floor;
 pub mod fuzz;
