@@ -1,12 +1,19 @@
 """An OTLP collector for tests: receives over gRPC and HTTP, decodes with the official opentelemetry-proto, and
 appends one JSON object per span and per metric to a file before it answers.
 
-usage: collector.py FILE GRPC_PORT HTTP_PORT     (0 chooses a port; the ports in use are printed)
+usage: collector.py FILE GRPC_PORT HTTP_PORT [FOLDER]     (0 chooses a port; the ports in use are printed)
+
+With a FOLDER of cert.pem and key.pem, HTTP is behind TLS. Lines on standard input say how it treats what comes from then on,
+and are answered by a line: `well`, as at the beginning; `slow SECONDS` before each answer; `refuse`, for good; `silent`, no
+answer until the next line; and over HTTP `cut`, the connection ends when the request is there, and `garble`, new ones end
+within the handshake, too.
 """
 
 import gzip
 import http.server
 import json
+import socket
+import ssl
 import sys
 import threading
 from concurrent import futures
@@ -18,6 +25,23 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 lock = threading.Lock()
 books = open(sys.argv[1], "a", buffering=1)
+
+
+class Manner:
+    """How requests are treated."""
+
+    def __init__(self, name, seconds=0):
+        self.name, self.seconds = name, float(seconds)
+        self.over = threading.Event()
+
+    def delay(self):
+        if self.name == "slow":
+            self.over.wait(self.seconds)
+        elif self.name == "silent":
+            self.over.wait()
+
+
+manner = Manner("well")
 
 
 def value(any_value):
@@ -98,14 +122,23 @@ def metrics(request):
     put(rows)
 
 
+def admit(context):
+    now = manner
+    now.delay()
+    if now.name not in ("well", "slow"):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, now.name)
+
+
 class Traces(trace_service_pb2_grpc.TraceServiceServicer):
     def Export(self, request, context):
+        admit(context)
         traces(request)
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
 class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
     def Export(self, request, context):
+        admit(context)
         metrics(request)
         return metrics_service_pb2.ExportMetricsServiceResponse()
 
@@ -135,6 +168,18 @@ class Http(http.server.BaseHTTPRequestHandler):
         if self.path not in self.paths:
             self.send_error(404)
             return
+        now = manner
+        now.delay()
+        if now.name == "refuse":
+            self.send_response(400)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if now.name not in ("well", "slow"):
+            self.close_connection = True
+            # Without TLS's farewell.
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         request, handle, response = self.paths[self.path]
         handle(request.FromString(body))
         answer = response().SerializeToString()
@@ -148,12 +193,40 @@ class Http(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Web(http.server.ThreadingHTTPServer):
+    """Behind TLS, where there is a folder with a certificate."""
+
+    context = None
+
+    def get_request(self):
+        connection, address = super().get_request()
+        if self.context:
+            connection.settimeout(10)
+            if manner.name == "garble":
+                connection.recv(512)
+                # The head of a handshake record, and no more.
+                connection.sendall(bytes([22, 3, 3, 0, 80, 2]))
+                connection.close()
+                raise OSError("garbled")
+            connection = self.context.wrap_socket(connection, server_side=True)
+        return connection, address
+
+    def handle_error(self, *_):
+        """A client that goes away is none of ours."""
+
+
 server = grpc.server(futures.ThreadPoolExecutor(4))
 trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Traces(), server)
 metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Metrics(), server)
 grpc_port = server.add_insecure_port(f"127.0.0.1:{sys.argv[2]}")
 server.start()
-web = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[3])), Http)
+web = Web(("127.0.0.1", int(sys.argv[3])), Http)
+if len(sys.argv) > 4:
+    web.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    web.context.load_cert_chain(f"{sys.argv[4]}/cert.pem", f"{sys.argv[4]}/key.pem")
 threading.Thread(target=web.serve_forever, daemon=True).start()
 print(json.dumps({"grpc": grpc_port, "http": web.server_port}), flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    before, manner = manner, Manner(*line.split())
+    before.over.set()
+    print(json.dumps({"manner": manner.name}), flush=True)

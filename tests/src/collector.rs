@@ -17,13 +17,38 @@ pub fn python() -> PathBuf {
     crate::target_folder().join("venv/bin/python")
 }
 
-/// Starts our collector inside `netns`; it appends what it receives to `file`.
+/// Starts our collector inside `netns`; it appends what it receives to `file`. [`behave`] changes its manners.
 pub fn start(netns: &Netns, file: &Path, grpc: u16, http: u16) -> Program {
+    start_with(netns, file, [grpc, http], &[])
+}
+
+/// The same with its HTTP behind TLS, by the [`certificate`] of `folder`.
+pub fn start_behind_tls(netns: &Netns, file: &Path, folder: &Path) -> Program {
+    start_with(netns, file, [GRPC, HTTP], &[folder])
+}
+
+fn start_with(netns: &Netns, file: &Path, ports: [u16; 2], more: &[&Path]) -> Program {
     let mut command = netns.command(python());
     command.arg("-u").arg(crate::load::script_path("collector.py")).arg(file);
-    let program = Program::start(command.args([grpc.to_string(), http.to_string()]));
+    let program = Program::start(command.args(ports.map(|port| port.to_string())).args(more));
     program.json();
     program
+}
+
+/// Makes our collector treat requests so from now on: the words are in `collector.py`.
+pub fn behave(collector: &mut Program, manner: &str) {
+    collector.say(manner);
+    collector.json();
+}
+
+/// Makes `cert.pem` and `key.pem` in a folder: for 127.0.0.1, by nobody but itself.
+pub fn certificate(folder: &Path) {
+    let mut command = std::process::Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]);
+    command.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    command.arg("-keyout").arg(folder.join("key.pem")).arg("-out").arg(folder.join("cert.pem"));
+    let output = command.output().expect("openssl starts");
+    crate::netns::stdout_of("openssl", &["req"], output);
 }
 
 /// Starts rotel inside `netns`, listening at [`GRPC`] and [`HTTP`], handing on to `to` over HTTP.

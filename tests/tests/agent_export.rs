@@ -1,15 +1,15 @@
-//! What becomes of spans when the collector is well, away for a while, slow, or broken: nothing is lost beyond the stated
-//! caps, and what is lost is counted.
+//! What becomes of spans when the collector is well, away for a minute, slow, or broken: nothing is lost beyond the stated
+//! caps, and what is lost is counted, to the span.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use tracenet_tests::collector::{self, GRPC, HTTP};
-use tracenet_tests::harness::{self, LAB, Need};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tracenet_tests::collector::{self, GRPC, HTTP, behave};
+use tracenet_tests::harness::{self, Need};
 use tracenet_tests::netns::Netns;
 use tracenet_tests::node::{Ended, Node, sum};
 use tracenet_tests::program::Program;
@@ -17,200 +17,276 @@ use tracenet_tests::{case, load, wait_for};
 
 const COLLECTOR: &[Need] =
     &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("nft"), Need::Tool("ss"), Need::Venv];
+const TLS: &[Need] = &[
+    Need::Root,
+    Need::Bpf,
+    Need::Tool("ip"),
+    Need::Tool("nft"),
+    Need::Tool("ss"),
+    Need::Venv,
+    Need::Tool("openssl"),
+];
 
-/// What `load` plays: each turn is a span at either end, so is each connection, and a third is the client's connect(2).
-const CONNECTIONS: u64 = 10;
-const TURNS: u64 = 50;
-const SPANS: u64 = CONNECTIONS * (2 * TURNS + 3);
+/// Turns of a connection.
+const TURNS: u64 = 20;
+/// Spans of a connection: each turn is one at either end, so is the connection, and one is the client's connect(2).
+const ROUND: u64 = 2 * TURNS + 3;
 /// Where rotel hands on to.
 const BEHIND: u16 = 4319;
 /// So long the collector is away.
-const AWAY: Duration = Duration::from_secs(10);
+const AWAY: Duration = Duration::from_secs(60);
+/// More than anything here makes, and room for some five hundred spans.
+const ROOMY: &str = "64MiB";
+const TIGHT: &str = "256KiB";
 
 fn main() -> ExitCode {
     harness::main(vec![
         case!(rotel_receives_every_turn, COLLECTOR),
-        case!(a_collector_that_is_away_for_a_while_costs_nothing, COLLECTOR),
-        case!(a_slow_collector_costs_nothing_that_fits_the_queue, LAB),
-        case!(a_collector_that_refuses_costs_counted_spans, LAB),
-        case!(a_collector_that_never_answers_costs_counted_spans, LAB),
-        case!(a_collector_that_breaks_its_tls_costs_counted_spans, LAB),
+        case!(a_collector_that_is_away_for_a_minute_costs_what_is_beyond_the_queue, COLLECTOR),
+        case!(a_slow_collector_costs_nothing_that_fits_the_queue, COLLECTOR),
+        case!(a_collector_that_refuses_costs_counted_spans, COLLECTOR),
+        case!(a_collector_that_never_answers_costs_counted_spans, COLLECTOR),
+        case!(a_collector_that_breaks_its_tls_costs_counted_spans, TLS),
     ])
 }
 
-/// Every turn, to `endpoint`, with little room and little patience.
-fn config(endpoint: &str, queue: &str) -> String {
-    format!(
-        "agent:
+/// Two programs that talk to each other, an agent that makes spans of them and of nobody else, and what a collector got of it:
+/// how many spans there are is known from outside.
+struct Scene<'a> {
+    agent: Node<'a>,
+    talk: [Program; 2],
+    books: PathBuf,
+    /// Spans that were made since there is a collector.
+    made: u64,
+}
+
+impl<'a> Scene<'a> {
+    /// With a collector that writes into `books` already.
+    fn new(netns: &'a Netns, folder: &Path, endpoint: &str, queue: &str, more: &str) -> Self {
+        // A program that nobody else runs.
+        let python = folder.join("talk");
+        std::fs::copy("/usr/bin/python3", &python).expect("a copy");
+        let start = |args: &[&str]| {
+            let script = load::script_path("halves.py");
+            Program::start(netns.command(&python).arg("-u").arg(script).args(args))
+        };
+        let talk = [start(&["call"]), start(&["serve", "8001"])];
+        talk[1].json();
+        let config = format!(
+            "agent:
   kubernetes: {{enabled: false}}
+  depth: counters
+  selectors: [{{executable: '{}', depth: turns}}]
   sampling: {{rate_per_second: 100000}}
 export:
   metrics: {{interval: 100ms}}
-  otlp: {{endpoint: '{endpoint}', queue_bytes: {queue}, timeout: 500ms, shutdown_timeout: 2s}}
-"
-    )
-}
+  otlp: {{endpoint: '{endpoint}', queue_bytes: {queue}, timeout: 500ms, shutdown_timeout: 2s{more}}}
+",
+            python.display()
+        );
+        let agent = Node::start_exporting(netns, &config, &[]);
+        let mut scene = Self { agent, talk, books: books(folder), made: 0 };
+        scene.become_known();
+        scene
+    }
 
-/// Plays the load to its end.
-fn play(netns: &Netns) -> [Program; 2] {
-    let server = load::serve(netns, "127.0.0.1:8001");
-    let mut client = load::client(netns, "127.0.0.1:8001", CONNECTIONS, TURNS, (500, 500), 31);
-    client.say("go");
-    load::books(&client.json(), "local");
-    wait_for("the connections to be closed", || {
-        netns
-            .run("ss", &["-Htn", "sport", "=", ":8001"])
-            .lines()
-            .all(|l| l.starts_with("TIME-WAIT"))
+    fn ask(&mut self, what: &str) {
+        self.talk[0].say(what);
+        self.talk[0].json();
+    }
+
+    /// A connection from its beginning to its end.
+    fn round(&mut self) {
+        self.ask("open 127.0.0.1 8001 1");
+        self.ask(&format!("turns {TURNS}"));
+        self.ask("close");
+        self.made += ROUND;
+    }
+
+    fn rounds(&mut self, count: u64) {
+        (0..count).for_each(|_| self.round());
+    }
+
+    /// Plays until both programs are followed from a connection's first turn on.
+    fn become_known(&mut self) {
+        wait_for("both ends to be followed", || {
+            let before = self.arrived();
+            self.round();
+            // What isn't told within some looks at everything won't be.
+            let since = Instant::now();
+            wait_for("this round to be told, or not", || {
+                let told = self.arrived() == before + ROUND;
+                (told || since.elapsed() > Duration::from_secs(3)).then_some(told)
+            })
             .then_some(())
-    });
-    [client, server]
+        });
+        self.made = self.arrived();
+        self.rounds(1);
+        self.delivered();
+    }
+
+    /// Different spans that the collector has.
+    fn arrived(&self) -> u64 {
+        let rows = collector::received(&self.books);
+        let spans = rows.iter().filter(|row| row["signal"] == "span");
+        spans.map(|row| row["span_id"].as_str().expect("an id")).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// Spans that the agent counts as lost, now.
+    fn counted(&self) -> u64 {
+        sum(&self.agent.metrics(), "tracenet_agent_events_lost_total", &[("source", "export")]) as u64
+    }
+
+    /// Waits until the collector has everything, and the agent knows.
+    fn delivered(&self) {
+        wait_for("every span to arrive", || (self.arrived() >= self.made).then_some(()));
+        wait_for("the last answer", || {
+            let exported = sum(&self.agent.metrics(), "otel_sdk_exporter_span_exported_total", &[]);
+            (exported as u64 >= self.made).then_some(())
+        });
+        assert_eq!((self.arrived(), self.counted()), (self.made, 0));
+    }
+
+    /// Ends the agent: how many spans were lost. Those that it says were delivered are those that the collector has, and both
+    /// together are those that were made.
+    fn lost(self) -> u64 {
+        let (books, made) = (self.books, self.made);
+        let ended = self.agent.stop();
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let rows = collector::received(&books);
+        let spans = rows.iter().filter(|row| row["signal"] == "span");
+        let ids: Vec<&str> = spans.map(|row| row["span_id"].as_str().expect("an id")).collect();
+        let arrived = ids.iter().collect::<BTreeSet<_>>().len() as u64;
+        let (lost, sent) = told(&ended).unwrap_or((0, arrived));
+        println!("{made} spans made, {arrived} arrived, {lost} counted as lost");
+        assert_eq!(sent, arrived, "{}", ended.stderr);
+        assert_eq!(arrived + lost, made, "{}", ended.stderr);
+        // A collector's trouble is told once, not with each request.
+        assert!(ended.stderr.lines().count() < 8, "{}", ended.stderr);
+        lost
+    }
 }
 
-/// Ids of the spans of the load that a collector of ours has got.
-fn arrived(file: &Path) -> BTreeSet<String> {
-    collector::received(file)
-        .iter()
-        .filter(|row| row["signal"] == "span" && row["resource"]["service.name"] == "load")
-        .filter_map(|row| row["span_id"].as_str().map(str::to_owned))
-        .collect()
+fn books(folder: &Path) -> PathBuf {
+    folder.join("received")
 }
 
-fn books(folder: &tempfile::TempDir) -> PathBuf {
-    folder.path().join("received")
-}
-
-/// Spans that the end line says were lost, and delivered; none where there is no such line.
-fn lost(ended: &Ended) -> (u64, u64) {
-    let Some(line) = ended.stderr.lines().find(|l| l.contains("spans were not exported")) else {
-        return (0, 0);
-    };
+/// Spans that the end line says were lost, and delivered; there is one only where some were lost.
+fn told(ended: &Ended) -> Option<(u64, u64)> {
+    let line = ended.stderr.lines().find(|l| l.contains("spans were not exported"))?;
     let mut numbers =
         line.split(|c: char| !c.is_ascii_digit()).filter(|w| !w.is_empty()).filter_map(|w| w.parse().ok());
     let mut next = || numbers.next().unwrap_or_else(|| panic!("two numbers: {line}"));
-    (next(), next())
+    Some((next(), next()))
 }
 
-fn counted(agent: &Node<'_>) -> f64 {
-    sum(&agent.metrics(), "tracenet_agent_events_lost_total", &[("source", "export")])
+fn http() -> String {
+    format!("http://127.0.0.1:{HTTP}")
+}
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
 }
 
 fn rotel_receives_every_turn() {
     let netns = Netns::new("collected");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let _behind = collector::start(&netns, &books(&folder), 0, BEHIND);
+    let folder = temporary();
+    let _behind = collector::start(&netns, &books(folder.path()), 0, BEHIND);
     let _rotel = collector::start_rotel(&netns, BEHIND);
-    let agent = Node::start_exporting(&netns, &config(&format!("http://127.0.0.1:{GRPC}"), "64MiB"), &[]);
-    let _programs = play(&netns);
-    wait_for("every span to arrive", || (arrived(&books(&folder)).len() as u64 >= SPANS).then_some(()));
-    assert_eq!(arrived(&books(&folder)).len() as u64, SPANS);
-    assert_eq!(counted(&agent), 0.0);
-    assert_eq!(lost(&agent.stop()), (0, 0));
+    let mut scene = Scene::new(&netns, folder.path(), &format!("http://127.0.0.1:{GRPC}"), ROOMY, "");
+    scene.rounds(25);
+    scene.delivered();
+    assert_eq!(scene.lost(), 0);
 }
 
-fn a_collector_that_is_away_for_a_while_costs_nothing() {
-    for port in [GRPC, HTTP] {
-        let netns = Netns::new("away");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut first = collector::start(&netns, &books(&folder), GRPC, HTTP);
-        let agent = Node::start_exporting(&netns, &config(&format!("http://127.0.0.1:{port}"), "64MiB"), &[]);
-        let _before = play(&netns);
-        wait_for("what came before", || (arrived(&books(&folder)).len() as u64 == SPANS).then_some(()));
-        first.signal(nix::sys::signal::Signal::SIGKILL);
-        first.wait();
-        drop(_before);
-        let since = Instant::now();
-        let _meanwhile = play(&netns);
-        wait_for("its absence to be over", || (since.elapsed() >= AWAY).then_some(()));
-        assert_eq!(arrived(&books(&folder)).len() as u64, SPANS);
-        let _second = collector::start(&netns, &books(&folder), GRPC, HTTP);
-        wait_for("what came meanwhile", || {
-            (arrived(&books(&folder)).len() as u64 == 2 * SPANS).then_some(())
-        });
-        assert_eq!(counted(&agent), 0.0);
-        assert_eq!(lost(&agent.stop()), (0, 0));
+/// Plays while the collector is gone and until it has come back; returns what was lost.
+fn away(role: &str, port: u16, queue: &str) -> u64 {
+    let netns = Netns::new(role);
+    let folder = temporary();
+    let mut first = collector::start(&netns, &books(folder.path()), GRPC, HTTP);
+    let mut scene = Scene::new(&netns, folder.path(), &format!("http://127.0.0.1:{port}"), queue, "");
+    first.signal(Signal::SIGKILL);
+    first.wait();
+    let (before, since) = (scene.arrived(), Instant::now());
+    let mut next = Duration::ZERO;
+    while since.elapsed() < AWAY {
+        scene.round();
+        next += Duration::from_millis(200);
+        wait_for("the next connection's time", || (since.elapsed() >= next).then_some(()));
     }
-}
-
-/// A server at [`HTTP`] that treats each connection so; it lives as long as the test's process.
-fn stand_in(netns: &Netns, treat: fn(TcpStream)) {
-    let listener = netns.inside(|| TcpListener::bind(("127.0.0.1", HTTP)).expect("a free port"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || treat(stream));
-        }
+    assert_eq!(scene.arrived(), before, "there is nobody");
+    let _second = collector::start(&netns, &books(folder.path()), GRPC, HTTP);
+    scene.rounds(5);
+    wait_for("every span to be delivered or counted", || {
+        (scene.arrived() + scene.counted() >= scene.made).then_some(())
     });
+    assert!(scene.arrived() > before, "what waited, and what came after");
+    scene.lost()
 }
 
-/// Reads one request; false at the end.
-fn request(stream: &mut TcpStream) -> bool {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        if !matches!(stream.read(&mut byte), Ok(1)) {
-            return false;
-        }
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).to_lowercase();
-    let length = head.lines().find_map(|l| l.strip_prefix("content-length:")?.trim().parse().ok());
-    stream.read_exact(&mut vec![0; length.unwrap_or(0)]).is_ok()
-}
-
-fn answer(mut stream: TcpStream, after: Duration, status: &str) {
-    while request(&mut stream) {
-        std::thread::sleep(after);
-        let head =
-            format!("HTTP/1.1 {status}\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n");
-        if stream.write_all(head.as_bytes()).is_err() {
-            return;
-        }
-    }
+fn a_collector_that_is_away_for_a_minute_costs_what_is_beyond_the_queue() {
+    let [roomy, tight] = std::thread::scope(|scope| {
+        let over_grpc = scope.spawn(|| away("away-grpc", GRPC, ROOMY));
+        let over_http = scope.spawn(|| away("away-http", HTTP, TIGHT));
+        [over_grpc, over_http].map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    assert_eq!(roomy, 0, "it all fits");
+    assert!(tight > 0, "it doesn't fit");
 }
 
 fn a_slow_collector_costs_nothing_that_fits_the_queue() {
     let netns = Netns::new("slow");
-    stand_in(&netns, |stream| answer(stream, Duration::from_millis(300), "200 OK"));
-    let agent = Node::start_exporting(&netns, &config(&format!("http://127.0.0.1:{HTTP}"), "64MiB"), &[]);
-    let _programs = play(&netns);
-    let ended = agent.stop();
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert_eq!(lost(&ended), (0, 0), "{}", ended.stderr);
+    let folder = temporary();
+    let mut collector = collector::start(&netns, &books(folder.path()), GRPC, HTTP);
+    let mut scene = Scene::new(&netns, folder.path(), &http(), ROOMY, "");
+    behave(&mut collector, "slow 0.3");
+    scene.rounds(25);
+    // At once: what hasn't been sent yet is sent at the end.
+    assert_eq!(scene.lost(), 0);
 }
 
-/// Nothing is delivered: every span is counted, while it runs and at its end.
-fn costs(netns: &Netns, endpoint: &str) {
-    // 64 KiB hold a tenth of the load's spans.
-    let agent = Node::start_exporting(netns, &config(endpoint, "64KiB"), &[]);
-    let _programs = play(netns);
-    wait_for("the losses to be counted", || (counted(&agent) > SPANS as f64 / 2.0).then_some(()));
-    let counted = counted(&agent);
-    let ended = agent.stop();
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let (lost, sent) = lost(&ended);
-    assert_eq!(sent, 0, "{}", ended.stderr);
-    assert!(lost >= SPANS && lost as f64 >= counted, "{lost} lost, {counted} counted: {}", ended.stderr);
-    // A collector's trouble is told once, not with each request.
-    assert!(ended.stderr.lines().count() < 8, "{}", ended.stderr);
+/// What is made while the collector behaves so is counted as lost, at the latest at the end.
+fn costs(role: &str, manner: &str) {
+    let netns = Netns::new(role);
+    let folder = temporary();
+    let mut collector = collector::start(&netns, &books(folder.path()), GRPC, HTTP);
+    let mut scene = Scene::new(&netns, folder.path(), &http(), TIGHT, "");
+    let before = scene.made;
+    behave(&mut collector, manner);
+    scene.rounds(50);
+    let during = scene.made - before;
+    wait_for("the losses to be counted", || (scene.counted() > during / 4).then_some(()));
+    let counted = scene.counted();
+    let lost = scene.lost();
+    assert_eq!(lost, during, "nothing is delivered");
+    assert!(counted <= lost);
 }
 
 fn a_collector_that_refuses_costs_counted_spans() {
-    let netns = Netns::new("refuses");
-    stand_in(&netns, |stream| answer(stream, Duration::ZERO, "400 Bad Request"));
-    costs(&netns, &format!("http://127.0.0.1:{HTTP}"));
+    costs("refuses", "refuse");
 }
 
 fn a_collector_that_never_answers_costs_counted_spans() {
-    let netns = Netns::new("silent");
-    stand_in(&netns, |mut stream| while request(&mut stream) {});
-    costs(&netns, &format!("http://127.0.0.1:{HTTP}"));
+    costs("silent", "silent");
 }
 
 fn a_collector_that_breaks_its_tls_costs_counted_spans() {
     let netns = Netns::new("broken");
-    // The head of a handshake record, and no more.
-    stand_in(&netns, |mut stream| {
-        let _ = stream.read(&mut [0; 512]);
-        let _ = stream.write_all(&[22, 3, 3, 0, 80, 2]);
+    let folder = temporary();
+    collector::certificate(folder.path());
+    let mut collector = collector::start_behind_tls(&netns, &books(folder.path()), folder.path());
+    let trusted = format!(", tls: {{ca_file: '{}'}}", folder.path().join("cert.pem").display());
+    let mut scene = Scene::new(&netns, folder.path(), &format!("https://127.0.0.1:{HTTP}"), TIGHT, &trusted);
+    // What fits the queue outlives both; what doesn't is lost.
+    behave(&mut collector, "cut");
+    scene.rounds(2);
+    assert_eq!(scene.counted(), 0);
+    behave(&mut collector, "garble");
+    scene.rounds(50);
+    wait_for("losses to be counted", || (scene.counted() > 0).then_some(()));
+    behave(&mut collector, "well");
+    wait_for("every span to be delivered or counted", || {
+        (scene.arrived() + scene.counted() >= scene.made).then_some(())
     });
-    costs(&netns, &format!("https://127.0.0.1:{HTTP}"));
+    assert!(scene.lost() > 0);
 }

@@ -10,7 +10,7 @@ use tracenet_tests::harness::{LAB, Need, main as run};
 use tracenet_tests::link::{Action, Link, Path, Sizes};
 use tracenet_tests::program::Program;
 use tracenet_tests::report::Lost;
-use tracenet_tests::{case, load};
+use tracenet_tests::{case, collector, load};
 
 /// One way.
 const DELAY: Duration = Duration::from_millis(20);
@@ -42,7 +42,7 @@ fn handshake(version: &str, round_trips: [u64; 2]) {
         plan: Box::new(|_, _| Action::Pass),
     });
     let folder = tempfile::tempdir().expect("a temporary folder");
-    certificate(folder.path());
+    collector::certificate(folder.path());
     let address = SocketAddr::new(Path::SERVER.parse().expect("an address"), 4_433);
     let (host, port) = (Path::SERVER, address.port().to_string());
     let of = |netns, words: &[&str]| Program::start(load::script(netns, "tls.py").args(words));
@@ -87,14 +87,4 @@ fn told(story: &Story, role: &str, bounds: std::ops::RangeInclusive<u64>) {
         connections == [(2, false)] || incomplete && connections == [(2, true)],
         "{role}: {connections:?}"
     );
-}
-
-fn certificate(folder: &std::path::Path) {
-    let at = |name: &str| folder.join(name).display().to_string();
-    let output = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"])
-        .args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")])
-        .output()
-        .expect("openssl starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

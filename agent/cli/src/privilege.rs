@@ -14,7 +14,7 @@ pub struct Capability {
 }
 
 /// What tracenet can make use of.
-pub const WANTED: [Capability; 6] = [
+pub const WANTED: [Capability; 7] = [
     Capability { bit: 39, name: "CAP_BPF", feature: "every eBPF probe" },
     Capability { bit: 38, name: "CAP_PERFMON", feature: "every eBPF probe on a tracepoint" },
     Capability { bit: 13, name: "CAP_NET_RAW", feature: "the packet view and -w" },
@@ -23,6 +23,7 @@ pub const WANTED: [Capability; 6] = [
         name: "CAP_SYS_ADMIN",
         feature: "packets and counters of other network namespaces (setns)",
     },
+    Capability { bit: 12, name: "CAP_NET_ADMIN", feature: "the firewall rule that dropped a packet (nft)" },
     Capability {
         bit: 19,
         name: "CAP_SYS_PTRACE",
@@ -65,7 +66,7 @@ impl Effective {
 pub fn remedy(name: &str) -> String {
     format!(
         "run as root, or give the binary {} and the others: setcap cap_bpf,cap_perfmon,cap_net_raw,cap_sys_admin,\
-             cap_sys_ptrace,cap_dac_read_search+ep $(command -v tracenet)",
+             cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep $(command -v tracenet)",
         name.to_lowercase()
     )
 }
