@@ -1,29 +1,32 @@
 //! The agent with the capabilities that it needs and no others, and what it gives up.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, ExitCode};
 
+use serde_json::Value;
 use tracenet_tests::harness::{self, Need};
 use tracenet_tests::netns::Netns;
-use tracenet_tests::node::{EVERY_TURN, Node};
-use tracenet_tests::{agent, case, load, wait_for};
+use tracenet_tests::node::{EVERY_TURN, Node, Span};
+use tracenet_tests::{agent, case, load, repository, wait_for};
 
 const CAPSH: &[Need] = &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("setpriv")];
 
-/// What the profile `minimal` of deploy/helm has that the agent uses.
-const STATED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
+/// What the agent itself uses; the rest of a profile is for what is run beside it, as `tracenet attach` in its pod.
+const USED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
 
 fn main() -> ExitCode {
     harness::main(vec![
         case!(the_stated_capabilities_are_enough, CAPSH),
         case!(what_is_taken_away_is_told, CAPSH),
+        case!(doctor_tells_each_that_is_taken_away, CAPSH),
         case!(what_is_not_needed_is_given_up, CAPSH),
         case!(a_service_manager_is_told_and_probes_are_answered, CAPSH),
     ])
 }
 
 /// A command that keeps these capabilities alone.
-fn with(netns: &Netns, capabilities: &[&str]) -> Command {
+fn with(netns: &Netns, capabilities: &[String]) -> Command {
     let mut command = netns.command("setpriv");
     let kept: Vec<String> = capabilities.iter().map(|c| format!("+{c}")).collect();
     let set = format!("-all{}{}", if kept.is_empty() { "" } else { "," }, kept.join(","));
@@ -31,39 +34,113 @@ fn with(netns: &Netns, capabilities: &[&str]) -> Command {
     command
 }
 
-fn the_stated_capabilities_are_enough() {
-    let netns = Netns::new("few");
-    let mut agent = Node::start_as(&netns, with(&netns, &STATED), EVERY_TURN, &[]);
-    assert!(!agent.program().stderr().contains("missing"), "{}", agent.program().stderr());
-    let _server = load::serve(&netns, "127.0.0.1:8001");
-    let mut client = load::client(&netns, "127.0.0.1:8001", 2, 10, (100, 100), 1);
+/// The capabilities that a file of deploy/ asks for, by setpriv's names: a list in YAML, in brackets or one a line, or a unit's set.
+fn stated(file: &str, key: &str) -> BTreeSet<String> {
+    let path = repository().join("deploy").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let (_, rest) = text.split_once(key).unwrap_or_else(|| panic!("no {key} in {file}"));
+    let words = rest.split(|c: char| c.is_whitespace() || "[],-".contains(c)).filter(|w| !w.is_empty());
+    let names = words.take_while(|w| w.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    names.map(|w| w.trim_start_matches("CAP_").to_lowercase()).collect()
+}
+
+/// Every set that deploy/ asks for, each once, with the files that do.
+fn profiles() -> BTreeMap<BTreeSet<String>, Vec<&'static str>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (file, key) in [
+        ("manifests/tracenet-minimal.yaml", "add:"),
+        ("manifests/tracenet-netns.yaml", "add:"),
+        ("manifests/tracenet-conntrack.yaml", "add:"),
+        ("compose/compose.yaml", "cap_add:"),
+        ("systemd/tracenet.service", "CapabilityBoundingSet="),
+    ] {
+        all.entry(stated(file, key)).or_default().push(file);
+    }
+    assert_eq!(all.keys().map(BTreeSet::len).sum::<usize>(), 5 + 6 + 7, "{all:?}");
+    all
+}
+
+fn without(set: &BTreeSet<String>, missing: &[&str]) -> Vec<String> {
+    set.iter().filter(|c| !missing.contains(&c.as_str())).cloned().collect()
+}
+
+/// The agent with these and no others makes a span of every turn. Returns what it said.
+fn works(netns: &Netns, capabilities: &[String]) -> String {
+    let mut agent = Node::start_as(netns, with(netns, capabilities), EVERY_TURN, &[]);
+    let _server = load::serve(netns, "127.0.0.1:8001");
+    let mut client = load::client(netns, "127.0.0.1:8001", 2, 10, (100, 100), 1);
     client.say("go");
     client.json();
-    let load = |spans: &[tracenet_tests::node::Span]| {
+    let load = |spans: &[Span]| {
         spans.iter().filter(|s| s.name == "tcp request" && s.resource["service.name"] == "load").count()
     };
     wait_for("all turns of both ends", || (load(&agent.spans()) == 40).then_some(()));
+    let said = agent.program().stderr();
     assert_eq!(agent.stop().code, 0);
+    said
+}
+
+fn the_stated_capabilities_are_enough() {
+    let netns = Netns::new("few");
+    for (set, files) in profiles() {
+        let said = works(&netns, &without(&set, &[]));
+        assert!(!said.contains("missing"), "{files:?}: {said}");
+    }
+    let said = works(&netns, &USED.map(str::to_owned));
+    assert!(!said.contains("missing"), "{said}");
 }
 
 fn what_is_taken_away_is_told() {
     let netns = Netns::new("fewer");
-    for missing in STATED {
-        let rest: Vec<&str> = STATED.into_iter().filter(|c| *c != missing).collect();
-        let name = format!("CAP_{}", missing.to_uppercase());
-        if matches!(missing, "bpf" | "perfmon") {
-            let mut command = with(&netns, &rest);
-            agent::clean_environment(&mut command);
-            let output = command.arg("agent").output().expect("setpriv starts");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(3), "{said}");
-            assert!(said.contains(&name) && said.lines().count() == 1, "one line: {said}");
-        } else {
-            let mut agent = Node::start_as(&netns, with(&netns, &rest), EVERY_TURN, &[]);
-            let said = agent.program().stderr();
-            assert_eq!(said.lines().filter(|l| l.contains(&name)).count(), 1, "one line: {said}");
-            assert_eq!(agent.stop().code, 0);
+    for (set, files) in profiles() {
+        for missing in &set {
+            let rest = without(&set, &[missing]);
+            let name = format!("CAP_{}", missing.to_uppercase());
+            if matches!(missing.as_str(), "bpf" | "perfmon") && !set.contains("sys_admin") {
+                let mut command = with(&netns, &rest);
+                agent::clean_environment(&mut command);
+                let output = command.arg("agent").output().expect("setpriv starts");
+                agent::assert_one_line(&output, 3, &[&name]);
+                continue;
+            }
+            // CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON, as in the kernel.
+            let said = if matches!(missing.as_str(), "bpf" | "perfmon") {
+                works(&netns, &rest)
+            } else {
+                let agent = Node::start_as(&netns, with(&netns, &rest), EVERY_TURN, &[]);
+                let ended = agent.stop();
+                assert_eq!(ended.code, 0, "{}", ended.stderr);
+                ended.stderr
+            };
+            let told = usize::from(matches!(missing.as_str(), "sys_ptrace" | "dac_read_search"));
+            let lines: Vec<&str> = said.lines().filter(|l| l.contains("missing")).collect();
+            assert!(
+                lines.len() == told && lines.iter().all(|l| l.contains(&name)),
+                "{files:?}: {name}: {said}"
+            );
         }
+    }
+}
+
+fn doctor_tells_each_that_is_taken_away() {
+    let netns = Netns::new("doctor");
+    let all = profiles().into_keys().max_by_key(BTreeSet::len).expect("profiles");
+    for missing in &all {
+        // Which would stand for others.
+        let taken = BTreeSet::from([missing.as_str(), "sys_admin"]);
+        let left = without(&all, &taken.iter().copied().collect::<Vec<_>>());
+        let output = with(&netns, &left).args(["doctor", "--json"]).output().expect("setpriv starts");
+        let rows = String::from_utf8_lossy(&output.stdout).into_owned();
+        let rows =
+            rows.lines().map(|l| serde_json::from_str::<Value>(l).unwrap_or_else(|e| panic!("{e}: {l}")));
+        let told: BTreeSet<String> = rows
+            .filter(|row| row["kind"] == "capability" && row["ok"] == false)
+            .inspect(|row| assert!(row["remedy"].is_string() && row["feature"].is_string(), "{row}"))
+            .map(|row| row["name"].as_str().expect("a name").trim_start_matches("CAP_").to_lowercase())
+            .collect();
+        assert_eq!(told, taken.into_iter().map(str::to_owned).collect());
+        let works = !matches!(missing.as_str(), "bpf" | "perfmon");
+        assert_eq!(output.status.code(), Some(if works { 0 } else { 3 }), "without {missing}");
     }
 }
 
