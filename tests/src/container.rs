@@ -49,7 +49,16 @@ impl Containers {
             }
             std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
             let busybox = which("busybox").ok_or_else(|| std::io::Error::other("no busybox in PATH"))?;
-            std::fs::copy(busybox, root.join("bin/busybox"))?;
+            std::fs::copy(&busybox, root.join("bin/busybox"))?;
+            // Not all are static. ldd of one that is fails, and lists nothing.
+            let libraries = Command::new("ldd").arg(&busybox).output()?.stdout;
+            for library in
+                String::from_utf8_lossy(&libraries).split_whitespace().filter(|w| w.starts_with('/'))
+            {
+                let to = root.join(library.trim_start_matches('/'));
+                std::fs::create_dir_all(to.parent().unwrap_or(&root))?;
+                std::fs::copy(library, to)?;
+            }
             for applet in APPLETS {
                 symlink("busybox", root.join("bin").join(applet))?;
             }
@@ -155,8 +164,12 @@ fn remove_groups(folder: &Path) {
     let _ = std::fs::remove_dir(folder);
 }
 
-/// What `runc spec` writes, without the limits that a host with lower ones refuses, and without a terminal.
-fn spec(folder: &Path, root: &Path) -> Result<Value, String> {
+/// What `runc spec` writes into a folder, without the limits that a host with lower ones refuses, and without a terminal: a
+/// container with a root file system that it can't write to.
+///
+/// # Errors
+/// Where there is no runc.
+pub fn spec(folder: &Path, root: &Path) -> Result<Value, String> {
     succeeded(Command::new("runc").args(["spec", "--bundle"]).arg(folder))?;
     let text = std::fs::read_to_string(folder.join("config.json")).map_err(|e| format!("runc spec: {e}"))?;
     let mut spec: Value = serde_json::from_str(&text).map_err(|e| format!("runc spec: {e}"))?;

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod collector;
 pub mod container;
 pub mod counters;
+pub mod dashboards;
 pub mod floor;
 pub mod fuzz;
 pub mod harness;

@@ -10,7 +10,7 @@ use tracenet_tests::harness::{self, LAB, Need};
 use tracenet_tests::netns::Pair;
 use tracenet_tests::node::{ENDPOINT, EVERY_TURN, Node, Sample, samples, sum};
 use tracenet_tests::program::Program;
-use tracenet_tests::{case, counters, load, wait_for};
+use tracenet_tests::{case, counters, dashboards, load, wait_for};
 
 const SCRAPED: &[Need] = &[
     Need::Root,
@@ -20,6 +20,7 @@ const SCRAPED: &[Need] = &[
     Need::Tool("ss"),
     Need::Tool("promtool"),
     Need::Tool("prometheus"),
+    Need::Tool("curl"),
 ];
 
 fn main() -> ExitCode {
@@ -203,11 +204,18 @@ fn prometheus_scrapes_the_agent_and_promtool_finds_no_fault() {
     command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
     let _prometheus = Program::start(command.arg("--web.listen-address=127.0.0.1:9090"));
     let query = "sum(tracenet_turn_duration_seconds_count{role=\"client\",service_name=\"load\"})";
-    wait_for("Prometheus to have the turns", || {
+    let ask = |query: &str| -> Option<serde_json::Value> {
         let mut curl = pair.client.command("curl");
         curl.args(["-s", "-G", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode"]);
         let output = curl.arg(format!("query={query}")).output().expect("curl starts");
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-        (answer["data"]["result"][0]["value"][1] == "100").then_some(())
+        serde_json::from_slice(&output.stdout).ok()
+    };
+    wait_for("Prometheus to have the turns", || {
+        (ask(query)?["data"]["result"][0]["value"][1] == "100").then_some(())
     });
+    // Which needs series: two of them that match one is told when they do.
+    for (place, expression) in dashboards::expressions() {
+        let answer = ask(&expression).expect("an answer");
+        assert_eq!(answer["status"], "success", "{place}: {expression}: {answer}");
+    }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize as _;
 use serde_yaml::Value;
 use tempfile::TempDir;
 use tracenet_tests::harness::{self, Need};
-use tracenet_tests::{agent, case, collector, helm, repository};
+use tracenet_tests::{agent, case, collector, dashboards, helm, repository};
 
 const HELM: &[Need] = &[Need::Kubernetes];
 const PROMTOOL: &[Need] = &[Need::Tool("promtool")];
@@ -30,7 +30,6 @@ fn main() -> ExitCode {
         case!(expressions_of_dashboards_are_promql, PROMTOOL),
         case!(expressions_name_metrics_that_exist, &[]),
         case!(systemd_takes_the_unit, &[Need::Tool("systemd-analyze")]),
-        case!(the_image_has_what_the_program_needs, &[Need::Root, Need::Tool("ldd"), Need::Tool("strip")]),
         case!(the_laptop_listens_on_loopback_only, &[]),
     ])
 }
@@ -269,34 +268,6 @@ fn prometheus_takes_the_configuration_of_the_laptop() {
     assert!(found.contains("1 rule files found"), "{found}");
 }
 
-fn dashboards() -> Vec<(String, serde_json::Value)> {
-    let files = std::fs::read_dir(deploy("grafana/dashboards")).expect("a folder").flatten();
-    let mut all: Vec<_> = files
-        .map(|file| {
-            let name = file.file_name().to_string_lossy().into_owned();
-            (name, serde_json::from_str(&read(&file.path())).expect("JSON"))
-        })
-        .collect();
-    all.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
-    assert_eq!(all.len(), 5);
-    all
-}
-
-/// Every expression of the dashboards, with the panel it is from and a value for each of Grafana's own variables.
-fn expressions() -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for (file, dashboard) in dashboards() {
-        for panel in dashboard["panels"].as_array().expect("panels") {
-            for target in panel["targets"].as_array().expect("targets") {
-                let expression = target["expr"].as_str().expect("an expression");
-                let expression = expression.replace("$__rate_interval", "5m").replace("$__range", "1h");
-                all.push((format!("{file}: {}", panel["title"]), expression));
-            }
-        }
-    }
-    all
-}
-
 fn dashboards_are_what_the_generator_writes() {
     let folder = TempDir::new().expect("a folder");
     said(Command::new("python3").arg("-B").arg(deploy("grafana/generate.py")).arg(folder.path()));
@@ -309,7 +280,7 @@ fn dashboards_are_what_the_generator_writes() {
         let same = read(&kept.join(&name)) == read(&folder.path().join(&name));
         assert!(same, "{name:?} is not what deploy/grafana/generate.py writes: run it");
     }
-    for (name, dashboard) in dashboards() {
+    for (name, dashboard) in dashboards::all() {
         let links = dashboard.to_string();
         assert!(name == "agent.json" || links.contains("/explore?"), "{name}: no way to the traces");
         // In one grid, nothing on top of something else.
@@ -329,7 +300,7 @@ fn dashboards_are_what_the_generator_writes() {
 fn expressions_of_dashboards_are_promql() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("rules.yaml");
-    let rules: Vec<serde_json::Value> = expressions()
+    let rules: Vec<serde_json::Value> = dashboards::expressions()
         .iter()
         .enumerate()
         .map(|(n, (panel, expression))| {
@@ -397,7 +368,7 @@ fn expressions_name_metrics_that_exist() {
         )
     });
     let mut seen = BTreeSet::new();
-    for (place, expression) in expressions().into_iter().chain(alerts) {
+    for (place, expression) in dashboards::expressions().into_iter().chain(alerts) {
         // A metric's name stands before its selector, or is one of those that need none.
         for (at, _) in expression.match_indices(['{', '[']) {
             let begin =
@@ -423,31 +394,6 @@ fn systemd_takes_the_unit() {
     let complaints = said(Command::new("systemd-analyze").arg("verify").arg(&file));
     let ours: Vec<&str> = complaints.lines().filter(|line| line.contains("tracenet")).collect();
     assert!(ours.is_empty(), "{ours:?}");
-}
-
-/// Builds the image's tree as the Dockerfile does, and runs the program with nothing but it.
-fn the_image_has_what_the_program_needs() {
-    let dockerfile = read(&deploy("Dockerfile"));
-    let steps: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("RUN ")).collect();
-    let expected = [
-        "make build",
-        "make install DESTDIR=/image PREFIX=/usr",
-        "deploy/image-files /usr/bin/tracenet /image",
-    ];
-    assert_eq!(steps, expected, "if this changes, so must the test");
-    let folder = TempDir::new().expect("a folder");
-    let tree = folder.path().join("image");
-    let program = tree.join("usr/bin/tracenet");
-    // `make install` without building once more.
-    said(Command::new("install").args(["-D", "-m", "755"]).arg(agent::binary()).arg(&program));
-    said(Command::new(deploy("image-files")).arg("/usr/bin/tracenet").arg(&tree));
-    let version = said(Command::new("chroot").arg(&tree).args(["/usr/bin/tracenet", "--version"]));
-    assert!(version.starts_with("tracenet "), "{version}");
-    let writable = said(Command::new("find").arg(&tree).args(["-perm", "/222", "-not", "-type", "l"]));
-    assert!(writable.is_empty(), "{writable}");
-    assert!(!tree.join("bin").exists() && !tree.join("usr/bin/sh").exists(), "a shell");
-    assert!(tree.join("etc/tracenet").is_dir(), "where the configuration is mounted");
-    assert!(dockerfile.contains("\nFROM scratch\n") && dockerfile.contains("\nUSER 0:0\n"));
 }
 
 fn the_laptop_listens_on_loopback_only() {
