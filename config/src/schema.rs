@@ -212,6 +212,9 @@ pub struct Export {
 pub struct Otlp {
     /// `http://HOST:4317` (gRPC), `http://HOST:4318` (HTTP) or `file:PATH`; without it, nothing is exported.
     pub endpoint: Option<String>,
+    /// What a flag says in its place: the only collector then, before all variables. The file can't say it.
+    #[serde(skip)]
+    pub flag: Option<String>,
     /// More collectors, `http://` or `https://`, for when those before them don't work.
     #[serde(deserialize_with = "strings")]
     pub endpoints: Vec<String>,
@@ -241,6 +244,7 @@ impl Default for Otlp {
     fn default() -> Self {
         Self {
             endpoint: None,
+            flag: None,
             endpoints: Vec::new(),
             protocol: None,
             headers: BTreeMap::new(),
@@ -259,6 +263,7 @@ impl std::fmt::Debug for Otlp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Otlp")
             .field("endpoint", &self.endpoint)
+            .field("flag", &self.flag)
             .field("endpoints", &self.endpoints)
             .field("protocol", &self.protocol)
             .field("headers", &self.headers.keys())
@@ -397,14 +402,6 @@ impl Export {
             "OTEL_EXPORTER_OTLP_CLIENT_KEY" => path(&self.otlp.tls.key_file),
             "OTEL_METRIC_EXPORT_INTERVAL" => Some(self.metrics.interval.0.as_millis().to_string()),
             _ => None,
-        }
-    }
-
-    /// The collectors after the first.
-    pub fn further_endpoints(&self) -> &[String] {
-        match (&self.otlp.endpoint, self.otlp.endpoints.split_first()) {
-            (None, Some((_, further))) => further,
-            _ => &self.otlp.endpoints,
         }
     }
 }

@@ -61,7 +61,7 @@ fn every_section_is_read() {
         (spool.directory.as_deref(), spool.bytes),
         (Some(Path::new("/var/spool/tracenet")), Bytes(1 << 30))
     );
-    assert_eq!(config.export.further_endpoints(), ["https://i:4317", "http://j:4318"]);
+    assert_eq!(config.export.otlp.endpoints, ["https://i:4317", "http://j:4318"]);
 
     // As OpenTelemetry's variables, to stand behind the environment.
     let variable = |name| config.export.otel_variable(name);
@@ -88,7 +88,7 @@ fn the_first_of_several_endpoints_is_the_endpoint_where_none_is_named() {
     let config = Config::parse("export: {otlp: {endpoints: ['http://h:4317', 'http://i:4317']}}").unwrap();
     let endpoint = config.export.otel_variable("OTEL_EXPORTER_OTLP_ENDPOINT");
     assert_eq!(endpoint.as_deref(), Some("http://h:4317"));
-    assert_eq!(config.export.further_endpoints(), ["http://i:4317"]);
+    assert!(Config::parse("export: {otlp: {flag: 'http://h:4317'}}").is_err(), "it is no word of the file's");
 }
 
 #[test]

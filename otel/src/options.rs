@@ -236,7 +236,8 @@ impl ExportOptions {
         })
     }
 
-    /// Adds collectors to those of both signals, for when those before them don't work. `env` is asked for their protocol.
+    /// Adds collectors to those of both signals, for when those before them don't work; the first is left out where it is
+    /// among them. `env` is asked for their protocol.
     ///
     /// # Errors
     /// [`Error::Endpoint`]: one of them is no URL of a collector.
@@ -252,6 +253,7 @@ impl ExportOptions {
             for endpoint in endpoints {
                 let origin = "export.otlp.endpoints";
                 match destination(origin, endpoint, protocol, Some(signal))? {
+                    first if first == options.destination => {}
                     to @ Destination::Collector { .. } => options.further.push(to),
                     Destination::File(_) => {
                         let (origin, value) = (origin.to_owned(), endpoint.clone());

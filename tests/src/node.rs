@@ -109,8 +109,13 @@ impl<'a> Node<'a> {
 
     /// Starts one that exports to where `config` or `options` say.
     pub fn start_exporting(netns: &'a Netns, config: &str, options: &[&str]) -> Self {
+        Self::start_exporting_as(netns, netns.command(binary()), config, options)
+    }
+
+    /// The same, by a command that ends with the binary's name, or has variables of its own.
+    pub fn start_exporting_as(netns: &'a Netns, command: Command, config: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_in(folder, netns, netns.command(binary()), config, options)
+        Self::start_in(folder, netns, command, config, options)
     }
 
     fn start_in(

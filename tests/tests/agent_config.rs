@@ -7,13 +7,14 @@ use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::netns::Netns;
 use tracenet_tests::node::{EVERY_TURN, Node, Span, spans, sum};
 use tracenet_tests::program::Program;
-use tracenet_tests::{case, load, wait_for};
+use tracenet_tests::{agent, case, load, wait_for};
 
 fn main() -> ExitCode {
     harness::main(vec![
         case!(a_changed_file_takes_effect_and_counts_stay, LAB),
         case!(a_wrong_file_is_refused_with_its_place_and_the_old_one_stays, LAB),
         case!(a_new_endpoint_takes_over_and_the_old_one_gets_its_rest, LAB),
+        case!(a_variable_wins_over_the_file_and_a_flag_over_both, LAB),
     ])
 }
 
@@ -160,4 +161,43 @@ fn a_new_endpoint_takes_over_and_the_old_one_gets_its_rest() {
     assert!(first > 0 && second > 0, "{first} turns in the first file, {second} in the second");
     // Both ends of each connection, none of them twice.
     assert_eq!(first + second, 2 * done);
+}
+
+/// Of what the file, the environment and the command line name as the place for spans, one is written to.
+fn a_variable_wins_over_the_file_and_a_flag_over_both() {
+    let netns = Netns::new("winner");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = |name: &str| format!("file:{}", folder.path().join(name).display());
+    let config = format!("{EVERY_TURN}  otlp: {{endpoint: '{}'}}\n", place("file"));
+    let file = folder.path().join("tracenet.yaml");
+    std::fs::write(&file, &config).expect("the folder can be written");
+    let written = || {
+        let all = ["file", "variable", "flag"].into_iter();
+        let all: Vec<_> = all.filter(|name| std::fs::remove_file(folder.path().join(name)).is_ok()).collect();
+        all.join(" ")
+    };
+    for (variable, flag, winner) in [
+        (None, None, "file"),
+        // An empty one is as good as none (OpenTelemetry, "SDK environment variables").
+        (Some(String::new()), None, "file"),
+        (Some(place("variable")), None, "variable"),
+        (Some(place("variable")), Some(place("flag")), "flag"),
+    ] {
+        let flags: Vec<&str> = flag.iter().flat_map(|url| ["--otlp", url]).collect();
+        let by = |command: &mut std::process::Command| {
+            command.envs(variable.iter().map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url)));
+        };
+        let mut command = netns.command(agent::binary());
+        by(&mut command);
+        let ended = Node::start_exporting_as(&netns, command, &config, &flags).stop();
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert_eq!(written(), winner, "agent, {variable:?} {flag:?}");
+
+        let mut command = agent::command();
+        by(&mut command);
+        command.args(["run", "-q", "-i", "none", "--config"]).arg(&file).args(&flags).args(["--", "true"]);
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(written(), winner, "run, {variable:?} {flag:?}");
+    }
 }

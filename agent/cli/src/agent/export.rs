@@ -19,8 +19,7 @@ pub struct Export {
 fn options(config: &Config) -> Result<ExportOptions, Failure> {
     match settings::export(config)? {
         Some(options) => Ok(options),
-        None => ExportOptions::without_export(|name| settings::otel_variable(config, name))
-            .map_err(|e| Failure::Usage(e.to_string())),
+        None => settings::without_export(config),
     }
 }
 

@@ -29,6 +29,7 @@ use super::sampler::Sampler;
 use super::selection::{self, Candidate};
 use crate::failure::Failure;
 use crate::own;
+use crate::settings;
 
 /// Pause between two looks into the rings: nobody is woken for a record.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -46,7 +47,7 @@ const ENOUGH: f64 = 0.9;
 pub struct Node {
     config: Config,
     file: Option<(PathBuf, Option<SystemTime>)>,
-    /// What the command line says in place of `export.otlp.endpoint`.
+    /// What the command line says in place of the collectors of the file.
     otlp: Option<String>,
     session: Session,
     core: Core,
@@ -341,8 +342,8 @@ impl Node {
                 return;
             }
         };
-        if self.otlp.is_some() {
-            config.export.otlp.endpoint.clone_from(&self.otlp);
+        if let Some(url) = &self.otlp {
+            settings::export_to(&mut config, url.clone());
         }
         if self.export.differs(&config)
             && let Err(e) = self.export_anew(&config)

@@ -26,7 +26,7 @@ pub fn main(args: &ReplayArgs) -> Result<u8, Failure> {
     config.output.slow = args.slow.map(Time);
     config.output.color = args.color.into();
     config.syscalls.durations = args.durations;
-    config.export.otlp.endpoint.clone_from(&args.otlp);
+    config.export.otlp.flag.clone_from(&args.otlp);
     if let Some(n) = args.string_limit {
         config.syscalls.string_limit = n;
     }

@@ -20,6 +20,7 @@ use super::trigger::{Incident, Trigger};
 use crate::cmd::replay::Telling;
 use crate::focus::Explain;
 use crate::recorder::Recorder;
+use crate::settings;
 use crate::sinks::Sinks;
 use crate::stamp::Stamp;
 use crate::strace::Habits;
@@ -156,7 +157,7 @@ fn config(job: &Job, folder: &Path) -> Config {
     c.output.slow =
         if job.incident.trigger == Trigger::Signal { Some(Time(Duration::ZERO)) } else { job.slow };
     c.capture.write = (!job.links.is_empty()).then(|| folder.join("packets.pcapng"));
-    c.export.otlp.endpoint = Some(format!("file:{}", folder.join("spans.json").display()));
+    settings::export_to(&mut c, format!("file:{}", folder.join("spans.json").display()));
     c
 }
 
