@@ -27,8 +27,8 @@ impl JsonFile {
 
     /// Writes a request as a line, whole or not at all (but for pipes, which can't take back).
     pub(crate) fn write(&self, request: &impl Serialize) -> Outcome {
-        let mut line = match serde_json::to_vec(request) {
-            Ok(line) => line,
+        let mut line = match tracenet_core::json::to_string(request) {
+            Ok(line) => line.into_bytes(),
             Err(e) => return Outcome::Failed { why: e.to_string() },
         };
         line.push(b'\n');

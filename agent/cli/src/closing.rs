@@ -10,6 +10,7 @@ use tracenet_collectors::{clock, firewall, pcapng};
 use tracenet_config::Config;
 use tracenet_core::audit::{AuditRow, FirewallRule};
 use tracenet_core::core::Core;
+use tracenet_core::json;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::merge::SourceId;
 use tracenet_core::record::{CounterChanges, Ending, Entry};
@@ -51,7 +52,7 @@ pub fn greet(
             eprintln!("{line}");
         }
         let cookie = namespaces.cookie(t.netns).map(|n| n.0);
-        let event = serde_json::json!({
+        let event = json::to_string(&serde_json::json!({
             "schema": summary::EVENT_SCHEMA,
             "kind": "attached",
             "t_ns": sinks.clock().wall(now).0,
@@ -61,8 +62,8 @@ pub fn greet(
             "sockets": t.sockets,
             "netns": t.netns,
             "netns_cookie": cookie,
-        })
-        .to_string();
+        }))
+        .unwrap_or_default();
         sinks.say(&event);
         engine.record(sinks, || Entry::Line(event));
     }

@@ -40,6 +40,7 @@ mod units;
 mod words;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -92,9 +93,24 @@ fn log_to_stderr(json: bool) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off,tracenet=info,tracenet_otel=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     if json {
-        log.json().flatten_event(true).init();
+        log.json().flatten_event(true).with_writer(|| Shown).init();
     } else {
         log.event_format(Line).init();
+    }
+}
+
+/// Standard error for JSON, which a terminal may show.
+struct Shown;
+
+impl Write for Shown {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        io::stderr().write_all(tracenet_core::json::escaped(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

@@ -15,6 +15,7 @@ mod flow;
 pub mod governor;
 pub mod histogram;
 pub mod ip;
+pub mod json;
 pub mod key;
 pub mod merge;
 pub mod opening;

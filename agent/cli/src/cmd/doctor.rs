@@ -84,7 +84,7 @@ fn hook(h: HookStatus) -> Row {
 fn as_json(rows: &[Row]) -> Result<String, Failure> {
     let mut out = String::new();
     for r in rows {
-        let line = serde_json::to_string(r).map_err(|e| Failure::Runtime(e.to_string()))?;
+        let line = tracenet_core::json::to_string(r).map_err(|e| Failure::Runtime(e.to_string()))?;
         out.push_str(&line);
         out.push('\n');
     }

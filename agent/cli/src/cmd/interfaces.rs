@@ -58,7 +58,7 @@ struct Line<'a> {
 fn json(all: &[Details]) -> Result<String, Failure> {
     let mut out = String::new();
     for details in all {
-        let line = serde_json::to_string(&Line { schema: "tracenet.interface/1", details });
+        let line = tracenet_core::json::to_string(&Line { schema: "tracenet.interface/1", details });
         out.push_str(&line.map_err(|e| Failure::Runtime(e.to_string()))?);
         out.push('\n');
     }

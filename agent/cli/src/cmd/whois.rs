@@ -117,7 +117,7 @@ fn print(text: &str) -> Result<bool, Failure> {
 
 /// A value as a JSON line.
 fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
-    let mut line = serde_json::to_string(value).map_err(|e| Failure::Runtime(e.to_string()))?;
+    let mut line = tracenet_core::json::to_string(value).map_err(|e| Failure::Runtime(e.to_string()))?;
     line.push('\n');
     Ok(line)
 }

@@ -51,6 +51,6 @@ fn item(items: Items, row: &Row, sample: &Sample, out: &mut String) {
 /// Appends `,"name":value`.
 pub fn field<T: Serialize + ?Sized>(name: &str, value: &T, out: &mut String) {
     // Strings and numbers can always be written.
-    let text = serde_json::to_string(value).unwrap_or_default();
+    let text = tracenet_core::json::to_string(value).unwrap_or_default();
     let _ = write!(out, ",\"{name}\":{text}");
 }

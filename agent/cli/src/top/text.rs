@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use tracenet_core::json;
 
 use super::fields::Listed;
 use super::flows::Flow;
@@ -88,7 +89,7 @@ where
 {
     for row in rows {
         // Our own types, into a vector: nothing can fail.
-        let _ = serde_json::to_writer(&mut *out, &Json(row));
+        let _ = json::append(&Json(row), out);
         out.push(b'\n');
     }
 }

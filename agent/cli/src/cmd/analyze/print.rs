@@ -137,7 +137,7 @@ impl Print {
         }
         let line = Line { schema, file: self.file.as_deref(), body };
         // Our own types, into a vector: nothing can fail.
-        let _ = serde_json::to_writer(&mut self.text, &line);
+        let _ = tracenet_core::json::append(&line, &mut self.text);
         self.text.push(b'\n');
     }
 

@@ -112,7 +112,7 @@ pub struct Place<'a> {
 /// Appends a line.
 pub fn push(out: &mut String, s: &Socket, place: &Place<'_>, holders: &[Holder]) {
     // Numbers, strings and maps with strings for keys can't fail.
-    if let Ok(line) = serde_json::to_string(&line(s, place, holders)) {
+    if let Ok(line) = tracenet_core::json::to_string(&line(s, place, holders)) {
         out.push_str(&line);
         out.push('\n');
     }
