@@ -2,7 +2,8 @@
 //! child of the client's: that is the edge from which viewers draw their service map. So does the server's connection
 //! become a child of the client's: a trace has one root.
 //!
-//! Which half is told first is open, so that a server's turn or connection waits for the client's for a moment.
+//! Which half is told first is open, so that a server's turn or connection waits for the client's for a moment. So does the
+//! first turn of a client for the server's name, which the server's first turn tells.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::describe;
 use crate::ids::{self, Part};
 use crate::queue::SpanItem;
 
-/// Most server turns that wait.
+/// Most server turns and connections that wait, and most client turns.
 const MOST_HELD: usize = 1024;
 /// Most client turns remembered.
 const MOST_CLIENT_TURNS: usize = 4096;
@@ -26,7 +27,7 @@ const MOST_CLIENT_TURNS: usize = 4096;
 const MOST_NAMES: usize = 16_384;
 /// Most connections remembered of which the client's end was seen.
 const MOST_CLIENTS: usize = 16_384;
-/// How long a server's turn or connection waits for the client's.
+/// How long they wait.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// The trace and the number of the turn in it; without a number, the connection.
@@ -36,6 +37,14 @@ pub(crate) type HalfKey = (TraceId, Option<u32>);
 struct Held {
     key: HalfKey,
     conn: Option<ConnId>,
+    since: MonoNs,
+    item: SpanItem,
+}
+
+/// A client's turn that waits for the server's name.
+#[derive(Debug)]
+struct Nameless {
+    trace: TraceId,
     since: MonoNs,
     item: SpanItem,
 }
@@ -51,6 +60,7 @@ struct ClientTurn {
 #[derive(Debug, Default)]
 pub(crate) struct Pairing {
     held: VecDeque<Held>,
+    nameless: VecDeque<Nameless>,
     clients: FxHashMap<HalfKey, ClientTurn>,
     /// Keys that were put into `clients`, the oldest first; some may have been taken out since.
     order: VecDeque<HalfKey>,
@@ -60,12 +70,28 @@ pub(crate) struct Pairing {
 }
 
 impl Pairing {
-    /// Remembers which service is at an end of a connection.
-    pub(crate) fn name(&mut self, trace: TraceId, role: Role, service: &str) {
+    /// Remembers which service is at an end of a connection. Gives back the client's turn that waited for a server's name.
+    pub(crate) fn name(&mut self, trace: TraceId, role: Role, service: &str) -> Option<SpanItem> {
+        if self.names.contains_key(&(trace, role)) {
+            return None;
+        }
         if self.names.len() >= MOST_NAMES {
             self.names.clear();
         }
-        self.names.entry((trace, role)).or_insert_with(|| service.into());
+        self.names.insert((trace, role), service.into());
+        if role == Role::Client {
+            return None;
+        }
+        let at = self.nameless.iter().position(|waits| waits.trace == trace)?;
+        let mut item = self.nameless.remove(at)?.item;
+        item.span.attributes.extend(describe::peer(service));
+        Some(item)
+    }
+
+    /// The first turn of a client of which it isn't known who answers. Gives back one that made room for it.
+    pub(crate) fn await_name(&mut self, trace: TraceId, now: MonoNs, item: SpanItem) -> Option<SpanItem> {
+        self.nameless.push_back(Nameless { trace, since: now, item });
+        if self.nameless.len() > MOST_HELD { self.nameless.pop_front().map(|waits| waits.item) } else { None }
     }
 
     /// The service at the other end, where it is observed too.
@@ -149,21 +175,29 @@ impl Pairing {
         if self.held.len() > MOST_HELD { self.held.pop_front().map(|held| held.item) } else { None }
     }
 
-    /// One whose wait is over: no client's half came in time.
+    /// One whose wait is over: the other half didn't come in time.
     pub(crate) fn impatient(&mut self, now: MonoNs) -> Option<SpanItem> {
-        if now.since(self.held.front()?.since).0 <= PATIENCE_NS {
-            return None;
+        let over = |since: MonoNs| now.since(since).0 > PATIENCE_NS;
+        if self.held.front().is_some_and(|held| over(held.since)) {
+            return self.held.pop_front().map(|held| held.item);
         }
-        self.held.pop_front().map(|held| held.item)
+        if self.nameless.front().is_some_and(|waits| over(waits.since)) {
+            return self.nameless.pop_front().map(|waits| waits.item);
+        }
+        None
     }
 
-    /// All that wait, of one connection or of all.
+    /// All that wait: those of a server's connection, or all there are.
     pub(crate) fn flush(&mut self, conn: Option<ConnId>) -> Vec<SpanItem> {
         let all = std::mem::take(&mut self.held);
         let (out, kept): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|held| conn.is_none() || held.conn == conn);
         self.held = kept.into();
-        out.into_iter().map(|held| held.item).collect()
+        let mut out: Vec<SpanItem> = out.into_iter().map(|held| held.item).collect();
+        if conn.is_none() {
+            out.extend(std::mem::take(&mut self.nameless).into_iter().map(|waits| waits.item));
+        }
+        out
     }
 
     /// The server answered while the client waited. Where the stamps of two processes on two processors say

@@ -17,6 +17,7 @@
 //!   is instead a child of the client's turn, inside its bounds, and the server's connection a child of the client's,
 //!   which may end later than this. An end observed by another tracenet is never named as a parent: whether its span
 //!   exists can't be known here.
+//! * Which service is at the other end is known from its own first turn: the client's first one waits a moment for that.
 //! * Trouble goes to the turn during which it happened, else to the connection.
 //! * A span is an error only if the connection failed; what a retransmission repaired is not.
 //! * At most [`MOST_EVENTS`] events a span and [`MOST_TURNS`] turns a connection; the rest is counted
@@ -158,6 +159,8 @@ pub struct SpanBuilder {
     /// Tells this run's made-up trace ids from another's.
     run: u64,
     omitted: u64,
+    /// The latest time that was told: a turn that ended with its connection's silence is told long after it.
+    now: MonoNs,
     /// Packets are all there is: they tell of retransmissions.
     packets_only: bool,
     out: Vec<SpanItem>,
@@ -171,6 +174,7 @@ impl SpanBuilder {
             pairing: Pairing::default(),
             run,
             omitted: 0,
+            now: MonoNs::default(),
             packets_only: false,
             out: Vec::new(),
         }
@@ -193,14 +197,12 @@ impl SpanBuilder {
         clock: ClockOffset,
         resource: Option<&Arc<Resource>>,
     ) -> std::vec::Drain<'_, SpanItem> {
-        while let Some(item) = self.pairing.impatient(fact.t) {
-            self.out.push(item);
-        }
+        self.overdue(fact.t);
         match (&fact.kind, resource) {
             // A connect(2) that failed has a span of its own.
             (FactKind::Turn(turn), _) if turn.request_bytes == 0 => {}
             (FactKind::Turn(turn), Some(resource)) => self.turn(fact, turn, clock, resource),
-            (FactKind::Closed(summary), resource) => self.closed(fact.t, summary, clock, resource),
+            (FactKind::Closed(summary), resource) => self.closed(summary, clock, resource),
             (FactKind::Opened { before, .. }, _) => {
                 let before = *before;
                 if let Some(connection) = self.connection(fact.conn, clock) {
@@ -243,6 +245,19 @@ impl SpanBuilder {
         self.out.drain(..)
     }
 
+    /// Gives what has waited for its other half long enough by `now`, where no fact comes meanwhile.
+    pub fn tick(&mut self, now: MonoNs) -> std::vec::Drain<'_, SpanItem> {
+        self.overdue(now);
+        self.out.drain(..)
+    }
+
+    fn overdue(&mut self, now: MonoNs) {
+        self.now = self.now.max(now);
+        while let Some(item) = self.pairing.impatient(self.now) {
+            self.out.push(item);
+        }
+    }
+
     /// Gives what still waits: there will be no more facts.
     pub fn finish(&mut self) -> Vec<SpanItem> {
         self.pairing.flush(None)
@@ -279,14 +294,14 @@ impl SpanBuilder {
         if turn.response_bytes == 0 {
             let earlier = connection.unanswered.replace((turn.clone(), events, Arc::clone(resource)));
             if let Some((turn, events, resource)) = earlier {
-                self.send_turn(fact.conn, fact.t, trace, &turn, events, clock, true, &resource, None);
+                self.send_turn(fact.conn, trace, &turn, events, clock, true, &resource, None);
             }
             return;
         }
         if turn.role == Role::Client && turn.trace_id_source == TraceIdSource::IsnPair {
             self.out.extend(self.pairing.client_connection(trace, clock.wall(begun).0));
         }
-        self.send_turn(fact.conn, fact.t, trace, turn, events, clock, opened_before, resource, None);
+        self.send_turn(fact.conn, trace, turn, events, clock, opened_before, resource, None);
     }
 
     #[expect(
@@ -296,7 +311,6 @@ impl SpanBuilder {
     fn send_turn(
         &mut self,
         conn: Option<ConnId>,
-        now: MonoNs,
         trace: TraceId,
         turn: &Turn,
         events: Events,
@@ -318,9 +332,14 @@ impl SpanBuilder {
         events.put_into(&mut span);
         fail(&mut span, error);
         if let Some(service) = service_name(resource) {
-            self.pairing.name(trace, turn.role, service);
+            self.out.extend(self.pairing.name(trace, turn.role, service));
         }
-        if let Some(peer) = self.pairing.peer_of(trace, turn.role) {
+        let peer = self.pairing.peer_of(trace, turn.role);
+        // Packets name nobody, and a server that isn't observed here is waited for once.
+        let waits = peer.is_none()
+            && !self.packets_only
+            && conn.and_then(|id| self.connections.get(&id)).is_some_and(|c| c.turns == 1);
+        if let Some(peer) = peer {
             span.attributes.extend(describe::peer(peer));
         }
         let worth = if error.is_some() { Worth::Error } else { Worth::Turn };
@@ -330,30 +349,24 @@ impl SpanBuilder {
         match turn.role {
             Role::Client if comparable => {
                 let servers_half = self.pairing.client((trace, Some(turn.index)), &item.span);
-                self.out.push(item);
-                self.out.extend(servers_half);
+                let ready = if waits { self.pairing.await_name(trace, self.now, item) } else { Some(item) };
+                self.out.extend(ready.into_iter().chain(servers_half));
             }
             Role::Server if comparable => {
-                let ready = self.pairing.server((trace, Some(turn.index)), conn, now, item);
+                let ready = self.pairing.server((trace, Some(turn.index)), conn, self.now, item);
                 self.out.extend(ready);
             }
             Role::Client | Role::Server => self.out.push(item),
         }
     }
 
-    fn closed(
-        &mut self,
-        now: MonoNs,
-        summary: &ConnSummary,
-        clock: ClockOffset,
-        resource: Option<&Arc<Resource>>,
-    ) {
+    fn closed(&mut self, summary: &ConnSummary, clock: ClockOffset, resource: Option<&Arc<Resource>>) {
         let mut connection = self.connections.remove(&summary.id).unwrap_or_else(|| Connection::new(clock));
         let clock = connection.clock;
         let trace = ids::trace_id(summary.trace_id, self.run, Some(summary.id));
         let error = error_type(summary);
         if let Some((turn, events, resource)) = connection.unanswered.take() {
-            self.send_turn(Some(summary.id), turn.end, trace, &turn, events, clock, true, &resource, error);
+            self.send_turn(Some(summary.id), trace, &turn, events, clock, true, &resource, error);
         }
         self.out.extend(self.pairing.flush(Some(summary.id)));
         let Some(resource) = resource else { return };
@@ -385,7 +398,7 @@ impl SpanBuilder {
             whole.attributes.push(value::count(attribute::SPANS_OMITTED, connection.omitted));
         }
         if let Some(service) = service_name(resource) {
-            self.pairing.name(trace, summary.role, service);
+            self.out.extend(self.pairing.name(trace, summary.role, service));
         }
         if let Some(peer) = self.pairing.peer_of(trace, summary.role) {
             whole.attributes.extend(describe::peer(peer));
@@ -403,7 +416,7 @@ impl SpanBuilder {
                 self.out.extend(servers);
             }
             Role::Server if comparable => {
-                let ready = self.pairing.server_connection(trace, Some(summary.id), now, item(whole));
+                let ready = self.pairing.server_connection(trace, Some(summary.id), self.now, item(whole));
                 self.out.extend(ready);
             }
             Role::Client | Role::Server => self.out.push(item(whole)),

@@ -165,8 +165,14 @@ impl Telemetry {
         self.meter.own(cpu, memory);
     }
 
-    /// Exports metrics if their interval has passed. Returns when to call again; calling more often is cheap.
+    /// Exports metrics if their interval has passed, and spans that have waited for their other half. Returns when to call
+    /// again; calling more often is cheap.
     pub fn tick(&mut self, now: MonoNs, clock: ClockOffset) -> MonoNs {
+        if self.sink.wants_spans() {
+            for item in self.spans.tick(now) {
+                self.sink.try_push(item);
+            }
+        }
         if now >= self.due {
             self.due = now.after(self.interval_ns);
             self.export_metrics(now, clock);

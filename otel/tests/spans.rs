@@ -265,6 +265,47 @@ fn a_servers_turn_does_not_wait_for_ever() {
 }
 
 #[test]
+fn a_clients_first_turn_waits_a_moment_for_the_servers_name() {
+    let options =
+        tracenet_otel::ExportOptions::from_flag_and_env(Some("http://h:4317"), |_| None).unwrap().unwrap();
+    let mut resources = Resources::new(&options, None);
+    let mut builder = SpanBuilder::new(1);
+    let processes = [1, 2].map(|tgid| resources.process(who(tgid).key, &identity));
+    let mut tell = |builder: &mut SpanBuilder, fact: Fact| {
+        let resource = &processes[fact.who.as_ref().unwrap().key.tgid as usize - 1];
+        builder.on(&fact, CLOCK, Some(resource)).map(|item| item.span).collect::<Vec<Span>>()
+    };
+    // The server is observed here: its first turn names it.
+    assert!(tell(&mut builder, turned(turn(Role::Client, 0, 200), 1, 1)).is_empty());
+    let both = tell(&mut builder, turned(turn(Role::Server, 0, 200), 2, 2));
+    let peers: Vec<_> = both.iter().map(|s| string(&s.attributes, "peer.service").unwrap()).collect();
+    assert_eq!(peers.len(), 2);
+    assert!(peers.contains(&"exe1") && peers.contains(&"exe2"));
+    assert_eq!(tell(&mut builder, turned(turn(Role::Client, 1, 300), 1, 1)).len(), 1, "it is known");
+
+    // Elsewhere: the first waits, the second does not, and the wait has an end without facts.
+    let elsewhere =
+        |index, at| tracenet_core::fact::Turn { trace_id: [8; 16], ..turn(Role::Client, index, at) };
+    assert!(tell(&mut builder, turned(elsewhere(0, 400), 1, 3)).is_empty());
+    assert_eq!(tell(&mut builder, turned(elsewhere(1, 500), 1, 3)).len(), 1);
+    assert_eq!(builder.tick(MonoNs(1400 * MS)).count(), 0);
+    let mut late: Vec<_> = builder.tick(MonoNs(1420 * MS)).map(|item| item.span).collect();
+    let late = late.pop().unwrap();
+    assert_eq!(
+        (int(&late.attributes, "tracenet.turn.index"), late.start_time_unix_nano),
+        (Some(0), CLOCK.wall(MonoNs(400 * MS)).0)
+    );
+    assert_eq!(string(&late.attributes, "peer.service"), None);
+
+    // A turn may be told long after it was over: the wait begins then.
+    builder.tick(MonoNs(5000 * MS));
+    let old = tracenet_core::fact::Turn { trace_id: [9; 16], ..turn(Role::Client, 0, 3000) };
+    assert!(tell(&mut builder, turned(old, 1, 4)).is_empty());
+    assert_eq!(builder.tick(MonoNs(5500 * MS)).count(), 0);
+    assert_eq!(builder.tick(MonoNs(6001 * MS)).count(), 1);
+}
+
+#[test]
 fn trouble_goes_to_the_turn_that_it_hit() {
     let all = spans(&[
         fact(150, 1, 7, retransmit()),
@@ -302,10 +343,8 @@ fn events_and_turns_are_bounded_and_the_rest_is_counted() {
     let all = spans(&facts);
     let turns: Vec<&Span> = all.iter().filter(|s| s.name == "tcp request").collect();
     assert_eq!(turns.len(), MOST_TURNS as usize);
-    assert_eq!(
-        (turns[0].events.len(), turns[0].dropped_events_count),
-        (MOST_EVENTS, 1000 - MOST_EVENTS as u32)
-    );
+    let first = turns.iter().find(|s| int(&s.attributes, "tracenet.turn.index") == Some(0)).unwrap();
+    assert_eq!((first.events.len(), first.dropped_events_count), (MOST_EVENTS, 1000 - MOST_EVENTS as u32));
     let whole = named(&all, "TCP connection");
     assert_eq!((whole.events.len(), whole.dropped_events_count), (MOST_EVENTS, 100 - MOST_EVENTS as u32));
     assert_eq!(int(&whole.attributes, "tracenet.trace.spans_omitted"), Some(10));
@@ -363,8 +402,10 @@ fn a_step_of_the_wall_clock_does_not_tear_a_trace() {
     let mut all: Vec<SpanItem> =
         builder.on(&turned(turn(Role::Client, 0, 200), 1, 1), CLOCK, Some(&resource)).collect();
     all.extend(builder.on(&closed(summary(Role::Client, 1, 1), 1), stepped, Some(&resource)));
-    assert_eq!(times(&all[0].span), (200.0, 210.0));
-    assert_eq!(times(&all[1].span), (100.0, 900.0));
+    all.extend(builder.finish());
+    let all: Vec<Span> = all.into_iter().map(|item| item.span).collect();
+    assert_eq!(times(named(&all, "tcp request")), (200.0, 210.0));
+    assert_eq!(times(named(&all, "TCP connection")), (100.0, 900.0));
 }
 
 #[test]

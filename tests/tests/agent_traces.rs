@@ -247,10 +247,10 @@ fn a_trace_of_one_agent_is_one_tree_with_an_edge_between_services() {
             if span.name == "tcp request" {
                 let server = span.resource["service.name"] == "shop";
                 assert_eq!((span.kind, parent.kind), if server { (2, 3) } else { (3, 1) }, "{span:?}");
-                // Of a client's first turn it is not known yet who answers.
-                let first = !server && span.attributes["tracenet.turn.index"] == 0;
-                let peer = span.attributes.get("peer.service");
-                assert!(first || peer.is_some_and(|p| *p == if server { "web" } else { "shop" }), "{span:?}");
+                for name in ["peer.service", "service.peer.name"] {
+                    let peer = span.attributes.get(name);
+                    assert!(peer.is_some_and(|p| *p == if server { "web" } else { "shop" }), "{span:?}");
+                }
             }
         }
     }
