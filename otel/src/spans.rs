@@ -54,6 +54,9 @@ pub const MOST_TURNS: u32 = 4096;
 const MOST_PENDING: usize = 2 * MOST_EVENTS;
 /// Most SYNs and SYN/ACKs of a handshake.
 const MOST_HANDSHAKE_EVENTS: usize = 16;
+/// A turn of a client that the kernel side put together begins when the first call that sent it is over, which the packet may
+/// not have survived: trouble so long before belongs to it.
+const WITHIN_CALL_NS: u64 = 1_000_000;
 /// Most connections of which something waits.
 const MOST_CONNECTIONS: usize = 65_536;
 
@@ -284,11 +287,20 @@ impl SpanBuilder {
         }
         connection.turns += 1;
         let end = turn.end.max(turn.start);
+        let mut from = turn.start;
+        if turn.sampling.is_some() && turn.role == Role::Client {
+            let before = connection.bounds.map_or(MonoNs::default(), |(_, last)| last);
+            from = from.before(WITHIN_CALL_NS).max(before).min(turn.start);
+        }
         connection.bounds = Some(match connection.bounds {
             Some((first, last)) => (first.min(turn.start), last.max(end)),
             None => (turn.start, end),
         });
-        let events = connection.take_events(turn.start, end);
+        let mut events = connection.take_events(from, end);
+        let start = connection.clock.wall(turn.start).0;
+        for event in &mut events.kept {
+            event.time_unix_nano = event.time_unix_nano.max(start);
+        }
         let (clock, opened_before) = (connection.clock, connection.opened_before);
         let begun = connection.opened.map_or(turn.start, |opened| opened.min(turn.start));
         if turn.response_bytes == 0 {

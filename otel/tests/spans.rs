@@ -334,6 +334,37 @@ fn trouble_goes_to_the_turn_that_it_hit() {
 }
 
 #[test]
+fn what_a_request_met_within_its_call_belongs_to_the_turn_of_the_kernel_side() {
+    use tracenet_core::event::{SampleReason, Sampling};
+    let lost = |before_ns: u64| Fact { t: MonoNs(200 * MS - before_ns), ..fact(0, 1, 7, dropped()) };
+    let of = |sampling, earlier: Option<Fact>, before_ns| {
+        let turn = tracenet_core::fact::Turn { sampling, ..turn(Role::Client, 1, 200) };
+        let facts = earlier.into_iter().chain([lost(before_ns), turned(turn, 1, 7)]);
+        let all = spans(&facts.collect::<Vec<_>>());
+        let turn = all.into_iter().find(|s| int(&s.attributes, "tracenet.turn.index") == Some(1)).unwrap();
+        assert!(turn.events.iter().all(|e| e.time_unix_nano == turn.start_time_unix_nano), "within its span");
+        turn.events.len()
+    };
+    let kernels = Some(Sampling { reason: SampleReason::Loss, share: 0 });
+    assert_eq!(of(kernels, None, 300_000), 1);
+    assert_eq!(of(kernels, None, 5_000_000), 0, "long before");
+    assert_eq!(of(None, None, 300_000), 0, "otherwise a turn begins when its first call does");
+    // From 189 to 199 ms: what happened before its end was its own.
+    let turn_before = turned(turn(Role::Client, 0, 189), 1, 7);
+    let late = Fact { t: MonoNs(199 * MS - 500_000), ..lost(0) };
+    assert_eq!(of(kernels, Some(turn_before.clone()), 500_000), 1);
+    let all = spans(&[
+        late,
+        turn_before,
+        turned(tracenet_core::fact::Turn { sampling: kernels, ..turn(Role::Client, 1, 199) }, 1, 7),
+    ]);
+    let events: Vec<usize> = all.iter().map(|s| s.events.len()).collect();
+    assert_eq!(events.iter().sum::<usize>(), 1);
+    let first = all.iter().find(|s| int(&s.attributes, "tracenet.turn.index") == Some(0)).unwrap();
+    assert_eq!(first.events.len(), 1);
+}
+
+#[test]
 fn events_and_turns_are_bounded_and_the_rest_is_counted() {
     let mut facts: Vec<Fact> = (0..1000).map(|_| fact(205, 1, 7, retransmit())).collect();
     facts.push(turned(turn(Role::Client, 0, 200), 1, 7));
