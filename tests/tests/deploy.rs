@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         case!(the_agent_takes_every_configuration, HELM),
         case!(pods_restart_when_their_configuration_changes, HELM),
         case!(probes_go_where_the_endpoint_is, HELM),
+        case!(a_spool_has_a_volume_and_its_configuration, HELM),
         case!(a_pod_monitor_needs_an_address_that_prometheus_reaches, HELM),
         case!(alerts_ring_for_their_trouble_and_for_nothing_else, PROMTOOL),
         case!(prometheus_takes_the_configuration_of_the_laptop, PROMTOOL),
@@ -127,10 +128,12 @@ fn objects_keep_to_kubernetes_schemas() {
         "--set=image.pullSecrets[0].name=a,env[0].name=B,env[0].value=c,podLabels.d=e,podAnnotations.f=g",
         "--set=serviceAccount.create=false,serviceAccount.name=other,seLinuxOptions.type=spc_t",
         "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=connections",
+        "--set=spool.volume=hostPath",
     ];
     let mut files = vec![deploy("manifests/namespace.yaml")];
     let profiles = PROFILES.map(|profile| format!("--set=profile={profile}"));
-    for (n, values) in profiles.iter().map(|p| vec![p.as_str()]).chain([full.to_vec()]).enumerate() {
+    let in_pod = vec!["--set=spool.volume=emptyDir"];
+    for (n, values) in profiles.iter().map(|p| vec![p.as_str()]).chain([full.to_vec(), in_pod]).enumerate() {
         let file = folder.path().join(format!("{n}.yaml"));
         std::fs::write(&file, rendered(&values)).expect("written");
         files.push(file);
@@ -158,6 +161,10 @@ fn values_that_make_no_sense_are_refused() {
         ("config.agent.memory_limit=lots", "memory_limit"),
         ("config.export.otlp.endpoint=collector:4317", "endpoint"),
         ("config.export.metrics.interval=10", "interval"),
+        ("spool.volume=pvc", "volume"),
+        ("spool.bytes=8MiB", "bytes"),
+        ("spool.bytes=256M", "bytes"),
+        ("spool.hostPath=spool", "hostPath"),
         ("endpoint.port=70000", "port"),
         ("endpoint.address=localhost", "address"),
         ("image.digest=latest", "digest"),
@@ -230,6 +237,44 @@ fn probes_go_where_the_endpoint_is() {
         }
         assert_eq!(container["ports"][0]["containerPort"], 9464);
     }
+}
+
+fn a_spool_has_a_volume_and_its_configuration() {
+    let folder = TempDir::new().expect("a folder");
+    let spool = |values: &str| {
+        let all = rendered(&["--set", values]);
+        let map = object(&all, "ConfigMap");
+        let text = map["data"]["tracenet.yaml"].as_str().expect("text").to_owned();
+        let file = folder.path().join("tracenet.yaml");
+        std::fs::write(&file, &text).expect("the folder can be written");
+        said(agent::command().args(["config", "check"]).arg(&file));
+        let config: Value = serde_yaml::from_str(&text).expect("YAML");
+        let pod = object(&all, "DaemonSet")["spec"]["template"]["spec"].clone();
+        let named = |list: &Value| {
+            let all = list.as_sequence().expect("a list").iter();
+            all.filter(|one| one["name"] == "spool").cloned().collect::<Vec<_>>()
+        };
+        let mounts = named(&pod["containers"][0]["volumeMounts"]);
+        (config["export"]["otlp"].clone(), named(&pod["volumes"]), mounts)
+    };
+    let (otlp, volumes, mounts) = spool("spool.volume=none");
+    assert!(otlp["spool"].is_null() && volumes.is_empty() && mounts.is_empty());
+    // Room for blocks and damaged files: the kubelet evicts a pod that takes more.
+    for (bytes, limit) in [("256MiB", "448Mi"), ("16MiB", "148Mi"), ("2GiB", "2688Mi")] {
+        let values =
+            format!("spool.volume=emptyDir,spool.bytes={bytes},config.export.otlp.endpoint=http://a:4317");
+        let (otlp, volumes, mounts) = spool(&values);
+        assert_eq!((&otlp["spool"]["bytes"], &otlp["endpoint"]), (&bytes.into(), &"http://a:4317".into()));
+        let directory = Path::new(otlp["spool"]["directory"].as_str().expect("a path"));
+        // What is mounted others may look into.
+        assert_eq!(directory.parent(), mounts[0]["mountPath"].as_str().map(Path::new));
+        assert!(mounts[0]["readOnly"].is_null(), "{mounts:?}");
+        assert_eq!(volumes[0]["emptyDir"]["sizeLimit"], limit);
+    }
+    let (_, volumes, mounts) = spool("spool.volume=hostPath,spool.hostPath=/data/spans");
+    assert_eq!((volumes.len(), mounts.len()), (1, 1));
+    assert_eq!(volumes[0]["hostPath"]["path"], "/data/spans");
+    assert_eq!(volumes[0]["hostPath"]["type"], "DirectoryOrCreate");
 }
 
 fn a_pod_monitor_needs_an_address_that_prometheus_reaches() {

@@ -13,7 +13,7 @@ use tracenet_tests::node::{samples, sum};
 use tracenet_tests::program::Program;
 use tracenet_tests::{agent, case, container, load, repository, wait_for};
 
-const BUILT: &[Need] = &[Need::Root, Need::Tool("ldd"), Need::Tool("strip")];
+const BUILT: &[Need] = &[Need::Root, Need::Tool("ldd"), Need::Tool("strip"), Need::Tool("nft")];
 const RUN: &[Need] =
     &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("strip"), Need::Tool("curl"), Need::Runc];
 
@@ -49,6 +49,7 @@ impl Image {
         let dockerfile = read("Dockerfile");
         let steps: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("RUN ")).collect();
         let expected = [
+            "apt-get update && apt-get install --yes --no-install-recommends nftables",
             "make build",
             "make install DESTDIR=/image PREFIX=/usr",
             "deploy/image-files /usr/bin/tracenet /image",
@@ -123,7 +124,11 @@ fn it_has_what_the_program_needs_and_no_more() {
     let writable = said(Command::new("find").arg(tree).args(["-perm", "/222", "-not", "-type", "l"]));
     assert!(writable.is_empty(), "{writable}");
     assert!(!tree.join("bin").exists() && !tree.join("usr/bin/sh").exists(), "a shell");
-    assert!(tree.join("etc/tracenet").is_dir(), "where the configuration is mounted");
+    let nft = said(Command::new("chroot").arg(tree).args(["/usr/sbin/nft", "--version"]));
+    assert!(nft.starts_with("nftables "), "{nft}");
+    for mounted in ["etc/tracenet", "var/spool/tracenet"] {
+        assert!(tree.join(mounted).is_dir(), "{mounted} is mounted");
+    }
     assert!(image.dockerfile.contains("\nFROM scratch\n"));
 }
 

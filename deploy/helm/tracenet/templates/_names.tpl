@@ -61,5 +61,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "tracenet.config" -}}
 {{- $kubernetes := dict "enabled" .Values.kubernetes.enabled -}}
 {{- $agent := merge (dict "listen" (include "tracenet.listen" .) "kubernetes" $kubernetes) .Values.config.agent -}}
-{{- dict "agent" $agent "export" .Values.config.export | toYaml -}}
+{{- $export := deepCopy .Values.config.export -}}
+{{- if ne .Values.spool.volume "none" -}}
+{{- $spool := dict "directory" "/var/spool/tracenet/spans" "bytes" .Values.spool.bytes -}}
+{{- $export = merge (dict "otlp" (dict "spool" $spool)) $export -}}
+{{- end -}}
+{{- dict "agent" $agent "export" $export | toYaml -}}
+{{- end -}}
+
+{{/* What an emptyDir may hold: the kubelet evicts a pod whose volume has more. */}}
+{{- define "tracenet.spoolLimit" -}}
+{{- $mebibytes := regexFind "^[0-9]+" .Values.spool.bytes | int -}}
+{{- if hasSuffix "GiB" .Values.spool.bytes -}}{{- $mebibytes = mul $mebibytes 1024 -}}{{- end -}}
+{{ add $mebibytes (div $mebibytes 4) 128 }}Mi
 {{- end -}}
