@@ -81,6 +81,8 @@ pub struct Span {
     pub attributes: Map<String, Value>,
     /// Attributes of the resource.
     pub resource: Map<String, Value>,
+    /// Name and attributes of its events.
+    pub events: Vec<(String, Map<String, Value>)>,
 }
 
 /// A sample of the text format.
@@ -174,7 +176,10 @@ impl<'a> Node<'a> {
 
     /// SIGTERM, and what there is after its end.
     pub fn stop(mut self) -> Ended {
-        let pid = child_of(self.program.pid()).unwrap_or_else(|| self.program.pid());
+        let own = self.program.pid();
+        // `unshare` and `nsenter` wait for the agent; the agent has a child of its own.
+        let is_agent = std::fs::read_link(format!("/proc/{own}/exe")).ok() == binary().canonicalize().ok();
+        let pid = if is_agent { own } else { child_of(own).unwrap_or(own) };
         kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).expect("it runs");
         let status = self.program.wait();
         Ended {
@@ -218,6 +223,12 @@ pub fn spans(file: &Path) -> Vec<Span> {
                 end: number("endTimeUnixNano"),
                 attributes: attributes(&span["attributes"]),
                 resource: resource.clone(),
+                events: list(&span, "events")
+                    .iter()
+                    .map(|e| {
+                        (e["name"].as_str().unwrap_or_default().to_owned(), attributes(&e["attributes"]))
+                    })
+                    .collect(),
             });
         }
     }

@@ -1,13 +1,15 @@
 //! The agent with the capabilities that it needs and no others, and what it gives up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Not;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, ExitCode};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use tracenet_tests::harness::{self, Need};
+use tracenet_tests::harness::{self, LAB, Need};
 use tracenet_tests::netns::Netns;
-use tracenet_tests::node::{EVERY_TURN, Node, Span};
+use tracenet_tests::node::{EVERY_TURN, Node, Span, child_of};
 use tracenet_tests::{agent, case, load, repository, wait_for};
 
 const CAPSH: &[Need] = &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("setpriv")];
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         case!(what_is_taken_away_is_told, CAPSH),
         case!(doctor_tells_each_that_is_taken_away, CAPSH),
         case!(what_is_not_needed_is_given_up, CAPSH),
+        case!(who_lists_rules_keeps_what_that_takes_and_ends_with_the_agent, LAB),
         case!(a_service_manager_is_told_and_probes_are_answered, CAPSH),
     ])
 }
@@ -170,6 +173,38 @@ fn what_is_not_needed_is_given_up() {
         assert_eq!(status(thread, "CapEff"), KEPT, "of every thread");
     }
     assert_eq!(agent.stop().code, 0);
+}
+
+fn who_lists_rules_keeps_what_that_takes_and_ends_with_the_agent() {
+    const NET_ADMIN: u64 = 1 << 12;
+    const KEPT: u64 = NET_ADMIN | 1 << 21 | 1 << 19 | 1 << 2;
+    let netns = Netns::new("rules");
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let mut agent = Node::start(&netns, EVERY_TURN);
+        let pid = child_of(agent.program().pid()).expect("who lists rules");
+        wait_for("it has given up the rest", || (status(pid, "Seccomp") == 2).then_some(()));
+        for (set, has) in [
+            ("CapPrm", KEPT),
+            ("CapEff", KEPT),
+            ("CapBnd", KEPT),
+            ("CapInh", NET_ADMIN),
+            ("CapAmb", NET_ADMIN),
+        ] {
+            assert_eq!(status(pid, set), has, "{set}");
+        }
+        assert_eq!(status(pid, "NoNewPrivs"), 1);
+        agent.program().signal(signal);
+        agent.program().wait();
+        // Nobody may have waited for it yet.
+        wait_for("it to end with the agent", || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            status.is_ok_and(|s| !s.contains("State:\tZ")).not().then_some(())
+        });
+    }
+    // By anybody else it is not to be spoken to.
+    let output = agent::command().arg("firewall-rules").output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
 }
 
 fn a_service_manager_is_told_and_probes_are_answered() {

@@ -6,5 +6,6 @@ mod governor;
 pub mod health;
 pub mod node;
 pub mod people;
+pub mod rules;
 mod sampler;
 pub mod selection;

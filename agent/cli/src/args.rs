@@ -49,6 +49,9 @@ pub enum Command {
     Whois(crate::cmd::whois::WhoisArgs),
     /// Follow every process of the host, all the time, for OpenTelemetry and Prometheus.
     Agent(crate::cmd::agent::AgentArgs),
+    /// Not for users: names rules for the agent.
+    #[command(hide = true)]
+    FirewallRules,
     /// Say what this kernel and these privileges allow, hook by hook, with the remedy.
     Doctor {
         /// One JSON object a line.

@@ -88,7 +88,8 @@ impl Held {
 
 /// The file that execvp(3) would run: the first of that name in PATH that may be executed; `None` where the name says
 /// the path itself, or nothing is found.
-fn command_path(name: &str) -> Option<PathBuf> {
+/// Where `PATH` has a program of this name.
+pub fn command_path(name: &str) -> Option<PathBuf> {
     if name.is_empty() || name.contains('/') {
         return None;
     }

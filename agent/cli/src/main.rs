@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         Command::Interfaces(args) => cmd::interfaces::main(&args),
         Command::Whois(args) => cmd::whois::main(&args),
         Command::Agent(args) => cmd::agent::main(&args),
+        Command::FirewallRules => agent::rules::serve(),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),
     };

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,15 +28,57 @@ const COUNTERS_EVERY: Duration = Duration::from_millis(100);
 /// So old the rules may be.
 const RULES_EVERY: Duration = Duration::from_secs(1);
 
+/// Of those who spare themselves: a look that took so long is followed by none for so many times that long.
+const REST: u32 = 40;
+
+/// Of those too: while they rest, rules may be so old.
+const RULES_WHILE_RESTING: Duration = Duration::from_secs(10);
+
+/// Of those too: a namespace in which nothing was dropped for so long is let go, for to watch it is to keep it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
 /// All namespaces whose packet filter has dropped something, or may.
 #[derive(Debug, Default)]
 pub struct Watch {
-    namespaces: HashMap<NetnsCookie, Option<Namespace>>,
+    namespaces: HashMap<NetnsCookie, Watched>,
+    effort: Effort,
+}
+
+/// What is known of a namespace.
+#[derive(Debug)]
+struct Watched {
+    /// `None` where it can't be entered.
+    namespace: Option<Namespace>,
+    used: Instant,
+}
+
+/// How much of the time may go into looks at rules.
+#[derive(Debug, Default)]
+struct Effort {
+    sparing: bool,
+    rests_until: Option<Instant>,
+}
+
+impl Effort {
+    fn may_look(&self) -> bool {
+        self.rests_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn look<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let result = f();
+        if self.sparing {
+            self.rests_until =
+                began.elapsed().checked_mul(REST).and_then(|rest| Instant::now().checked_add(rest));
+        }
+        result
+    }
 }
 
 #[derive(Debug)]
 struct Namespace {
-    home: File,
+    /// `None`: the caller's own.
+    home: Option<File>,
     rules: Ruleset,
     conntrack: Option<Tracking>,
     looked: Instant,
@@ -58,11 +100,20 @@ struct Tracking {
 type Moved = Vec<(String, String, u64)>;
 
 impl Watch {
+    /// One that looks at rules for a fortieth of its time at most, and keeps no namespace for long. Drops for which it has no
+    /// time have no rule.
+    pub fn sparing() -> Self {
+        Self { effort: Effort { sparing: true, rests_until: None }, ..Self::default() }
+    }
+
     /// Looks at the rules of a target's namespace before anything is dropped: what counters say later is a difference.
     pub fn add(&mut self, netns: NetnsCookie, pid: u32) {
         if self.namespaces.len() < MAX_NAMESPACES {
             let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
-            self.namespaces.entry(netns).or_insert_with(|| Namespace::open(&path, false));
+            self.namespaces.entry(netns).or_insert_with(|| Watched {
+                namespace: Namespace::open(&path, false),
+                used: Instant::now(),
+            });
         }
     }
 
@@ -76,16 +127,23 @@ impl Watch {
                 of.entry(d.netns).or_default().push(d);
             }
         }
+        if self.effort.sparing {
+            self.namespaces.retain(|_, watched| watched.used.elapsed() < FORGOTTEN_AFTER);
+        }
         for (netns, mut drops) in of {
             let Some(first) = drops.first() else { continue };
-            if !self.namespaces.contains_key(&netns) && self.namespaces.len() >= MAX_NAMESPACES {
-                continue;
+            if !self.namespaces.contains_key(&netns) {
+                if self.namespaces.len() >= MAX_NAMESPACES || !self.effort.may_look() {
+                    continue;
+                }
+                let inum = first.netns_inum;
+                let namespace = self.effort.look(|| Namespace::open(&find(inum)?, true));
+                self.namespaces.insert(netns, Watched { namespace, used: Instant::now() });
             }
-            let inum = first.netns_inum;
-            let namespace =
-                self.namespaces.entry(netns).or_insert_with(|| Namespace::open(&find(inum)?, true));
-            if let Some(namespace) = namespace {
-                namespace.explain(&mut drops);
+            let Some(watched) = self.namespaces.get_mut(&netns) else { continue };
+            watched.used = Instant::now();
+            if let Some(namespace) = &mut watched.namespace {
+                namespace.explain(&mut drops, &mut self.effort);
             }
         }
     }
@@ -102,9 +160,11 @@ fn find(inum: u32) -> Option<PathBuf> {
 
 impl Namespace {
     /// `late`: something was dropped already.
-    fn open(path: &PathBuf, late: bool) -> Option<Self> {
+    fn open(path: &Path, late: bool) -> Option<Self> {
+        let inode = |path: &Path| fs::metadata(path).ok().map(|m| m.ino());
+        let own = inode(path)? == inode(Path::new("/proc/thread-self/ns/net"))?;
         let mut namespace = Self {
-            home: File::open(path).ok()?,
+            home: if own { None } else { Some(File::open(path).ok()?) },
             rules: Ruleset::default(),
             conntrack: None,
             looked: Instant::now(),
@@ -124,7 +184,7 @@ impl Namespace {
 
     /// Runs `f` in the namespace.
     fn within<T: Send>(&self, f: impl FnOnce() -> Option<T> + Send) -> Option<T> {
-        let home = &self.home;
+        let Some(home) = &self.home else { return f() };
         std::thread::scope(|scope| {
             let there = scope.spawn(|| setns(home, CloneFlags::CLONE_NEWNET).ok().and_then(|()| f()));
             there.join().ok().flatten()
@@ -154,7 +214,7 @@ impl Namespace {
         self.conntrack = now;
     }
 
-    fn explain(&mut self, drops: &mut [&mut DropEvent]) {
+    fn explain(&mut self, drops: &mut [&mut DropEvent], effort: &mut Effort) {
         // Rules of nft say so in nft_do_chain, since Linux 6.8; before they did in nf_hook_slow, as all others.
         let by_nft = |d: &DropEvent| d.location.starts_with("nft_");
         if !drops.iter().all(|d| by_nft(d)) {
@@ -163,18 +223,22 @@ impl Namespace {
         let tracked = self.tracked.is_some_and(|at| at.elapsed() < RULES_EVERY)
             || self.conntrack.is_some_and(|t| t.now.count >= t.now.max);
         let age = self.looked.elapsed();
-        if age >= RULES_EVERY
+        let wanted = age >= RULES_EVERY
             || age >= COUNTERS_EVERY
-                && drops.iter().any(|d| (by_nft(d) || !tracked) && self.suspects(d).len() != 1)
-        {
-            self.look();
+                && drops.iter().any(|d| (by_nft(d) || !tracked) && self.suspects(d).len() != 1);
+        let looks = wanted && effort.may_look();
+        if looks {
+            effort.look(|| self.look());
         }
+        // They may be others by now.
+        let stale = !looks && age >= RULES_WHILE_RESTING;
         for d in drops {
             let suspects = self.suspects(d);
             let conntrack = self.conntrack.filter(|_| tracked && !by_nft(d)).map(|t| t.now);
             let details = Arc::make_mut(&mut d.details);
             match conntrack {
                 Some(table) => details.conntrack = Some(table),
+                None if stale => {}
                 None => details.rule = self.verdict(&suspects),
             }
         }

@@ -25,6 +25,7 @@ use super::export::Export;
 use super::governor::Governors;
 use super::health::Health;
 use super::people::People;
+use super::rules::Rules;
 use super::sampler::Sampler;
 use super::selection::{self, Candidate};
 use crate::failure::Failure;
@@ -50,6 +51,7 @@ pub struct Node {
     /// What the command line says in place of the collectors of the file.
     otlp: Option<String>,
     session: Session,
+    rules: Option<Rules>,
     core: Core,
     people: People,
     sampler: Sampler,
@@ -85,6 +87,7 @@ pub struct Parts {
     pub file: Option<PathBuf>,
     pub otlp: Option<String>,
     pub session: Session,
+    pub rules: Option<Rules>,
     pub people: People,
     pub telemetry: Telemetry,
     pub export: Export,
@@ -93,7 +96,7 @@ pub struct Parts {
 
 impl Node {
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, file, otlp, session, people, telemetry, export, health } = parts;
+        let Parts { config, file, otlp, session, rules, people, telemetry, export, health } = parts;
         let settings = Settings {
             max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
             wide: true,
@@ -109,6 +112,7 @@ impl Node {
             file,
             otlp,
             session,
+            rules,
             core: Core::new(settings),
             people,
             sampler: Sampler::default(),
@@ -158,6 +162,9 @@ impl Node {
     fn drain(&mut self) -> bool {
         let mut events = std::mem::take(&mut self.events);
         let emptied = self.session.drain(BUDGET, &mut events).emptied;
+        if let Some(rules) = &mut self.rules {
+            rules.explain(&mut events);
+        }
         for event in events.drain(..) {
             self.core.handle(event, &mut self.facts);
         }

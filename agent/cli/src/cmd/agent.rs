@@ -20,6 +20,7 @@ use crate::agent::export::Export;
 use crate::agent::health::Health;
 use crate::agent::node::{Node, Parts};
 use crate::agent::people::{self, People};
+use crate::agent::rules::Rules;
 use crate::agent::selection;
 use crate::failure::Failure;
 use crate::kube::{self, KubeArgs};
@@ -92,6 +93,10 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
             hook.feature
         );
     }
+    let rules = Rules::start().unwrap_or_else(|e| {
+        tracing::warn!("which rules drop packets is not told: {e}");
+        None
+    });
     // Before there is any other thread: each has capabilities of its own.
     for trouble in confine::confine() {
         tracing::warn!("{trouble}");
@@ -115,8 +120,8 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
 
     let people = People::new(identifier, pods.is_some());
     let (file, otlp) = (args.config.clone(), args.otlp.clone());
-    let end =
-        Node::new(Parts { config, file, otlp, session, people, telemetry, export, health }).run(&signals)?;
+    let end = Node::new(Parts { config, file, otlp, session, rules, people, telemetry, export, health })
+        .run(&signals)?;
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     if end.lost > 0 {
         tracing::warn!("{} spans were not exported, {} were", end.lost, end.sent);
