@@ -60,7 +60,8 @@ static __always_inline struct sock_state *adopt(struct sock *sk, struct task_str
 	target = is_target(tgid);
 	if (!st->owner.tgid || (target && !(st->owner.flags & PROCESS_TARGET))) {
 		process_of(&st->owner, task);
-		st->flags &= ~SOCK_TUPLE;
+		/* What settled the socket of a process that was no target yet tells user space nothing. */
+		st->flags &= ~(SOCK_TUPLE | SOCK_ANNOUNCED);
 	}
 	if (cfg_wide)
 		look_at_owner(st);

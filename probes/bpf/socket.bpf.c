@@ -203,7 +203,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	if (!cfg_wide)
 		passed(st, dir);
 
-	if (st->owner.tgid != tgid) {
+	/* Its owner may have become a target since: of connections that waited to be accepted then, nothing else tells. */
+	if (st->owner.tgid != tgid || (!(st->owner.flags & PROCESS_TARGET) && is_target(tgid))) {
 		own(st);
 		st->flags &= ~(SOCK_TUPLE | SOCK_ANNOUNCED);
 	}

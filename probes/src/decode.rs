@@ -26,7 +26,7 @@ const UDP_MAX: usize = 65536;
 #[derive(Debug, Default)]
 pub struct Decoder {
     types: KernelTypes,
-    symbols: Symbols,
+    symbols: Arc<Symbols>,
     comms: FxHashMap<[u8; 16], Arc<str>>,
     locations: FxHashMap<u64, Arc<str>>,
     /// The kernel's state of a UDP socket is gone by the time its end is seen.
@@ -40,7 +40,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(types: KernelTypes, symbols: Symbols) -> Self {
+    pub(crate) fn new(types: KernelTypes, symbols: Arc<Symbols>) -> Self {
         Self {
             types,
             symbols,

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, SocketFilter};
@@ -76,7 +77,7 @@ pub(crate) struct Loaded {
     pub(crate) ebpf: Ebpf,
     pub(crate) status: Vec<HookStatus>,
     pub(crate) types: KernelTypes,
-    pub(crate) symbols: Symbols,
+    pub(crate) symbols: Arc<Symbols>,
     pub(crate) links: Links,
 }
 

@@ -233,11 +233,37 @@ impl Session {
         Ok(session)
     }
 
-    /// Makes `tgid` a target and finds the sockets that it has.
-    pub fn add_target(&mut self, tgid: u32) -> Result<()> {
-        check_alive(tgid)?;
-        insert_target(&mut self.targets, &mut self.hints, tgid, false)?;
-        self.bootstrap()
+    /// Makes these processes targets and finds the sockets that they have. Returns those that are targets now: the others
+    /// have ended.
+    pub fn add_targets(&mut self, tgids: &[u32]) -> Result<Vec<u32>> {
+        let alive: Vec<u32> = tgids.iter().copied().filter(|tgid| check_alive(*tgid).is_ok()).collect();
+        for tgid in &alive {
+            insert_target(&mut self.targets, &mut self.hints, *tgid, false)?;
+        }
+        // Where it has ended meanwhile, nobody would take it out.
+        let (alive, ended): (Vec<u32>, Vec<u32>) =
+            alive.into_iter().partition(|tgid| check_alive(*tgid).is_ok());
+        for tgid in ended {
+            // Its end may have been seen.
+            let _ = self.targets.remove(&tgid);
+        }
+        if !alive.is_empty() {
+            self.let_namespaces_go();
+            self.bootstrap()?;
+        }
+        Ok(alive)
+    }
+
+    /// Namespaces in which no target lives any more are not kept from their end.
+    pub fn let_namespaces_go(&mut self) {
+        let inhabited: Vec<u64> = self
+            .targets
+            .keys()
+            .map_while(std::result::Result::ok)
+            .filter_map(|tgid| fs::metadata(format!("/proc/{tgid}/ns/net")).ok())
+            .map(|m| m.ino())
+            .collect();
+        self.namespaces.retain(|inode, _| inhabited.contains(inode));
     }
 
     /// Tags the sockets of all processes first, so that roles and owners are settled when targets' are told.

@@ -11,7 +11,7 @@ pub const DEFAULT_RING_BYTES: u32 = 32 << 20;
 /// What to record, and of whom.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Thread-group ids to trace from the start. More can be added with [`Session::add_target`](crate::Session::add_target).
+    /// Thread-group ids to trace from the start. More can be added with [`Session::add_targets`](crate::Session::add_targets).
     pub targets: Vec<u32>,
     /// Of [`targets`](Self::targets), one that waits to run a command: what it does before its exec is not told.
     pub held: Option<u32>,

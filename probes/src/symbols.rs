@@ -1,7 +1,7 @@
 //! What the running kernel says about itself: enum names and tracepoint prototypes (BTF), function names (kallsyms).
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
@@ -137,9 +137,16 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    /// From `/proc/kallsyms`; empty where the kernel hides its addresses (kptr_restrict).
-    pub(crate) fn load() -> Self {
-        fs::read_to_string("/proc/kallsyms").map(|text| Self::parse(&text)).unwrap_or_default()
+    /// From `/proc/kallsyms`. Where the kernel hides its addresses (kptr_restrict), what was read when it did not: a
+    /// process may give up the right to see them. Else empty.
+    pub(crate) fn load() -> Arc<Self> {
+        static SEEN: Mutex<Option<Arc<Symbols>>> = Mutex::new(None);
+        let now = fs::read_to_string("/proc/kallsyms").map(|text| Self::parse(&text)).unwrap_or_default();
+        let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.starts.is_empty() {
+            return seen.clone().unwrap_or_default();
+        }
+        Arc::clone(seen.insert(Arc::new(now)))
     }
 
     fn parse(text: &str) -> Self {

@@ -483,7 +483,8 @@ fn a_target_added_later_is_told_with_the_sockets_it_has() {
         client.child.kill().unwrap();
         return;
     };
-    session.add_target(pid).unwrap();
+    const NOBODY: u32 = 0x7fff_fff0;
+    assert_eq!(session.add_targets(&[pid, NOBODY]).unwrap(), [pid], "the other one does not live");
     client.go();
     let events = until_exit(&mut session, pid);
     assert!(events.iter().any(|e| matches!(&e.kind, EventKind::Target(p) if p.key.tgid == pid)));

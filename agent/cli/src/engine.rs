@@ -19,9 +19,25 @@ use crate::incident::Activity;
 use crate::namespace::NamespaceThread;
 use crate::namespaces::Namespaces;
 use crate::recorder::Recorder;
-use crate::sinks::Sinks;
-use crate::sources::Progress;
+use crate::sources::{Orders, Progress};
+use tracenet_collectors::capture::Link;
 use tracenet_collectors::clock::mono_now;
+
+/// Who is told what the engine finds out.
+pub trait Audience {
+    /// Takes facts and empties the vector.
+    fn tell(&mut self, facts: &mut Vec<Fact>);
+    /// A batch is over.
+    fn flush(&mut self, now: MonoNs);
+    /// The distance of the clocks, as last measured.
+    fn clock(&self) -> ClockOffset;
+    /// Packets come from this capture too.
+    fn add_link(&mut self, link: &Link);
+    /// Something went wrong, in a line.
+    fn warn(&self, text: &str);
+    /// Nobody listens any more.
+    fn is_broken(&self) -> bool;
+}
 
 /// What reaches the core's thread.
 pub enum Message {
@@ -41,6 +57,10 @@ pub enum Message {
     },
     /// The command of `run` ended with this status.
     Ended(u8),
+    /// These processes are to be targets too.
+    Follow(Vec<u32>),
+    /// Whoever asked for it needs it no more.
+    Leave,
     /// SIGUSR1: the flight recorder is to make a bundle.
     Freeze,
     /// A source can't go on, and why.
@@ -58,6 +78,8 @@ pub enum Ended {
     Targets,
     /// The output can't be written any more.
     Output,
+    /// [`Message::Leave`].
+    Left,
 }
 
 /// How long a run goes on after its last target is gone, for the kernel to finish closing its connections.
@@ -83,6 +105,14 @@ pub struct Engine {
     homes: FxHashSet<u32>,
     /// Targets to look at, and the namespace of the socket that says so.
     moves: Vec<(u32, Option<u32>)>,
+    /// Processes that are to be targets, and who makes them so.
+    coming: Vec<u32>,
+    orders: Option<Orders>,
+    /// Targets that lived when that was last looked at, and when some of them were seen to have ended.
+    lived: usize,
+    some_ended: Option<MonoNs>,
+    /// Sources whose namespace was left: nobody waits for what they still say.
+    left: FxHashSet<SourceId>,
     /// The command of `run`, to which signals are passed on instead of ending the trace.
     command: Option<Pid>,
     /// Its status, once it ended.
@@ -110,14 +140,24 @@ impl Engine {
             facts: Vec::new(),
             homes: FxHashSet::default(),
             moves: Vec::new(),
+            coming: Vec::new(),
+            orders: None,
+            lived: 0,
+            some_ended: None,
+            left: FxHashSet::default(),
             command: None,
             status: None,
             targets_gone: None,
         }
     }
 
+    /// Targets may come later, by [`Message::Follow`]: the engine goes on without any, until [`Message::Leave`].
+    pub fn take_orders(&mut self, orders: Orders) {
+        self.orders = Some(orders);
+    }
+
     /// A namespace's thread has begun: its packets are waited for, and described in the capture file.
-    pub fn welcome(&mut self, thread: &NamespaceThread, sinks: &mut Sinks) {
+    pub fn welcome(&mut self, thread: &NamespaceThread, sinks: &mut impl Audience) {
         self.homes.insert(thread.ready.inum);
         if let Some(link) = &thread.ready.link {
             sinks.add_link(link);
@@ -125,6 +165,7 @@ impl Engine {
                 flight.add_link(link);
             }
         }
+        self.left.remove(&thread.source);
         if let Some(progress) = &thread.progress {
             self.add_source(thread.source, Arc::clone(progress));
         }
@@ -149,7 +190,7 @@ impl Engine {
     /// Goes on until something ends it.
     pub fn run(
         &mut self,
-        sinks: &mut Sinks,
+        sinks: &mut impl Audience,
         namespaces: &mut Namespaces<'_>,
         until: Option<MonoNs>,
     ) -> Ended {
@@ -160,13 +201,53 @@ impl Engine {
                     self.welcome(thread, sinks);
                 }
             }
+            self.let_come(sinks, namespaces);
+            self.look_who_left(namespaces);
             if let Some(ended) = self.step(sinks, until) {
                 return ended;
             }
         }
     }
 
-    fn step(&mut self, sinks: &mut Sinks, until: Option<MonoNs>) -> Option<Ended> {
+    /// Their packets are captured before anything else is told of them.
+    fn let_come(&mut self, sinks: &mut impl Audience, namespaces: &mut Namespaces<'_>) {
+        if self.coming.is_empty() {
+            return;
+        }
+        let coming = std::mem::take(&mut self.coming);
+        for pid in &coming {
+            if let Some(thread) = namespaces.follow(*pid, None) {
+                self.welcome(thread, sinks);
+            }
+        }
+        if let Some(orders) = &self.orders {
+            orders.follow(coming);
+        }
+    }
+
+    /// Where targets come and go, no namespace is held in which nobody is followed any more.
+    fn look_who_left(&mut self, namespaces: &mut Namespaces<'_>) {
+        let Some(orders) = &self.orders else { return };
+        let live = self.core.live_targets();
+        if live < std::mem::replace(&mut self.lived, live) {
+            self.some_ended = Some(mono_now());
+        }
+        if self.some_ended.is_none_or(|t| mono_now().since(t).0 < AFTERMATH_NS) {
+            return;
+        }
+        self.some_ended = None;
+        let targets: Vec<u32> =
+            self.core.targets().iter().filter(|t| t.exit.is_none()).map(|t| t.key.tgid).collect();
+        for (source, inum) in namespaces.leave_all_but(&targets) {
+            self.homes.remove(&inum);
+            self.sources.retain(|(id, _)| *id != source);
+            self.merger.remove_source(source);
+            self.left.insert(source);
+        }
+        orders.follow(Vec::new());
+    }
+
+    fn step(&mut self, sinks: &mut impl Audience, until: Option<MonoNs>) -> Option<Ended> {
         let now = mono_now();
         let mut timeout = if self.merger.is_empty() { IDLE } else { PENDING };
         let aftermath = self.targets_gone.map(|t| t.after(AFTERMATH_NS));
@@ -190,6 +271,9 @@ impl Engine {
         if sinks.is_broken() {
             return Some(Ended::Output);
         }
+        if self.orders.is_some() {
+            return None;
+        }
         // None at all: the ring has not told of them yet.
         if self.core.live_targets() > 0 || self.core.targets().is_empty() {
             self.targets_gone = None;
@@ -201,7 +285,7 @@ impl Engine {
     }
 
     /// Takes what waits in the inbox and tells what is ripe.
-    fn take(&mut self, first: Option<Message>, sinks: &mut Sinks) -> Option<Ended> {
+    fn take(&mut self, first: Option<Message>, sinks: &mut impl Audience) -> Option<Ended> {
         let mut ended = None;
         // The watermarks first: what they promise was sent before, so it is in the inbox by now.
         let now = mono_now();
@@ -211,6 +295,7 @@ impl Engine {
         let waiting = self.inbox.len();
         for message in first.into_iter().chain(self.inbox.try_iter().take(waiting)) {
             match message {
+                Message::Events { source, .. } if self.left.contains(&source) => {}
                 Message::Events { source, events } => {
                     self.activity.goes_on(&events);
                     for event in events {
@@ -229,6 +314,8 @@ impl Engine {
                     None => ended = Some(Ended::Signal),
                 },
                 Message::Ended(status) => self.status = Some(status),
+                Message::Follow(pids) => self.coming.extend(pids),
+                Message::Leave => ended = Some(Ended::Left),
                 Message::Freeze => {
                     if let Some(flight) = &mut self.flight {
                         flight.asked(now);
@@ -258,7 +345,7 @@ impl Engine {
         ended
     }
 
-    fn handle(&mut self, event: Event, now: MonoNs, sinks: &mut Sinks) {
+    fn handle(&mut self, event: Event, now: MonoNs, sinks: &mut impl Audience) {
         let cookie = flight::cookie_of(&event.kind);
         let entry = Entry::Event(event);
         if let Some(recorder) = &mut self.recorder {
@@ -278,7 +365,7 @@ impl Engine {
     }
 
     /// Keeps what is no event, where there is a recording.
-    pub fn record(&mut self, sinks: &Sinks, entry: impl FnOnce() -> Entry) {
+    pub fn record(&mut self, sinks: &impl Audience, entry: impl FnOnce() -> Entry) {
         if let Some(recorder) = &mut self.recorder {
             recorder.clock(sinks.clock());
             recorder.entry(&entry());
@@ -296,7 +383,7 @@ impl Engine {
     }
 
     /// Takes what the sources still send until `done` says that they have ended, then everything that waits.
-    pub fn drain(&mut self, sinks: &mut Sinks, mut done: impl FnMut() -> bool) {
+    pub fn drain(&mut self, sinks: &mut impl Audience, mut done: impl FnMut() -> bool) {
         loop {
             let last = done();
             let first = self.inbox.recv_timeout(Duration::from_millis(if last { 0 } else { 5 })).ok();

@@ -38,6 +38,8 @@ pub struct Namespaces<'a> {
     threads: Vec<NamespaceThread>,
     /// Inode numbers that were looked at, those that could not be entered too.
     seen: BTreeSet<u32>,
+    /// Names of sources that were given.
+    named: u16,
 }
 
 impl<'a> Namespaces<'a> {
@@ -49,7 +51,7 @@ impl<'a> Namespaces<'a> {
         to: Sender<Message>,
         activity: Activity,
     ) -> Self {
-        Self { config, filter, totals, to, activity, threads: Vec::new(), seen: BTreeSet::new() }
+        Self { config, filter, totals, to, activity, threads: Vec::new(), seen: BTreeSet::new(), named: 0 }
     }
 
     /// The threads so far.
@@ -83,7 +85,8 @@ impl<'a> Namespaces<'a> {
             ));
             return Ok(None);
         }
-        let index = u16::try_from(self.seen.len()).unwrap_or(u16::MAX);
+        self.named = self.named.checked_add(1).unwrap_or(1);
+        let index = self.named;
         let wanted = self.config.capture.enabled && self.filter.is_some();
         let thread = NamespaceThread::start(
             Assignment {
@@ -121,6 +124,23 @@ impl<'a> Namespaces<'a> {
         }
         self.threads.push(thread);
         Ok(self.threads.last())
+    }
+
+    /// Ends the threads of namespaces in which none of these processes lives. Returns the names of their sources, and the namespaces.
+    pub fn leave_all_but(&mut self, pids: &[u32]) -> Vec<(SourceId, u32)> {
+        let inhabited: Vec<u32> = pids.iter().filter_map(|pid| netns::inode_of(*pid).ok()).collect();
+        let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.threads)
+            .into_iter()
+            .partition(|thread| inhabited.contains(&thread.ready.inum));
+        self.threads = kept;
+        // What could not be entered may be entered another time.
+        self.seen.retain(|inum| inhabited.contains(inum));
+        let mut gone = Vec::new();
+        for thread in left {
+            thread.stop();
+            gone.push((thread.source, thread.ready.inum));
+        }
+        gone
     }
 
     /// A target runs something new, or uses a socket of another namespace: is it one that nobody watches? A failure

@@ -1,6 +1,7 @@
 //! Everything that facts go to: the story, the capture file, OpenTelemetry.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracenet_collectors::pcapng::{self, Record};
 use tracenet_collectors::{capture::Link, clock};
@@ -12,6 +13,7 @@ use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 use tracenet_core::totals::LostTotals;
 use tracenet_otel::{ExportReport, Exporter, Telemetry};
 
+use crate::engine::Audience;
 use crate::failure::Failure;
 use crate::focus::{Explain, Focus};
 use crate::governor;
@@ -422,9 +424,47 @@ impl Sinks {
     }
 }
 
+impl Audience for Sinks {
+    fn tell(&mut self, facts: &mut Vec<Fact>) {
+        Self::tell(self, facts);
+    }
+
+    fn flush(&mut self, now: MonoNs) {
+        Self::flush(self, now);
+    }
+
+    fn clock(&self) -> ClockOffset {
+        self.clock
+    }
+
+    fn add_link(&mut self, link: &Link) {
+        Self::add_link(self, link);
+    }
+
+    fn warn(&self, text: &str) {
+        warn(text);
+    }
+
+    fn is_broken(&self) -> bool {
+        self.closed
+    }
+}
+
 /// A line on standard error, in the tool's name.
 pub fn warn(text: &str) {
-    eprintln!("tracenet: {}", text.replace('\n', " "));
+    let line = text.replace('\n', " ");
+    if LOGGED.load(Ordering::Relaxed) {
+        tracing::warn!("{line}");
+    } else {
+        eprintln!("tracenet: {line}");
+    }
+}
+
+static LOGGED: AtomicBool = AtomicBool::new(false);
+
+/// From now on warnings are lines of the log, in its format.
+pub fn warn_by_log() {
+    LOGGED.store(true, Ordering::Relaxed);
 }
 
 fn open_capture_file(path: &Path) -> Result<pcapng::Writer, Failure> {

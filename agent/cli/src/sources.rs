@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
-use nix::sys::eventfd::EventFd;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use tracenet_collectors::firewall::Watch;
 use tracenet_core::event::Event;
 use tracenet_core::merge::SourceId;
@@ -168,6 +169,67 @@ pub struct RingEnd {
     pub problem: Option<String>,
 }
 
+/// Tells the ring's thread of processes that are to be targets.
+#[derive(Debug)]
+pub struct Orders {
+    to: Sender<Vec<u32>>,
+    bell: Arc<EventFd>,
+}
+
+impl Orders {
+    /// These too; of none, what ended targets left behind is let go.
+    pub fn follow(&self, pids: Vec<u32>) {
+        // Nobody is there to take it at the end.
+        let _ = self.to.send(pids);
+        let _ = self.bell.write(1);
+    }
+}
+
+/// Where the ring's thread finds its orders, and says what came of them.
+pub struct Desk {
+    from: Receiver<Vec<u32>>,
+    bell: Arc<EventFd>,
+    /// Those that are targets now, and those that are not.
+    done: Sender<(Vec<u32>, Vec<u32>)>,
+}
+
+impl Desk {
+    /// A desk, and who brings orders to it. Orders are few: one for each process that comes.
+    pub fn new(done: Sender<(Vec<u32>, Vec<u32>)>) -> Result<(Self, Orders), Failure> {
+        let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
+            .map_err(|e| Failure::Runtime(format!("cannot create an eventfd: {e}")))?;
+        let bell = Arc::new(bell);
+        let (to, from) = crossbeam_channel::unbounded();
+        Ok((Self { from, bell: Arc::clone(&bell), done }, Orders { to, bell }))
+    }
+
+    /// Readable where records wait, or orders.
+    fn watch(&self, session: &Session) -> nix::Result<Epoll> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(session.fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        epoll.add(&self.bell, EpollEvent::new(EpollFlags::EPOLLIN, 1))?;
+        Ok(epoll)
+    }
+
+    /// Does what waits.
+    fn work(&self, session: &mut Session) {
+        // Before the orders are taken: whoever brings one rings behind it.
+        let _ = self.bell.read();
+        while let Ok(pids) = self.from.try_recv() {
+            if pids.is_empty() {
+                session.let_namespaces_go();
+                continue;
+            }
+            let done = session.add_targets(&pids).unwrap_or_else(|e| {
+                crate::sinks::warn(&format!("processes {pids:?} cannot be followed: {e}"));
+                Vec::new()
+            });
+            let rest = pids.into_iter().filter(|pid| !done.contains(pid)).collect();
+            let _ = self.done.send((done, rest));
+        }
+    }
+}
+
 /// The thread that drains the ring buffer.
 pub struct RingThread {
     handle: JoinHandle<RingEnd>,
@@ -177,19 +239,23 @@ pub struct RingThread {
 }
 
 impl RingThread {
-    /// Takes the session over.
+    /// Takes the session over. With a desk, targets may be added.
     pub fn start(
         mut session: Session,
         mut firewalls: Watch,
         source: SourceId,
         to: Sender<Message>,
+        desk: Option<Desk>,
     ) -> Result<Self, Failure> {
         let stop = Stop::new()?;
         let progress = Arc::new(Progress::default());
         let (their_stop, their_progress) = (stop.clone(), Arc::clone(&progress));
         let handle = std::thread::Builder::new()
             .name("tracenet-ring".into())
-            .spawn(move || drain(&mut session, &mut firewalls, source, &their_progress, &their_stop, &to))
+            .spawn(move || {
+                let desk = desk.as_ref();
+                drain(&mut session, &mut firewalls, source, &their_progress, &their_stop, &to, desk)
+            })
             .map_err(|e| Failure::Runtime(format!("cannot start the ring thread: {e}")))?;
         Ok(Self { handle, stop, progress })
     }
@@ -217,10 +283,18 @@ fn drain(
     progress: &Progress,
     stop: &Stop,
     to: &Sender<Message>,
+    desk: Option<&Desk>,
 ) -> RingEnd {
     let mut problem = None;
-    let ended = match session.fd().try_clone_to_owned() {
+    let watched = match desk {
+        Some(desk) => desk.watch(session).map(|epoll| epoll.0).map_err(std::io::Error::from),
+        None => session.fd().try_clone_to_owned(),
+    };
+    let ended = match watched {
         Ok(fd) => pump(source, fd.as_fd(), progress, stop, to, |max, out| {
+            if let Some(desk) = desk {
+                desk.work(session);
+            }
             let emptied = session.drain(max, out).emptied;
             firewalls.explain(out);
             Ok(emptied)

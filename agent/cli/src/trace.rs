@@ -12,7 +12,7 @@ use tracenet_probes::{Options, Session, SyscallFilter};
 
 use crate::child::Held;
 use crate::closing::{self, Closing};
-use crate::engine::{Ended, Engine, Message};
+use crate::engine::{Audience, Ended, Engine, Message};
 use crate::failure::Failure;
 use crate::flight::Flight;
 use crate::focus::Explain;
@@ -39,10 +39,10 @@ pub enum What {
 
 /// Batches that may wait for the core. When it can't keep up, the sources wait, and what the kernel then can't
 /// store it counts.
-const INBOX_BATCHES: usize = 256;
+pub const INBOX_BATCHES: usize = 256;
 
 /// The ring buffer's name for the merger; captures come after it.
-const RING: SourceId = SourceId(0);
+pub const RING: SourceId = SourceId(0);
 
 /// Traces until something ends it. Returns the exit code.
 pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habits) -> Result<u8, Failure> {
@@ -100,7 +100,7 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
         }
         _ => None,
     };
-    let ring = RingThread::start(session, firewalls, RING, to.clone())?;
+    let ring = RingThread::start(session, firewalls, RING, to.clone(), None)?;
     let mut engine = Engine::new(Core::new(core_settings(config)), recorder, flight, inbox, activity);
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
     for n in namespaces.threads() {
@@ -196,12 +196,12 @@ fn release(held: Held, engine: &mut Engine, to: Sender<Message>) -> Result<(), F
 }
 
 /// Ends the sources, the captures last: what the ring tells of may still be on the wire.
-fn stop(
+pub fn stop(
     ring: RingThread,
     namespaces: Vec<NamespaceThread>,
     governing: Option<GovernorThread>,
     engine: &mut Engine,
-    sinks: &mut Sinks,
+    sinks: &mut impl Audience,
 ) -> (RingEnd, Vec<closing::Namespace>) {
     if let Some(governing) = &governing {
         governing.stop();

@@ -52,6 +52,9 @@ pub struct Settings {
     /// Every process is a target, without being told so, and the core runs on: summaries of connections that are over are
     /// told and not kept.
     pub wide: bool,
+    /// The core runs on, with targets that come and go: what is over is told and not kept.
+    #[serde(skip)]
+    pub forgets: bool,
 }
 
 impl Default for Settings {
@@ -63,6 +66,7 @@ impl Default for Settings {
             linger_ns: 1_000_000_000,
             trace_salt: *b"tracenet/1 salt\0",
             wide: false,
+            forgets: false,
         }
     }
 }
@@ -175,7 +179,7 @@ pub struct Core {
 impl Core {
     /// Knows nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let processes = ProcessTable::new(settings.max_processes, settings.wide);
+        let processes = ProcessTable::new(settings.max_processes, settings.wide, settings.forgets);
         let max_connections = settings.max_connections;
         Self {
             settings,
@@ -200,6 +204,11 @@ impl Core {
             loss_epoch: 0,
             totals: Totals::default(),
         }
+    }
+
+    /// Connections get names after this one: those up to it are another core's.
+    pub fn name_after(&mut self, last: ConnId) {
+        self.table.skip_names(last);
     }
 
     /// Takes the next event and appends what is known by it to `out`. Events come in time order; one that comes late

@@ -37,15 +37,17 @@ pub(crate) struct ProcessTable {
     live: usize,
     max: usize,
     everyone: bool,
+    forgets: bool,
     pub(crate) omitted: u64,
     unnamed: Arc<str>,
 }
 
 impl ProcessTable {
-    /// `everyone`: all processes that are known are targets.
-    pub(crate) fn new(max: usize, everyone: bool) -> Self {
+    /// `everyone`: all processes that are known are targets. `forgets`: targets that have ended make room for others.
+    pub(crate) fn new(max: usize, everyone: bool, forgets: bool) -> Self {
         Self {
             everyone,
+            forgets,
             by_tgid: FxHashMap::default(),
             targets: Vec::new(),
             live: 0,
@@ -84,6 +86,9 @@ impl ProcessTable {
     /// Remembers a process and makes it a target.
     pub(crate) fn add_target(&mut self, info: &ProcessInfo) {
         self.learn(info);
+        if self.forgets && self.targets.len() >= self.max {
+            self.forget_ended();
+        }
         let Some(p) = self.by_tgid.get_mut(&info.key.tgid) else { return };
         if p.target.is_some() || p.key != info.key {
             return;
@@ -95,6 +100,13 @@ impl ProcessTable {
         p.target = Some(self.targets.len());
         self.targets.push(TargetStatus { key: p.key, comm: Arc::clone(&p.comm), exit: None });
         self.live += 1;
+    }
+
+    fn forget_ended(&mut self) {
+        self.targets.retain(|t| t.exit.is_none());
+        for p in self.by_tgid.values_mut().filter(|p| p.target.is_some()) {
+            p.target = self.targets.iter().position(|t| t.key == p.key);
+        }
     }
 
     /// A new image: a new name.
@@ -184,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_reused_pid_is_another_process() {
-        let mut t = ProcessTable::new(8, false);
+        let mut t = ProcessTable::new(8, false, false);
         t.add_target(&info(7, 100, "first"));
         t.exit(7, 256);
         assert_eq!(t.live_targets(), 0);
@@ -201,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_reused_pid_ends_a_target_whose_exit_was_lost() {
-        let mut t = ProcessTable::new(8, false);
+        let mut t = ProcessTable::new(8, false, false);
         t.add_target(&info(7, 100, "a"));
         t.learn(&info(7, 200, "b"));
         assert_eq!(t.live_targets(), 0);
@@ -209,7 +221,7 @@ mod tests {
 
     #[test]
     fn exec_renames_and_exit_counts_once() {
-        let mut t = ProcessTable::new(8, false);
+        let mut t = ProcessTable::new(8, false, false);
         t.add_target(&info(7, 1, "sh"));
         t.add_target(&info(7, 1, "sh"));
         t.exec(7, &Arc::from("curl"));
@@ -221,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_prefers_the_living_targets() {
-        let mut t = ProcessTable::new(2, false);
+        let mut t = ProcessTable::new(2, false, false);
         t.add_target(&info(1, 1, "target"));
         t.learn(&info(2, 2, "other"));
         t.learn(&info(3, 3, "newer"));
@@ -230,5 +242,19 @@ mod tests {
         t.add_target(&info(3, 3, "newer"));
         t.learn(&info(4, 4, "no room"));
         assert_eq!((t.omitted, t.live_targets()), (1, 2));
+    }
+
+    #[test]
+    fn targets_that_have_ended_make_room_where_nobody_sums_up() {
+        let mut t = ProcessTable::new(2, false, true);
+        t.add_target(&info(1, 1, "stays"));
+        for tgid in 2..6 {
+            t.add_target(&info(tgid, 1, "short"));
+            assert!(t.is_target(tgid) && t.is_target(1), "{tgid}");
+            t.exit(tgid, 0);
+        }
+        assert_eq!((t.omitted, t.live_targets()), (0, 1));
+        t.exit(1, 0);
+        assert_eq!(t.live_targets(), 0);
     }
 }

@@ -384,7 +384,7 @@ impl Core {
         summary.observation = self.steps.least(summary.start, summary.end);
         let kind = FactKind::Closed(Box::new(summary.clone()));
         out.push(fact_of(&c, summary.end, kind));
-        if !self.settings.wide {
+        if !self.settings.wide && !self.settings.forgets {
             self.retained.push_back(summary);
         }
         self.trim();
