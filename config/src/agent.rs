@@ -17,6 +17,10 @@ pub struct Agent {
     pub selectors: Vec<Selector>,
     /// How far those are followed that no selector names.
     pub depth: Depth,
+    /// At most so many processes at depth `calls` at a time, 0 to 64; others that are to be are followed at `turns`.
+    #[serde(deserialize_with = "ranged::<_, 0, 64>")]
+    #[schemars(range(min = 0, max = 64))]
+    pub calls_limit: u32,
     /// Which turns become spans.
     pub sampling: Sampling,
     /// What the probes may cost a process, of its own CPU time, 0.01% to 100%: turns of one that they cost more are followed on
@@ -36,12 +40,21 @@ impl Default for Agent {
         Self {
             selectors: Vec::new(),
             depth: Depth::default(),
+            calls_limit: 8,
             sampling: Sampling::default(),
             budget: Some(Percent(10_000)),
             memory_limit: Bytes(150 << 20),
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             kubernetes: Kubernetes::default(),
         }
+    }
+}
+
+impl Agent {
+    /// True where somebody may be followed at depth `calls`.
+    pub fn follows_calls(&self) -> bool {
+        let asked = self.depth == Depth::Calls || self.selectors.iter().any(|s| s.depth == Depth::Calls);
+        asked && self.calls_limit > 0
     }
 }
 
@@ -81,6 +94,9 @@ pub enum Depth {
     /// Turns: the slow ones, those that lost segments, those without an answer, and a share of the others.
     #[default]
     Turns,
+    /// As `tracenet attach` does it: every turn with what its time went to, system calls and packets. Each of them costs, and
+    /// as long as there is one, every system call of the host costs some 100 ns more.
+    Calls,
 }
 
 /// Which turns become spans.

@@ -214,6 +214,16 @@ pub(crate) fn sent_again(t: MonoNs, kind: &FactKind, clock: ClockOffset) -> Opti
     Some(Event { time_unix_nano: clock.wall(t).0, name, attributes: a, ..Event::default() })
 }
 
+/// True where a packet means something to a span: a handshake's, or one that shuts the window.
+pub(crate) fn matters(packet: &PacketFact) -> bool {
+    shut_window(packet) || is_handshake(packet)
+}
+
+fn is_handshake(packet: &PacketFact) -> bool {
+    // A second sighting on another interface has no analysis: it is the same packet.
+    packet.analysis.is_some() && packet.packet.tcp.is_some_and(|tcp| tcp.flags & SYN != 0)
+}
+
 fn shut_window(packet: &PacketFact) -> bool {
     packet.analysis.is_some_and(|a| a.verdicts.contains(Verdicts::ZERO_WINDOW))
 }
@@ -262,12 +272,10 @@ fn dropped(drop: &DropFact) -> Vec<KeyValue> {
 /// `syn` or `syn_ack`: the events of `TCP connect`.
 pub(crate) fn handshake_event(t: MonoNs, kind: &FactKind, clock: ClockOffset) -> Option<Event> {
     let FactKind::Packet(packet) = kind else { return None };
-    // A second sighting on another interface has no analysis: it is the same packet.
-    packet.analysis?;
-    let flags = packet.packet.tcp?.flags;
-    if flags & SYN == 0 {
+    if !is_handshake(packet) {
         return None;
     }
+    let flags = packet.packet.tcp?.flags;
     let name = if flags & ACK == 0 { event::SYN } else { event::SYN_ACK };
     let attributes = vec![string(attribute::DIRECTION, direction_name(packet.direction))];
     Some(Event { time_unix_nano: clock.wall(t).0, name: name.to_owned(), attributes, ..Event::default() })

@@ -18,6 +18,11 @@ pub(crate) enum Part {
     AcceptWait,
     /// By its number.
     Turn(u32),
+    /// A system call, by its thread and when that entered it, ns.
+    Call {
+        entered: u64,
+        thread: u32,
+    },
 }
 
 /// Id of a span in `trace`, seen from `role`.
@@ -33,9 +38,13 @@ pub(crate) fn span_id(trace: TraceId, role: Role, part: Part) -> SpanId {
         Part::Connect => (2, 0),
         Part::AcceptWait => (3, 0),
         Part::Turn(index) => (4, index),
+        Part::Call { thread, .. } => (5, thread),
     };
     hash.write_u8(kind);
     hash.write(&number.to_le_bytes());
+    if let Part::Call { entered, .. } = part {
+        hash.write(&entered.to_le_bytes());
+    }
     // Zero would mean "no span".
     SpanId::from_bytes(hash.finish().max(1).to_be_bytes())
 }

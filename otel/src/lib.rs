@@ -15,6 +15,7 @@ pub mod serve;
 
 mod account;
 mod batch;
+mod calls;
 mod capture;
 mod describe;
 mod endpoints;

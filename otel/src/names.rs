@@ -22,6 +22,8 @@ pub mod span {
     pub const TCP_REQUEST: &str = "tcp request";
     /// A turn of an undecoded protocol over UDP.
     pub const UDP_REQUEST: &str = "udp request";
+    /// Followed by a space and the name of the call.
+    pub const SYSCALL: &str = "syscall";
 }
 
 /// Names of span events.
@@ -120,6 +122,12 @@ pub mod attribute {
     pub const TURN_WAIT_DURATION: &str = "tracenet.turn.wait.duration";
     /// Time from the response's first byte to its last, s.
     pub const TURN_RESPONSE_DURATION: &str = "tracenet.turn.response.duration";
+    /// Calls of the turn that became no spans.
+    pub const SYSCALLS_OMITTED: &str = "tracenet.turn.syscalls_omitted";
+    /// What a system call returned.
+    pub const SYSCALL_RESULT: &str = "tracenet.syscall.result";
+    /// Why it failed, `EAGAIN`, say.
+    pub const SYSCALL_ERROR: &str = "tracenet.syscall.error";
     /// Followed by a dot and the part of the turn's time, s.
     pub const TURN_PART: &str = "tracenet.turn.part";
     /// Why this turn became a span, where not every one does: `slow`, `loss`, `unanswered`, `share`.

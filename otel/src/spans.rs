@@ -6,6 +6,7 @@
 //!   TCP accept wait              INTERNAL, server only
 //!   tcp request                  CLIENT or SERVER: one turn; events retransmit, drop, reset, zero window. In plain HTTP/1
 //!                                its name is the method
+//!       syscall NAME             INTERNAL, where calls are told; those of no turn stand below the connection
 //! ```
 //!
 //! * A connection is a trace, with the trace id that the core made. Both ends have the same one where it comes from
@@ -32,11 +33,12 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use opentelemetry_semantic_conventions::attribute as semconv;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, TraceIdSource, Turn};
 use tracenet_core::key::{ConnId, Role, Transport};
 use tracenet_core::time::{ClockOffset, MonoNs};
 
+use crate::calls::{Call, Calls};
 use crate::describe;
 use crate::failure::{error_type, was_established};
 use crate::ids::{self, Part};
@@ -65,6 +67,8 @@ const MOST_CONNECTIONS: usize = 65_536;
 struct Events {
     kept: Vec<Event>,
     dropped: u32,
+    /// Of the turn's system calls, those that became no spans.
+    calls_omitted: u64,
 }
 
 impl Events {
@@ -80,6 +84,9 @@ impl Events {
         span.events = self.kept;
         span.events.sort_by_key(|e| e.time_unix_nano);
         span.dropped_events_count = self.dropped;
+        if self.calls_omitted > 0 {
+            span.attributes.push(value::count(attribute::SYSCALLS_OMITTED, self.calls_omitted));
+        }
     }
 }
 
@@ -98,6 +105,7 @@ struct Connection {
     handshake: Vec<Event>,
     turns: u32,
     omitted: u64,
+    calls: Calls,
     /// Bounds of the turns sent.
     bounds: Option<(MonoNs, MonoNs)>,
     /// A turn without an answer: whether it failed is known when the connection ends.
@@ -117,6 +125,7 @@ impl Connection {
             handshake: Vec::new(),
             turns: 0,
             omitted: 0,
+            calls: Calls::default(),
             bounds: None,
             unanswered: None,
         }
@@ -166,6 +175,10 @@ pub struct SpanBuilder {
     now: MonoNs,
     /// Packets are all there is: they tell of retransmissions.
     packets_only: bool,
+    /// System calls become spans too.
+    calls: bool,
+    /// Connections that were told while they were open, by one who follows them no more: their end is no news.
+    left_open: FxHashSet<(TraceId, Role)>,
     out: Vec<SpanItem>,
 }
 
@@ -179,6 +192,8 @@ impl SpanBuilder {
             omitted: 0,
             now: MonoNs::default(),
             packets_only: false,
+            calls: false,
+            left_open: FxHashSet::default(),
             out: Vec::new(),
         }
     }
@@ -186,6 +201,32 @@ impl SpanBuilder {
     /// For facts from packets alone: these also tell what was sent again, which live only the kernel does.
     pub fn of_packets(run: u64) -> Self {
         Self { packets_only: true, ..Self::new(run) }
+    }
+
+    /// True where a fact of this kind may say something to a builder that [tells calls](Self::tell_calls).
+    pub fn needs(kind: &FactKind) -> bool {
+        match kind {
+            FactKind::Packet(packet) => describe::matters(packet),
+            FactKind::Turn(_)
+            | FactKind::Closed(_)
+            | FactKind::Opened { .. }
+            | FactKind::State { .. }
+            | FactKind::Retransmit { .. }
+            | FactKind::Dropped(_)
+            | FactKind::Reset { .. }
+            | FactKind::Syscall(_) => true,
+            _ => false,
+        }
+    }
+
+    /// System calls of connections become spans below their turns.
+    pub fn tell_calls(&mut self) {
+        self.calls = true;
+    }
+
+    /// What waits of a connection is of no use: somebody else tells of it.
+    pub fn forget(&mut self, id: ConnId) {
+        self.connections.remove(&id);
     }
 
     /// Turns that became no span because their connection had [`MOST_TURNS`] already.
@@ -205,6 +246,11 @@ impl SpanBuilder {
             // A connect(2) that failed has a span of its own.
             (FactKind::Turn(turn), _) if turn.request_bytes == 0 => {}
             (FactKind::Turn(turn), Some(resource)) => self.turn(fact, turn, clock, resource),
+            (FactKind::Syscall(call), _) if self.calls => {
+                if let Some(connection) = self.connection(fact.conn, clock) {
+                    connection.calls.push(fact.t, call);
+                }
+            }
             (FactKind::Closed(summary), resource) => self.closed(summary, clock, resource),
             (FactKind::Opened { before, .. }, _) => {
                 let before = *before;
@@ -301,15 +347,27 @@ impl SpanBuilder {
         for event in &mut events.kept {
             event.time_unix_nano = event.time_unix_nano.max(start);
         }
+        let calls = connection.calls.take(turn.start, end);
         let (clock, opened_before) = (connection.clock, connection.opened_before);
         let begun = connection.opened.map_or(turn.start, |opened| opened.min(turn.start));
-        if turn.response_bytes == 0 {
-            let earlier = connection.unanswered.replace((turn.clone(), events, Arc::clone(resource)));
-            if let Some((turn, events, resource)) = earlier {
-                self.send_turn(fact.conn, trace, &turn, events, clock, true, &resource, None);
-            }
-            return;
+        let events = Events { calls_omitted: calls.omitted, ..events };
+        let (events, earlier) = if turn.response_bytes == 0 {
+            (None, connection.unanswered.replace((turn.clone(), events, Arc::clone(resource))))
+        } else {
+            (Some(events), None)
+        };
+        let below = |call: &Call, parent| SpanItem {
+            resource: Arc::clone(resource),
+            span: call.span(trace, turn.role, parent, clock),
+            worth: Worth::Syscall,
+        };
+        self.out.extend(calls.before.iter().map(|call| below(call, Part::Connection)));
+        self.out.extend(calls.within.iter().map(|call| below(call, Part::Turn(turn.index))));
+        if let Some((turn, events, resource)) = earlier {
+            self.send_turn(fact.conn, trace, &turn, events, clock, true, &resource, None);
         }
+        }
+        let Some(events) = events else { return };
         if turn.role == Role::Client && turn.trace_id_source == TraceIdSource::IsnPair {
             self.out.extend(self.pairing.client_connection(trace, clock.wall(begun).0));
         }
@@ -381,7 +439,16 @@ impl SpanBuilder {
             self.send_turn(Some(summary.id), trace, &turn, events, clock, true, &resource, error);
         }
         self.out.extend(self.pairing.flush(Some(summary.id)));
+        if !self.is_news(trace, summary) {
+            return;
+        }
         let Some(resource) = resource else { return };
+        let rest = connection.calls.rest().map(|call| SpanItem {
+            resource: Arc::clone(resource),
+            span: call.span(trace, summary.role, Part::Connection, clock),
+            worth: Worth::Syscall,
+        });
+        self.out.extend(rest);
 
         let mut own = std::mem::take(&mut connection.own);
         own.dropped = own.dropped.saturating_add(connection.overflowed);
@@ -444,6 +511,20 @@ impl SpanBuilder {
     }
 }
 
+impl SpanBuilder {
+    /// Of a connection that was told while it was open, nothing more is told: its span has been sent.
+    fn is_news(&mut self, trace: TraceId, summary: &ConnSummary) -> bool {
+        let key = (trace, summary.role);
+        if summary.trace_id_source != TraceIdSource::IsnPair {
+            return true;
+        }
+        if summary.close != CloseReason::Open {
+            return !self.left_open.remove(&key);
+        }
+        self.left_open.len() >= MOST_CONNECTIONS || self.left_open.insert(key)
+    }
+}
+
 /// From connect(2) to ESTABLISHED, or to the failure.
 fn connect(
     s: &ConnSummary,
@@ -487,7 +568,7 @@ fn accept_wait(s: &ConnSummary, trace: TraceId, end: MonoNs, clock: ClockOffset)
     Some(span)
 }
 
-fn span(
+pub(crate) fn span(
     trace: TraceId,
     role: Role,
     (part, parent): (Part, Option<Part>),

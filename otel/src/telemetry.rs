@@ -112,6 +112,16 @@ impl Telemetry {
         }
     }
 
+    /// System calls of connections become spans below their turns, where facts tell of them.
+    pub fn tell_calls(&mut self) {
+        self.spans.tell_calls();
+    }
+
+    /// A connection is told under another name: what waits under this one is of no use.
+    pub fn forget_connection(&mut self, id: ConnId) {
+        self.spans.forget(id);
+    }
+
     /// What is known of a process has changed, or it has ended.
     pub fn forget(&mut self, key: ProcessKey) {
         self.resources.forget(key);

@@ -9,9 +9,10 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use std::sync::Arc;
 use tracenet_core::drops::Hurt;
-use tracenet_core::event::{RetransmitCause, TcpState};
-use tracenet_core::fact::{CloseReason, DropFact, Fact, FactKind, PeerOwner, TraceIdSource};
-use tracenet_core::key::{Direction, Role, Transport};
+use tracenet_core::event::{RetransmitCause, SyscallEvent, Task, TcpState};
+use tracenet_core::fact::{CloseReason, ConnSummary, DropFact, Fact, FactKind, PeerOwner, TraceIdSource};
+use tracenet_core::key::{ConnId, Direction, Role, Transport};
+use tracenet_core::syscall;
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 use tracenet_core::waterfall::{Cause, Part, Parts, Waterfall};
 use tracenet_otel::{MOST_EVENTS, MOST_TURNS, ProcessIdentity, Resources, SpanBuilder, SpanItem, Worth};
@@ -501,4 +502,94 @@ fn a_turns_parts_and_verdict_are_attributes_that_sum_to_its_span() {
     let part = |name: &str| double(&request.attributes, &format!("tracenet.turn.part.{name}"));
     assert_eq!((part("network"), part("peer"), part("connect")), (Some(0.004), Some(0.006), None));
     assert_eq!(string(&request.attributes, "tracenet.verdict"), Some("connect"));
+}
+
+/// A call of a connection's that lasted from `entered` to `left`, ms.
+fn call(conn: u32, (entered, left): (u64, u64), name: &str, ret: i64) -> Fact {
+    let key = who(1).key;
+    let call = SyscallEvent {
+        task: Task { tgid: key.tgid, tid: 7 },
+        nr: syscall::number(name).unwrap(),
+        args: [0; 6],
+        ret: Some(ret),
+        entered: MonoNs(entered * MS),
+        cookie: None,
+        captures: Vec::new(),
+    };
+    fact(left, 1, conn, FactKind::Syscall(Box::new(call)))
+}
+
+fn with_calls(facts: &[Fact]) -> Vec<SpanItem> {
+    let mut builder = SpanBuilder::new(1);
+    builder.tell_calls();
+    let resource = Arc::default();
+    let mut out = Vec::new();
+    for fact in facts {
+        out.extend(builder.on(fact, CLOCK, Some(&resource)));
+    }
+    out
+}
+
+#[test]
+fn calls_stand_below_their_turn_or_the_connection() {
+    // The turn lasts from 100 ms to when `turn` says.
+    let turn = turn(Role::Client, 0, 100);
+    let end = turn.end.0 / MS;
+    let facts = [
+        call(1, (10, 20), "connect", -115),
+        call(1, (99, 101), "sendto", 30),
+        call(1, (102, end + 1), "recvfrom", 40),
+        fact(end + 5, 1, 1, FactKind::Turn(Box::new(turn))),
+        call(1, (end + 6, end + 7), "close", 0),
+        fact(end + 9, 1, 1, FactKind::Closed(Box::new(summary(Role::Client, 1, 1)))),
+    ];
+    let items = with_calls(&facts);
+    assert!(items.iter().filter(|i| i.span.name.starts_with("syscall ")).all(|i| i.worth == Worth::Syscall));
+    let spans: Vec<Span> = items.into_iter().map(|i| i.span).collect();
+    let (connection, request) = (named(&spans, "TCP connection"), named(&spans, "tcp request"));
+    for (name, parent) in [
+        ("syscall connect", connection),
+        ("syscall sendto", request),
+        ("syscall recvfrom", request),
+        ("syscall close", connection),
+    ] {
+        let span = named(&spans, name);
+        assert_eq!(span.parent_span_id, parent.span_id, "{name}");
+        assert_eq!(span.trace_id, parent.trace_id, "{name}");
+        assert_eq!(int(&span.attributes, "thread.id"), Some(7));
+    }
+    let connect = named(&spans, "syscall connect");
+    assert_eq!(int(&connect.attributes, "tracenet.syscall.result"), Some(-115));
+    assert_eq!(string(&connect.attributes, "tracenet.syscall.error"), Some("EINPROGRESS"));
+    assert_eq!(times(connect), (10.0, 20.0));
+    // Where nobody asked for them there are none.
+    assert!(!spans_of_names(&facts).iter().any(|name| name.starts_with("syscall")));
+}
+
+fn spans_of_names(facts: &[Fact]) -> Vec<String> {
+    spans(facts).into_iter().map(|s| s.name).collect()
+}
+
+#[test]
+fn calls_of_a_turn_are_bounded_and_the_rest_is_counted() {
+    let turn = turn(Role::Client, 0, 100);
+    let end = turn.end.0 / MS;
+    let mut facts: Vec<Fact> = (0..200).map(|_| call(1, (101, 102), "recvfrom", 1)).collect();
+    facts.push(fact(end + 5, 1, 1, FactKind::Turn(Box::new(turn))));
+    let spans: Vec<Span> = with_calls(&facts).into_iter().map(|i| i.span).collect();
+    assert_eq!(spans.iter().filter(|s| s.name == "syscall recvfrom").count(), 128);
+    let request = named(&spans, "tcp request");
+    assert_eq!(int(&request.attributes, "tracenet.turn.syscalls_omitted"), Some(72));
+}
+
+#[test]
+fn a_connection_that_was_told_while_it_was_open_is_told_once() {
+    let open = || ConnSummary { close: CloseReason::Open, ..summary(Role::Client, 1, 1) };
+    let facts = [
+        fact(200, 1, 1, FactKind::Closed(Box::new(open()))),
+        // Another core's name for the same one.
+        fact(300, 1, 9, FactKind::Closed(Box::new(ConnSummary { id: ConnId(9), ..open() }))),
+        fact(400, 1, 9, FactKind::Closed(Box::new(ConnSummary { id: ConnId(9), ..summary(Role::Client, 9, 1) }))),
+    ];
+    named(&spans(&facts), "TCP connection");
 }

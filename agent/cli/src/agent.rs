@@ -1,5 +1,6 @@
 //! `tracenet agent`: every process of the host, all the time.
 
+pub mod calls;
 pub mod confine;
 pub mod export;
 mod governor;

@@ -146,7 +146,7 @@ fn core_settings(config: &Config) -> Settings {
     }
 }
 
-fn open_session(
+pub fn open_session(
     config: &Config,
     selection: &Selection,
     targets: &[Target],

@@ -12,6 +12,12 @@ const KEPT: [Capability; 4] = [
     Capability::CAP_DAC_READ_SEARCH,
 ];
 
+/// What following calls goes on needing besides: packet sockets (CAP_NET_RAW) and entering network namespaces (CAP_SYS_ADMIN).
+const KEPT_FOR_CALLS: [Capability; 2] = [Capability::CAP_NET_RAW, Capability::CAP_SYS_ADMIN];
+
+/// Of what is refused, the calls that following calls makes.
+const CALLED_FOR_CALLS: [libc::c_long; 1] = [libc::SYS_setns];
+
 /// What listing rules takes in any network namespace: nft(8), setns(2), and finding the namespace in /proc.
 const KEPT_FOR_RULES: [Capability; 4] = [
     Capability::CAP_NET_ADMIN,
@@ -53,10 +59,13 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_setdomainname,
 ];
 
-/// Gives them up, in this thread and those that it will start. What can't be given up is told in a line each; nothing
-/// depends on it.
-pub fn confine() -> Vec<String> {
-    keep(&KEPT, None, &[])
+/// Gives them up, in this thread and those that it will start, but for what following `calls` takes, where that is asked for.
+/// What can't be given up is told in a line each; nothing depends on it.
+pub fn confine(calls: bool) -> Vec<String> {
+    match calls {
+        true => keep(&[&KEPT[..], &KEPT_FOR_CALLS].concat(), None, &CALLED_FOR_CALLS),
+        false => keep(&KEPT, None, &[]),
+    }
 }
 
 /// The same in the process that lists rules. A user other than root hands CAP_NET_ADMIN on to nft(8).

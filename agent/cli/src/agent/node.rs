@@ -21,6 +21,7 @@ use tracenet_core::time::{ClockOffset, MonoNs};
 use tracenet_otel::{ExportReport, ProcessIdentity, Telemetry};
 use tracenet_probes::{Session, Turns};
 
+use super::calls::{self, Calls, Rights};
 use super::export::Export;
 use super::governor::Governors;
 use super::health::Health;
@@ -56,6 +57,7 @@ pub struct Node {
     people: People,
     sampler: Sampler,
     governors: Governors,
+    calls: Calls,
     telemetry: Telemetry,
     export: Export,
     /// Exporters that a new configuration has replaced, sending what they had still.
@@ -69,6 +71,8 @@ pub struct Node {
     read: Instant,
     /// Its memory is more than it may be: nobody's turns and connections are followed.
     short: bool,
+    /// What it was when depth `calls` was let go.
+    held_at: Option<u64>,
 }
 
 /// How it ended.
@@ -89,6 +93,7 @@ pub struct Parts {
     pub session: Session,
     pub rules: Option<Rules>,
     pub people: People,
+    pub rights: Rights,
     pub telemetry: Telemetry,
     pub export: Export,
     pub health: Arc<Health>,
@@ -96,7 +101,7 @@ pub struct Parts {
 
 impl Node {
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, file, otlp, session, rules, people, telemetry, export, health } = parts;
+        let Parts { config, file, otlp, session, rules, people, rights, telemetry, export, health } = parts;
         let settings = Settings {
             max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
             wide: true,
@@ -108,6 +113,7 @@ impl Node {
         });
         let governors = Governors::new(budget(&config), clock::mono_now());
         Self {
+            calls: Calls::new(rights, &config),
             config,
             file,
             otlp,
@@ -127,6 +133,7 @@ impl Node {
             events: Vec::new(),
             read: Instant::now(),
             short: false,
+            held_at: None,
         }
     }
 
@@ -151,6 +158,7 @@ impl Node {
             let watched = self.governors.watches(clock::mono_now());
             self.session.watch_io(watched).map_err(|e| crate::trace::probe_failure(&e))?;
             emptied = self.drain();
+            self.follow_calls();
             if Instant::now() >= tick {
                 tick = Instant::now() + TICK;
                 self.tick()?;
@@ -174,6 +182,24 @@ impl Node {
         emptied
     }
 
+    /// What the session that follows calls has found out.
+    fn follow_calls(&mut self) {
+        let facts = self.calls.go_round(&self.config);
+        self.tell_calls(facts);
+    }
+
+    fn tell_calls(&mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            if let Some(key) = calls::ran_anew(&fact)
+                && self.people.run_anew(key, Instant::now())
+            {
+                self.telemetry.forget(key);
+                self.place(key);
+            }
+            self.tell_one(&fact);
+        }
+    }
+
     fn tell(&mut self) {
         let mut facts = std::mem::take(&mut self.facts);
         for fact in facts.drain(..) {
@@ -183,19 +209,27 @@ impl Node {
             {
                 self.meet(who.key, &account);
             }
-            let person = fact.who.as_ref().and_then(|who| self.people.get(who.key));
-            let stranger = |key: ProcessKey| ProcessIdentity {
-                pid: key.tgid,
-                executable_name: fact.who.as_ref().map_or_else(String::new, |who| who.comm.to_string()),
-                ..ProcessIdentity::default()
-            };
-            let identity = |key: ProcessKey| person.map_or_else(|| stranger(key), |p| p.told.clone());
-            self.telemetry.span(&fact, self.clock, &identity);
-            if let (FactKind::Turn(turn), Some(person)) = (&fact.kind, person) {
-                self.telemetry.example(person.workload, turn, fact.conn);
+            if !self.calls.tell(&fact) {
+                self.tell_one(&fact);
+            } else if let (FactKind::Closed(_), Some(conn)) = (&fact.kind, fact.conn) {
+                self.telemetry.forget_connection(conn);
             }
         }
         self.facts = facts;
+    }
+
+    fn tell_one(&mut self, fact: &Fact) {
+        let person = fact.who.as_ref().and_then(|who| self.people.get(who.key));
+        let stranger = |key: ProcessKey| ProcessIdentity {
+            pid: key.tgid,
+            executable_name: fact.who.as_ref().map_or_else(String::new, |who| who.comm.to_string()),
+            ..ProcessIdentity::default()
+        };
+        let identity = |key: ProcessKey| person.map_or_else(|| stranger(key), |p| p.told.clone());
+        self.telemetry.span(fact, self.clock, &identity);
+        if let (FactKind::Turn(turn), Some(person)) = (&fact.kind, person) {
+            self.telemetry.example(person.workload, turn, fact.conn);
+        }
     }
 
     /// Somebody new: how far it is followed is settled.
@@ -216,6 +250,11 @@ impl Node {
             ports: &ports,
         };
         let depth = selection::depth(&self.config.agent, candidate);
+        if depth == Depth::Calls {
+            self.calls.choose(key);
+        } else {
+            self.calls.leave(key);
+        }
         let share = self.governors.turns(key);
         if depth == self.config.agent.depth && share >= 1.0 {
             self.session.unset_depth(key.tgid);
@@ -295,6 +334,7 @@ impl Node {
         for key in changes.over {
             self.telemetry.forget(key);
             self.governors.forget(key, now);
+            self.calls.ended(key);
             self.session.forget_process(key);
             for role in [Role::Client, Role::Server] {
                 self.sampler.forget((key, role));
@@ -309,6 +349,9 @@ impl Node {
     /// Less is followed while the own memory is more than it may be.
     fn mind_memory(&mut self) {
         let (used, limit) = (own::memory(), self.config.agent.memory_limit.0);
+        if self.hold_calls(used, limit) {
+            return;
+        }
         let short = if self.short { used as f64 > limit as f64 * ENOUGH } else { used > limit };
         if short == self.short {
             return;
@@ -322,6 +365,33 @@ impl Node {
             tracing::info!("memory is enough again");
         }
         self.place_all();
+    }
+
+    /// Depth `calls` is the first to go, and the last to come back. True where that may be enough.
+    fn hold_calls(&mut self, used: u64, limit: u64) -> bool {
+        let Some(before) = self.held_at else {
+            if used <= limit {
+                return false;
+            }
+            self.held_at = Some(used);
+            let any = self.calls.hold(true);
+            if any {
+                tracing::warn!(
+                    "{used} bytes of memory are more than agent.memory_limit: nobody is followed at depth calls until it is less"
+                );
+            }
+            return any;
+        };
+        // What it took is known when its session has ended.
+        if self.calls.is_running() {
+            return true;
+        }
+        let took = before.saturating_sub(used);
+        if !self.short && used.saturating_add(took) as f64 <= limit as f64 * ENOUGH {
+            self.calls.hold(false);
+            self.held_at = None;
+        }
+        false
     }
 
     fn place_all(&mut self) {
@@ -371,6 +441,7 @@ impl Node {
                 tracing::warn!("{what} has changed, which a restart takes notice of");
             }
         }
+        self.calls.configure(&self.config, &config);
         self.config = config;
         self.sampler.start_over();
         self.governors.start_over(budget(&self.config), clock::mono_now());
@@ -397,6 +468,12 @@ impl Node {
         self.sent_before += reports.map(|report| report.sent_spans).sum::<u64>();
     }
 
+    fn finish_calls(&mut self) {
+        while let Some(facts) = self.calls.finish() {
+            self.tell_calls(facts);
+        }
+    }
+
     fn finish(mut self) -> End {
         let (at, now) = (Instant::now(), clock::mono_now());
         let mut last = Vec::new();
@@ -411,6 +488,7 @@ impl Node {
         }
         self.core.finish(now, &mut self.facts);
         self.tell();
+        self.finish_calls();
         self.telemetry.finish(now, self.clock);
         let ending = std::mem::take(&mut self.ending);
         self.settle(ending);

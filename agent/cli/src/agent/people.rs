@@ -140,6 +140,23 @@ impl People {
         true
     }
 
+    /// A process runs another program now. False where it is not known, or can't be looked at.
+    pub fn run_anew(&mut self, key: ProcessKey, now: Instant) -> bool {
+        let alive = self.proc.process(key.tgid).ok().filter(|p| started_at(p, key.start_ns));
+        let (Some(alive), Some(person)) = (alive, self.known.get_mut(&key)) else { return false };
+        if let Some(name) = alive.called() {
+            person.told.executable_name = name;
+        }
+        person.told.executable_path = alive.exe.as_ref().map(|e| e.display().to_string());
+        let (told, left) = (person.told.clone(), person.workload);
+        self.leave(left, now);
+        let number = self.join(&told, now);
+        if let Some(person) = self.known.get_mut(&key) {
+            person.workload = number;
+        }
+        true
+    }
+
     /// What a process did since the last time, by what the kernel side has added up.
     pub fn did(
         &mut self,

@@ -26,7 +26,8 @@ pub fn probed(depth: Depth) -> tracenet_probes::Depth {
     match depth {
         Depth::Counters => tracenet_probes::Depth::Counters,
         Depth::Connections => tracenet_probes::Depth::Connections,
-        Depth::Turns => tracenet_probes::Depth::Turns,
+        // Sums of turns are kept here; what is told of them is another session's.
+        Depth::Turns | Depth::Calls => tracenet_probes::Depth::Turns,
     }
 }
 

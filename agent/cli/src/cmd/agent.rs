@@ -15,6 +15,7 @@ use tracenet_otel::Telemetry;
 use tracenet_otel::serve::{Limits, Server};
 use tracenet_probes::{Options, Session};
 
+use crate::agent::calls::Rights;
 use crate::agent::confine;
 use crate::agent::export::Export;
 use crate::agent::health::Health;
@@ -26,6 +27,7 @@ use crate::failure::Failure;
 use crate::kube::{self, KubeArgs};
 use crate::privilege::{self, Effective, WANTED};
 use crate::settings;
+use crate::sinks;
 
 /// `tracenet agent`
 #[derive(Debug, Args)]
@@ -98,14 +100,18 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
         None
     });
     // Before there is any other thread: each has capabilities of its own.
-    for trouble in confine::confine() {
+    let calls = config.agent.follows_calls();
+    for trouble in confine::confine(calls) {
         tracing::warn!("{trouble}");
     }
+    let rights = Rights::look(calls);
+    sinks::warn_by_log();
     let pods = watch(args, &config)?;
     let identifier = Identifier::new(RuntimeFiles::below(&args.root), pods.clone(), true);
     let export = Export::start(&config)?;
     let host = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
     let mut telemetry = Telemetry::new(export.sink(), export.options(), host, clock::mono_now());
+    telemetry.tell_calls();
     let health = Arc::new(Health::new(telemetry.expose(), pods.clone()));
     let server = config
         .agent
@@ -120,8 +126,8 @@ pub fn main(args: &AgentArgs) -> Result<u8, Failure> {
 
     let people = People::new(identifier, pods.is_some());
     let (file, otlp) = (args.config.clone(), args.otlp.clone());
-    let end = Node::new(Parts { config, file, otlp, session, rules, people, telemetry, export, health })
-        .run(&signals)?;
+    let parts = Parts { config, file, otlp, session, rules, people, rights, telemetry, export, health };
+    let end = Node::new(parts).run(&signals)?;
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
     if end.lost > 0 {
         tracing::warn!("{} spans were not exported, {} were", end.lost, end.sent);
