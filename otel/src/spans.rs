@@ -366,7 +366,6 @@ impl SpanBuilder {
         if let Some((turn, events, resource)) = earlier {
             self.send_turn(fact.conn, trace, &turn, events, clock, true, &resource, None);
         }
-        }
         let Some(events) = events else { return };
         if turn.role == Role::Client && turn.trace_id_source == TraceIdSource::IsnPair {
             self.out.extend(self.pairing.client_connection(trace, clock.wall(begun).0));

@@ -589,7 +589,12 @@ fn a_connection_that_was_told_while_it_was_open_is_told_once() {
         fact(200, 1, 1, FactKind::Closed(Box::new(open()))),
         // Another core's name for the same one.
         fact(300, 1, 9, FactKind::Closed(Box::new(ConnSummary { id: ConnId(9), ..open() }))),
-        fact(400, 1, 9, FactKind::Closed(Box::new(ConnSummary { id: ConnId(9), ..summary(Role::Client, 9, 1) }))),
+        fact(
+            400,
+            1,
+            9,
+            FactKind::Closed(Box::new(ConnSummary { id: ConnId(9), ..summary(Role::Client, 9, 1) })),
+        ),
     ];
     named(&spans(&facts), "TCP connection");
 }

@@ -157,6 +157,7 @@ fn values_that_make_no_sense_are_refused() {
         ("config.agent.depth=full", "depth"),
         ("config.agent.selectors[0].depth=connections,config.agent.selectors[0].pid=7", "pid"),
         ("config.agent.selectors[0].namespace=shop", "depth"),
+        ("config.agent.calls_limit=65", "calls_limit"),
         ("config.agent.sampling.slow_quantile=2", "slow_quantile"),
         ("config.agent.memory_limit=lots", "memory_limit"),
         ("config.export.otlp.endpoint=collector:4317", "endpoint"),
@@ -188,7 +189,9 @@ fn the_agent_takes_every_configuration() {
     check(&read(&deploy("compose/tracenet.yaml")));
     let selectors =
         "--set=config.agent.selectors[0].namespace=shop,config.agent.selectors[0].depth=connections";
-    for values in [&[][..], &[selectors], &["--set=config.agent.depth=counters,endpoint.port=9465"]] {
+    let calls = "--set=config.agent.selectors[0].executable=nginx,config.agent.selectors[0].depth=calls,config.agent.calls_limit=64";
+    for values in [&[][..], &[selectors], &[calls], &["--set=config.agent.depth=counters,endpoint.port=9465"]]
+    {
         let map = object(&rendered(values), "ConfigMap");
         check(map["data"]["tracenet.yaml"].as_str().expect("a file"));
     }

@@ -264,7 +264,10 @@ impl Calls {
             Ok(()) if asked_to => tracing::info!("the session of depth calls has ended"),
             ended => {
                 let why = ended.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
-                tracing::warn!("depth calls is turns until it is tried again in {} s: {why}", RETRY.as_secs());
+                tracing::warn!(
+                    "depth calls is turns until it is tried again in {} s: {why}",
+                    RETRY.as_secs()
+                );
                 self.not_before = Some(now + RETRY);
             }
         }

@@ -134,7 +134,8 @@ fn follow(
     let mut namespaces = Namespaces::new(config, filter, session.totals(), to.clone(), activity.clone());
     let mut firewalls = Watch::default();
     let settings = Settings {
-        max_connections: MOST_CONNECTIONS.min(usize::try_from(config.limits.connections).unwrap_or(usize::MAX)),
+        max_connections: MOST_CONNECTIONS
+            .min(usize::try_from(config.limits.connections).unwrap_or(usize::MAX)),
         forgets: true,
         ..Settings::default()
     };
