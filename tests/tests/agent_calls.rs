@@ -99,10 +99,11 @@ impl Caller {
         self.connections = 0;
     }
 
-    /// One turn after the other until `done`.
+    /// One turn after the other until `done`, not too many: all that was told is read each time.
     fn until(&mut self, what: &str, mut done: impl FnMut() -> bool) {
         wait_for(what, || {
             self.turns(1);
+            std::thread::sleep(std::time::Duration::from_millis(20));
             done().then_some(())
         });
     }
@@ -110,6 +111,11 @@ impl Caller {
 
 fn of(spans: &[Span], pid: u32) -> Vec<&Span> {
     spans.iter().filter(|s| s.resource["process.pid"].as_u64() == Some(pid.into())).collect()
+}
+
+/// Of all processes.
+fn calls(agent: &Node<'_>) -> usize {
+    agent.spans().iter().filter(|s| s.name == "syscall sendto").count()
 }
 
 fn has_calls(spans: &[Span], pid: u32) -> bool {
@@ -257,21 +263,19 @@ fn each_turn_is_told_once_while_a_process_is_chosen_and_left() {
     let mut agent = Node::start(&netns, &chosen());
     let its_pid = agent.program().pid();
     let first = deep.turns;
-    let mut seen = 0;
     let mut reloads = 0;
     deep.open("127.0.0.1", 2);
     for round in 0..2 {
-        deep.until("the process to be followed by its calls", || {
-            let calls = agent.spans().iter().filter(|s| s.name == "syscall sendto").count();
-            std::mem::replace(&mut seen, calls) < calls
-        });
+        deep.until("the probes to be there", || traces_calls(its_pid));
+        // What the session before had to say at its end may come late.
+        let seen = calls(&agent);
+        deep.until("the process to be followed by its calls", || calls(&agent) > seen);
         assert!(traces_calls(its_pid), "round {round}");
         deep.turns(20);
         reloads += 1;
         write(&mut agent, EVERY_TURN, reloads);
         deep.until("the probes to be gone", || !traces_calls(its_pid));
         deep.turns(20);
-        seen = agent.spans().iter().filter(|s| s.name == "syscall sendto").count();
         reloads += 1;
         write(&mut agent, &chosen(), reloads);
     }
@@ -418,7 +422,6 @@ fn memory_lets_go_of_it_first() {
     // And enough again.
     std::fs::write(agent.config(), chosen()).expect("the file can be written");
     deep.until("the process to be followed again", || traces_calls(its_pid));
-    let calls = |agent: &Node<'_>| agent.spans().iter().filter(|s| s.name == "syscall sendto").count();
     let before = calls(&agent);
     deep.until("calls to be told again", || calls(&agent) > before);
     assert_eq!(agent.stop().code, 0);

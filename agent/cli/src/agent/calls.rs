@@ -308,8 +308,8 @@ impl Calls {
         match Follower::start(config, pids(&waiting), packets, self.number, self.last) {
             Ok(follower) => {
                 tracing::info!(
-                    "process {:?} is followed at depth calls: every system call of this host takes some 100 ns longer meanwhile",
-                    pids(&waiting)
+                    "{} followed at depth calls: every system call of this host takes some 100 ns longer meanwhile",
+                    named(&waiting)
                 );
                 self.follower = Some(follower);
                 self.are_asked(&waiting);
@@ -364,6 +364,15 @@ pub fn ran_anew(fact: &Fact) -> Option<ProcessKey> {
     match (&fact.kind, &fact.who) {
         (FactKind::Executed { .. }, Some(who)) => Some(who.key),
         _ => None,
+    }
+}
+
+/// `process 7 is`, `processes 7, 8 are`
+fn named(keys: &[ProcessKey]) -> String {
+    let all: Vec<String> = keys.iter().map(|key| key.tgid.to_string()).collect();
+    match all.as_slice() {
+        [one] => format!("process {one} is"),
+        _ => format!("processes {} are", all.join(", ")),
     }
 }
 
