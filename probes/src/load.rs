@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use aya::maps::Map;
@@ -286,31 +285,6 @@ fn lift_memlock() {
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the struct is valid for the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
-}
-
-/// `bpf_prog_info.recursion_misses` (since 5.12); `None` where the kernel doesn't tell.
-pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> Option<u64> {
-    /// `union bpf_attr` for BPF_OBJ_GET_INFO_BY_FD.
-    #[repr(C)]
-    struct Attr {
-        fd: u32,
-        info_len: u32,
-        info: u64,
-    }
-    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-    // `struct bpf_prog_info` up to and with recursion_misses, its 27th word of eight bytes (include/uapi/linux/bpf.h).
-    const WORDS: usize = 27;
-    let mut info = [0u64; WORDS];
-    let mut attr = Attr {
-        fd: u32::try_from(program.as_raw_fd()).ok()?,
-        info_len: u32::try_from(size_of_val(&info)).ok()?,
-        info: info.as_mut_ptr() as u64,
-    };
-    // SAFETY: attr and info are valid for the call, and the kernel writes no more than info_len bytes.
-    let r =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attr, size_of_val(&attr)) };
-    let told = usize::try_from(attr.info_len).ok()? >= size_of_val(&info);
-    (r == 0 && told).then(|| info.last().copied()).flatten()
 }
 
 /// True where the kernel said EPERM or EACCES somewhere down the chain.

@@ -26,6 +26,7 @@ use crate::governed::{Control, comes_and_goes};
 use crate::io::Io;
 use crate::links::Links;
 use crate::load::{self, map, one_line};
+use crate::programs::recursion_misses;
 use crate::spec::{Depth, Drained, HookStatus, MAX_NR, Options, SPECS};
 use crate::totals::Totals;
 use crate::turns::{TurnMap, Turns, TurnsOf, lot};
@@ -405,7 +406,7 @@ impl Session {
             }
             let Some(Program::BtfTracePoint(program)) = self.ebpf.program(spec.name) else { continue };
             let Ok(fd) = program.fd() else { continue };
-            let Some(total) = load::recursion_misses(fd.as_fd()) else { continue };
+            let Some(total) = recursion_misses(fd.as_fd()) else { continue };
             let count = total.saturating_sub(*seen);
             *seen = total;
             if count > 0 {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracenet_core::event::{Event, EventKind, SocketEvent, SocketIo, SocketReason};
 use tracenet_core::key::{Direction, Role, SocketCookie, Transport};
-use tracenet_probes::{Error, FlowFilter, Options, Session, SyscallFilter};
+use tracenet_probes::{Error, FlowFilter, Nothing, Options, Session, Statistics, SyscallFilter};
 
 const ROLE: &str = "TRACENET_PROBES_TEST_ROLE";
 const ADDRESSES: &str = "TRACENET_PROBES_TEST_ADDRESSES";
@@ -571,4 +571,30 @@ fn a_session_can_move_to_another_thread() {
 fn a_process_that_is_not_there_is_named() {
     let options = Options { targets: vec![u32::MAX - 1], ..Options::default() };
     assert!(matches!(Session::open(&options), Err(Error::NoProcess(n)) if n == u32::MAX - 1));
+}
+
+#[test]
+fn the_kernel_tells_of_the_programs_that_a_process_holds() {
+    let options = Options { syscalls: SyscallFilter::every(), ..Options::default() };
+    let Some(session) = open(&options) else { return };
+    let statistics = Statistics::enable().unwrap();
+    let nothing = Nothing::attach(c"sys_enter").unwrap();
+    for _ in 0..1000 {
+        // SAFETY: getppid(2) takes nothing and can't fail.
+        unsafe { libc::syscall(libc::SYS_getppid) };
+    }
+    let empty = nothing.program().unwrap();
+    let programs = tracenet_probes::programs_of(std::process::id()).unwrap();
+    // Of other tests in this process there may be more.
+    for hook in session.status() {
+        let found: Vec<_> = programs.iter().filter(|p| p.name == hook.name).collect();
+        assert!(!found.is_empty(), "{hook:?}");
+        assert!(found.iter().all(|p| p.hook == Some(hook.hook)), "{found:?}");
+        assert!(found.iter().all(|p| p.verified_insns > 0 && p.translated_bytes > 0), "{found:?}");
+    }
+    let enter = programs.iter().find(|p| p.name == "on_sys_enter" && p.attached).unwrap();
+    assert!(enter.runs >= 1000 && enter.run_ns > 0, "{enter:?}");
+    assert!(empty.runs >= 1000 && empty.run_ns > 0, "{empty:?}");
+    assert_eq!((empty.translated_bytes, empty.hook), (16, None));
+    drop(statistics);
 }
