@@ -49,6 +49,8 @@ pub enum Command {
     Whois(crate::cmd::whois::WhoisArgs),
     /// Follow every process of the host, all the time, for OpenTelemetry and Prometheus.
     Agent(crate::cmd::agent::AgentArgs),
+    /// Measure what watching costs on this machine: by call, request and packet, beside other tools.
+    Bench(crate::cmd::bench::BenchArgs),
     /// Not for users: names rules for the agent.
     #[command(hide = true)]
     FirewallRules,

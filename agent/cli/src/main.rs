@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod bench;
 mod child;
 mod closing;
 mod cmd;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Interfaces(args) => cmd::interfaces::main(&args),
         Command::Whois(args) => cmd::whois::main(&args),
         Command::Agent(args) => cmd::agent::main(&args),
+        Command::Bench(args) => cmd::bench::main(&args),
         Command::FirewallRules => agent::rules::serve(),
         Command::Doctor { json } => cmd::doctor::main(json),
         Command::Config { action } => cmd::config::main(action),

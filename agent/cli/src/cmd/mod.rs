@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod analyze;
 pub mod attach;
+pub mod bench;
 pub mod config;
 pub mod doctor;
 pub mod explain;
