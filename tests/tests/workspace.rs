@@ -179,6 +179,7 @@ fn the_tree_has_the_agreed_top_level() {
         "config",
         "deny.toml",
         "deploy",
+        "docs",
         "otel",
         "probes",
         "rustfmt.toml",

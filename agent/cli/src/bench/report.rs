@@ -8,6 +8,7 @@ use super::pairs::{Figures, Outcome, Pair};
 use super::probes::Programs;
 use super::ways::Way;
 use super::worker::Workload;
+use crate::units::Count;
 
 /// Where and when.
 #[derive(Debug, Serialize)]
@@ -104,9 +105,7 @@ pub fn rows(way: &Way, workloads: &[Workload], outcome: Outcome) -> Vec<Row> {
 /// A table for each workload.
 pub fn table(rows: &[Row], pairs: usize, run_ns: u64) -> String {
     let ms = run_ns / 1_000_000;
-    let mut out = format!(
-        "{pairs} alternating pairs of {ms} ms: medians; ratio: operations a second beside bare [from..to]\n"
-    );
+    let mut out = format!("{} of {ms} ms: medians; ratio: operations a second beside bare [from..to]\n");
     for workload in Workload::ALL {
         let of: Vec<&Row> = rows.iter().filter(|r| r.workload == workload.name()).collect();
         if of.is_empty() {

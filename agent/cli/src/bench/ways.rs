@@ -256,6 +256,10 @@ impl Watcher {
 
     /// Asks it to end and waits for that: events that it lost, where it says so.
     pub fn end(mut self) -> Result<Option<u64>, String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            let said = self.last_words().unwrap_or_default();
+            return Err(format!("it did not watch to the end ({status}): {said}"));
+        }
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).map_err(|e| e.to_string())?;
         let begin = Instant::now();
         while let Ok(None) = self.child.try_wait() {
