@@ -1,11 +1,11 @@
-# make demo | test | lint | scenarios | bench | soak | fuzz | build | install | clean. Each works as the first command after the clone:
+# make demo | test | lint | scenarios | bench | cost | soak | fuzz | build | install | clean. Each works as the first command after the clone:
 # what is missing on a Debian machine is installed by .ci/setup (which asks sudo if you are not root).
 
 PREFIX ?= /usr/local
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: build demo test lint audit scenarios bench soak fuzz install setup clean
+.PHONY: build demo test lint audit scenarios bench cost soak fuzz install setup clean
 
 build:
 	@.ci/setup build
@@ -47,6 +47,12 @@ bench:
 	@.ci/setup test
 	$(CARGO) build --release --locked -p tracenet
 	$(CARGO) bench --locked -p tracenet-tests
+
+# The tables of docs/cost.md anew, with what they were made of beside them (half an hour on an idle machine).
+cost:
+	@.ci/setup test
+	$(CARGO) build --release --locked -p tracenet
+	@.ci/cost
 
 # Storms and faults as large as they come (minutes), then half an hour of mixed load: SOAK_MINUTES says how long.
 soak:

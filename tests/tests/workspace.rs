@@ -254,7 +254,7 @@ fn the_commands_of_the_readme_exist() {
 #[test]
 fn scripts_are_executable_and_parse() {
     use std::os::unix::fs::PermissionsExt as _;
-    for name in ["run", "setup", "test", "demo"] {
+    for name in ["run", "setup", "test", "demo", "cost"] {
         let file = repository().join(".ci").join(name);
         let mode = std::fs::metadata(&file)
             .unwrap_or_else(|e| panic!("{}: {e}", file.display()))

@@ -1,7 +1,12 @@
 //! A load, bare and watched in alternating pairs; then once more with BPF's statistics, which say where the time goes.
 
+use std::fs::File;
+use std::io::Write as _;
+
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use serde::Serialize;
+use serde_json::json;
 use tracenet_probes::{Nothing, Program as Loaded, Statistics, programs_of};
 use tracenet_tests::counters::cpu_ns;
 use tracenet_tests::netns::Netns;
@@ -22,7 +27,7 @@ pub struct Load<'a> {
 }
 
 /// One run of it, per request but the rate.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize)]
 struct Sample {
     rate: f64,
     /// CPU time of server and client, which hardly changes with what else the machine does.
@@ -83,6 +88,11 @@ impl Load<'_> {
         let ratios = over(|(bare, watched)| watched.rate / bare.rate);
         let ratio = middle(&ratios);
         let profile = if way.is_ours() { self.profile(way, part) } else { Vec::new() };
+        if let Some(raw) = &arguments.raw {
+            let row = json!({"load": self.name, "way": way.name, "pairs": pairs, "programs": profile, "lost": lost});
+            let mut file = File::options().append(true).open(raw).expect("it was made at the start");
+            writeln!(file, "{row}").expect("the file of --raw takes a row");
+        }
         println!(
             "{:<26} {:>9.0} {:>27} {:>5} {:>9.0} {:>9.0} {:>8.0} {:>8}{}",
             way.name,
@@ -140,6 +150,7 @@ impl Load<'_> {
 }
 
 /// A program, per request.
+#[derive(Serialize)]
 struct Row {
     name: String,
     runs: f64,

@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Where the time goes by program, also where the goal is reached.
     #[arg(long)]
     pub profile: bool,
+    /// Every run, and BPF's nanoseconds by program, go there: a JSON object for each row.
+    #[arg(long)]
+    pub raw: Option<std::path::PathBuf>,
     /// What cargo says to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -71,6 +74,10 @@ fn main() {
         eprintln!("skipped: needs root");
         return;
     }
+    if let Some(raw) = &arguments.raw {
+        std::fs::write(raw, "").expect("the file of --raw can be written");
+    }
+    println!("{}", machine());
     let netns = Netns::new("accounts");
     if [PLAIN, PIPELINED].iter().any(|load| arguments.wants_load(load)) {
         redis(&netns, &arguments);
@@ -82,6 +89,21 @@ fn main() {
         println!();
         many::many_connections(&netns);
     }
+}
+
+/// Where and when.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (kernel, info) = (read("/proc/sys/kernel/osrelease"), read("/proc/cpuinfo"));
+    let model = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':'));
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let date = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output().expect("date starts");
+    format!(
+        "Linux {}, {cpus} CPUs ({}), {}",
+        kernel.trim(),
+        model.map_or(std::env::consts::ARCH, |(_, name)| name.trim()),
+        String::from_utf8_lossy(&date.stdout).trim()
+    )
 }
 
 fn redis(netns: &Netns, arguments: &Arguments) {

@@ -102,10 +102,32 @@ pub fn rows(way: &Way, workloads: &[Workload], outcome: Outcome) -> Vec<Row> {
     }
 }
 
+/// A machine on which nothing else is done leaves more to work that never waits.
+const ALONE: f64 = 0.95;
+
+/// The part of their time for which bare calls had a CPU; `None` where they were not measured.
+fn share_of_cpu(rows: &[Row]) -> Option<f64> {
+    let calls = [Workload::Getppid.name(), Workload::Write.name()];
+    let bare = || rows.iter().filter(|row| calls.contains(&row.workload)).flat_map(|row| &row.pairs);
+    let (cpu, wall) = bare().fold((0, 0), |(cpu, wall), p| (cpu + p.bare.cpu_ns, wall + p.bare.wall_ns));
+    (wall > 0).then(|| cpu as f64 / wall as f64)
+}
+
 /// A table for each workload.
 pub fn table(rows: &[Row], pairs: usize, run_ns: u64) -> String {
     let ms = run_ns / 1_000_000;
-    let mut out = format!("{} of {ms} ms: medians; ratio: operations a second beside bare [from..to]\n");
+    let mut out = format!(
+        "{} of {ms} ms: medians; ratio: operations a second beside bare [from..to]\n",
+        Count(pairs as u64, "alternating pair")
+    );
+    if let Some(share) = share_of_cpu(rows).filter(|share| *share < ALONE) {
+        let _ = writeln!(
+            out,
+            "something else was running: work that never waits had a CPU for {:.0} % of its time; ratios say little, \
+             CPU added more",
+            share * 100.0
+        );
+    }
     for workload in Workload::ALL {
         let of: Vec<&Row> = rows.iter().filter(|r| r.workload == workload.name()).collect();
         if of.is_empty() {

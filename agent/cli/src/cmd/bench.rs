@@ -1,6 +1,8 @@
 //! `tracenet bench`
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -36,6 +38,9 @@ pub struct BenchArgs {
     /// What each BPF program costs instead: nanoseconds of a run, instructions, size.
     #[arg(long, conflicts_with_all = ["pairs", "ways"])]
     pub probes: bool,
+    /// Keep every run in a file too, as --json prints it.
+    #[arg(long, value_name = "FILE")]
+    pub raw: Option<PathBuf>,
     /// One JSON object with every run.
     #[arg(long)]
     pub json: bool,
@@ -75,6 +80,8 @@ pub fn main(args: &BenchArgs) -> Result<u8, Failure> {
     let workloads = if args.workloads.is_empty() { Workload::ALL.to_vec() } else { args.workloads.clone() };
     let (pairs, time) =
         if args.quick { (1, Duration::from_millis(20)) } else { (args.pairs as usize, args.time) };
+    // Before the minutes that follow.
+    let raw = args.raw.as_deref().map(|path| create(path).map(|file| (path, file))).transpose()?;
     let mut crew = Crew::start()?;
     // What is slow the first time only.
     for workload in &workloads {
@@ -96,9 +103,12 @@ pub fn main(args: &BenchArgs) -> Result<u8, Failure> {
         }
         progress("");
     }
+    let json = serde_json::to_string(&document).map_err(|e| Failure::Runtime(e.to_string()))? + "\n";
+    if let Some((path, mut file)) = raw {
+        file.write_all(json.as_bytes()).map_err(|e| unwritable(path, &e))?;
+    }
     let text = if args.json {
-        let text = serde_json::to_string(&document).map_err(|e| Failure::Runtime(e.to_string()))?;
-        text + "\n"
+        json
     } else {
         let mut text = document.head.text();
         match &document.programs {
@@ -113,6 +123,14 @@ pub fn main(args: &BenchArgs) -> Result<u8, Failure> {
         }
         _ => Ok(u8::from(failed(&document))),
     }
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|e| unwritable(path, &e))
+}
+
+fn unwritable(path: &Path, e: &io::Error) -> Failure {
+    Failure::Runtime(format!("cannot write {}: {e}", path.display()))
 }
 
 /// Exit code 1: a way of tracenet's own failed. What another tool does is its own matter.
