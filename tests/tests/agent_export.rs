@@ -80,7 +80,7 @@ impl<'a> Scene<'a> {
   sampling: {{rate_per_second: 100000}}
 export:
   metrics: {{interval: 100ms}}
-  otlp: {{endpoint: '{endpoint}', queue_bytes: {queue}, timeout: 500ms, shutdown_timeout: 2s{more}}}
+  otlp: {{endpoint: '{endpoint}', queue_bytes: {queue}, shutdown_timeout: 2s{more}}}
 ",
             python.display()
         );
@@ -250,7 +250,7 @@ fn costs(role: &str, manner: &str) {
     let netns = Netns::new(role);
     let folder = temporary();
     let mut collector = collector::start(&netns, &books(folder.path()), GRPC, HTTP);
-    let mut scene = Scene::new(&netns, folder.path(), &http(), TIGHT, "");
+    let mut scene = Scene::new(&netns, folder.path(), &http(), TIGHT, ", timeout: 500ms");
     let before = scene.made;
     behave(&mut collector, manner);
     scene.rounds(50);

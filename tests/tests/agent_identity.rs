@@ -152,8 +152,9 @@ fn have_their_ids(netns: &Netns, count: usize, run: impl Fn(usize) -> Result<Con
     let at = |span: &Span, key: &str| text(&span.attributes, key).map(str::to_owned);
     let spans = wait_for("both ends of every exchange", || {
         let spans = agent.spans();
-        let ends = spans.iter().filter(|s| s.name == "tcp request" && at(s, "server.address").is_some());
-        (ends.count() >= 4 * count).then_some(spans)
+        let here = |s: &Span| at(s, "server.address").is_some_and(|address| address.starts_with("127.1."));
+        let ends = spans.iter().filter(|s| s.name == "tcp request" && here(s)).count();
+        (ends >= 4 * count).then_some(spans)
     });
     for (n, container) in ran.iter().enumerate() {
         for process in [1, 2] {
@@ -164,7 +165,13 @@ fn have_their_ids(netns: &Netns, count: usize, run: impl Fn(usize) -> Result<Con
             for (side, id) in [(&client, Some(container.id.as_str())), (&server, None)] {
                 assert_eq!(side.iter().filter(|s| s.name == "tcp request").count(), 1, "{goal}: {side:?}");
                 for span in side {
-                    assert_eq!(text(&span.resource, "container.id"), id, "{goal}: {span:?}");
+                    assert_eq!(
+                        text(&span.resource, "container.id"),
+                        id,
+                        "{goal}: {}: {:?}",
+                        span.name,
+                        span.resource
+                    );
                 }
             }
             for span in client {
