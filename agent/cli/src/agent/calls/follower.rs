@@ -156,7 +156,7 @@ fn follow(
     engine.add_source(RING, std::sync::Arc::clone(&ring.progress));
     engine.take_orders(orders);
     engine.run(&mut outlet, &mut namespaces, None);
-    let (end, _) = trace::stop(ring, namespaces.into_threads(), &mut engine, &mut outlet);
+    let (end, _) = trace::stop(ring, namespaces.into_threads(), None, &mut engine, &mut outlet);
     match end.problem {
         Some(problem) => Err(Failure::Runtime(problem)),
         None => Ok(()),
