@@ -16,6 +16,7 @@ const SETPRIV: &[Need] = &[LAB[0], LAB[1], LAB[2], LAB[3], LAB[4], Need::Tool("s
 fn main() -> ExitCode {
     harness::main(vec![
         case!(the_rule_of_another_namespace_is_named, LAB),
+        case!(the_profile_for_it_is_enough, SETPRIV),
         case!(without_the_capability_drops_are_told_without_a_rule, SETPRIV),
     ])
 }
@@ -98,12 +99,27 @@ fn the_rule_of_another_namespace_is_named() {
     }
 }
 
+/// The agent with these capabilities and no others, nor new ones.
+fn confined<'a>(lossy: &'a Lossy, capabilities: &str) -> Node<'a> {
+    let mut command = lossy.pair.client.command("setpriv");
+    command.arg(format!("--bounding-set=-all,{capabilities}")).arg("--no-new-privs").arg(agent::binary());
+    Node::start_as(&lossy.pair.client, command, EVERY_TURN, &[])
+}
+
+fn the_profile_for_it_is_enough() {
+    let lossy = Lossy::new();
+    let agent =
+        confined(&lossy, "+bpf,+perfmon,+net_raw,+sys_ptrace,+dac_read_search,+sys_admin,+net_admin,+syslog");
+    wait_for("a drop whose rule is named", || {
+        lossy.play();
+        drops(agent.spans()).iter().any(|d| d.contains_key("rule")).then_some(())
+    });
+    assert_eq!(agent.stop().code, 0);
+}
+
 fn without_the_capability_drops_are_told_without_a_rule() {
     let lossy = Lossy::new();
-    let mut command = lossy.pair.client.command("setpriv");
-    command.args(["--bounding-set=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search", "--no-new-privs"]);
-    command.arg(agent::binary());
-    let agent = Node::start_as(&lossy.pair.client, command, EVERY_TURN, &[]);
+    let agent = confined(&lossy, "+bpf,+perfmon,+sys_ptrace,+dac_read_search");
     wait_for("a drop", || {
         lossy.play();
         (!drops(agent.spans()).is_empty()).then_some(())

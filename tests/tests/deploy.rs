@@ -95,7 +95,9 @@ fn helm_finds_no_fault_with_the_chart() {
 
 fn profiles_ask_for_their_capabilities_and_no_more() {
     let minimal = ["BPF", "PERFMON", "NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH"];
-    for (profile, more) in PROFILES.into_iter().zip([&[][..], &["SYS_ADMIN"], &["SYS_ADMIN", "NET_ADMIN"]]) {
+    for (profile, more) in
+        PROFILES.into_iter().zip([&[][..], &["SYS_ADMIN"], &["SYS_ADMIN", "NET_ADMIN", "SYSLOG"]])
+    {
         let pod = &object(&rendered(&["--set", &format!("profile={profile}")]), "DaemonSet")["spec"]["template"]
             ["spec"];
         assert!(pod["hostPID"] == true && pod["hostNetwork"] == true);

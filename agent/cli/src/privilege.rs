@@ -14,7 +14,7 @@ pub struct Capability {
 }
 
 /// What tracenet can make use of.
-pub const WANTED: [Capability; 7] = [
+pub const WANTED: [Capability; 8] = [
     Capability { bit: 39, name: "CAP_BPF", feature: "every eBPF probe" },
     Capability { bit: 38, name: "CAP_PERFMON", feature: "every eBPF probe on a tracepoint" },
     Capability { bit: 13, name: "CAP_NET_RAW", feature: "the packet view and -w" },
@@ -30,6 +30,11 @@ pub const WANTED: [Capability; 7] = [
         feature: "/proc of other users' processes: descriptors, namespaces",
     },
     Capability { bit: 2, name: "CAP_DAC_READ_SEARCH", feature: "/proc files that only their owner may read" },
+    Capability {
+        bit: 34,
+        name: "CAP_SYSLOG",
+        feature: "the kernel's function in which a packet was dropped",
+    },
 ];
 
 /// The effective set of this process.
@@ -52,6 +57,19 @@ impl Effective {
         self.0 >> bit & 1 == 1
     }
 
+    /// True where /proc/kallsyms has addresses for it (kernel/ksyms_common.c, kallsyms_show_value).
+    pub fn sees_symbols(self) -> bool {
+        let level = |name: &str| -> i32 {
+            let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+            text.trim().parse().unwrap_or(0)
+        };
+        match level("kptr_restrict") {
+            0 => level("perf_event_paranoid") <= 1 || self.has(34),
+            1 => self.has(34),
+            _ => false,
+        }
+    }
+
     /// The name of a capability without which no probe loads, if one is missing. CAP_SYS_ADMIN stands for both
     /// of the newer ones (kernel/bpf/syscall.c, bpf_capable and perfmon_capable).
     pub fn missing_for_bpf(self) -> Option<&'static str> {
@@ -66,7 +84,7 @@ impl Effective {
 pub fn remedy(name: &str) -> String {
     format!(
         "run as root, or give the binary {} and the others: setcap cap_bpf,cap_perfmon,cap_net_raw,cap_sys_admin,\
-             cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep $(command -v tracenet)",
+             cap_net_admin,cap_sys_ptrace,cap_dac_read_search,cap_syslog+ep $(command -v tracenet)",
         name.to_lowercase()
     )
 }

@@ -56,8 +56,15 @@ impl Rules {
     /// # Errors
     /// What is missing otherwise, in one line.
     pub fn start() -> Result<Option<Self>, String> {
-        if !Effective::read().has(caps::Capability::CAP_NET_ADMIN.index()) {
+        let effective = Effective::read();
+        if !effective.has(caps::Capability::CAP_NET_ADMIN.index()) {
             return Ok(None);
+        }
+        if !effective.sees_symbols() {
+            return Err(
+                "the kernel hides at which hook: give CAP_SYSLOG, and set kernel.kptr_restrict to 0 or 1"
+                    .to_owned(),
+            );
         }
         if child::command_path("nft").is_none() {
             return Err("there is no nft program: install nftables, or leave CAP_NET_ADMIN out".to_owned());

@@ -54,6 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- if eq .Values.profile "conntrack" }}
 - NET_ADMIN
+- SYSLOG
 {{- end }}
 {{- end -}}
 
