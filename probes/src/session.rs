@@ -255,8 +255,9 @@ impl Session {
         Ok(alive)
     }
 
-    /// Namespaces in which no target lives any more are not kept from their end.
-    pub fn let_namespaces_go(&mut self) {
+    /// Namespaces in which no target lives any more are not kept from their end. Returns those in which one does, by inode
+    /// number.
+    pub fn let_namespaces_go(&mut self) -> Vec<u64> {
         let inhabited: Vec<u64> = self
             .targets
             .keys()
@@ -265,6 +266,7 @@ impl Session {
             .map(|m| m.ino())
             .collect();
         self.namespaces.retain(|inode, _| inhabited.contains(inode));
+        inhabited
     }
 
     /// Tags the sockets of all processes first, so that roles and owners are settled when targets' are told.

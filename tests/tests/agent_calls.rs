@@ -10,7 +10,7 @@ use tracenet_tests::harness::{self, Need};
 use tracenet_tests::netns::{Netns, Pair};
 use tracenet_tests::node::{EVERY_TURN, Node, Span, spans, sum};
 use tracenet_tests::program::Program;
-use tracenet_tests::{case, load, wait_for};
+use tracenet_tests::{case, counters, load, wait_for};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("ss"), Need::Tool("setpriv")];
 
@@ -18,6 +18,8 @@ fn main() -> ExitCode {
     harness::main(vec![
         case!(a_chosen_process_is_told_as_attach_tells_it, NEEDS),
         case!(each_turn_is_told_once_while_a_process_is_chosen_and_left, NEEDS),
+        case!(losses_are_told_with_cause_and_rule, NEEDS),
+        case!(a_namespace_is_let_go_with_its_last_process, NEEDS),
         case!(beyond_the_limit_and_after_the_end, NEEDS),
         case!(without_the_rights_there_are_no_packets_and_that_is_said, NEEDS),
         case!(what_it_needs_is_kept_only_where_it_is_asked_for, NEEDS),
@@ -295,6 +297,100 @@ fn each_turn_is_told_once_while_a_process_is_chosen_and_left() {
     }
     assert_eq!(told.iter().filter(|s| s.name == "tcp request").count() as u64, done);
     assert_eq!(told.iter().filter(|s| s.name == "TCP connection").count(), 2, "each connection once");
+}
+
+fn losses_are_told_with_cause_and_rule() {
+    let (pair, home, names) = (Pair::new(), Netns::new("home"), Names::new());
+    let _server = names.serve(&pair.server);
+    let mut deep = Caller::new(&names, &pair.client, DEEP);
+    let pid = deep.program.pid();
+    let agent = Node::start(&home, &chosen());
+    deep.open(Pair::SERVER, 1);
+    deep.until("the process to be followed", || has_calls(&agent.spans(), pid));
+    deep.close();
+    let before = counters::mib(&pair.client);
+    // Of what is asked, and nothing else: headers are 52 bytes.
+    pair.server.lose_incoming("tcp dport 8001 ip length > 52 numgen random mod 100 < 10");
+    deep.open(Pair::SERVER, 3);
+    deep.turns(40);
+    deep.close();
+    pair.settle();
+    let lost = pair.server.nft_counters()["lost"].packets;
+    let sent_again = counters::delta(&before, &counters::mib(&pair.client), "TcpRetransSegs");
+    assert!(lost > 0 && sent_again > 0, "{lost} packets were dropped, {sent_again} segments sent again");
+    let told = wait_for("the connections to be told", || {
+        let spans = agent.spans();
+        let all: Vec<Span> = of(&spans, pid).into_iter().cloned().collect();
+        (all.iter().filter(|s| s.name == "TCP connection").count() >= 4).then_some(all)
+    });
+    let sum = |key: &str| -> u64 {
+        let whole = told.iter().filter(|s| s.name == "TCP connection");
+        whole.filter_map(|s| s.attributes.get(key)?.as_u64()).sum()
+    };
+    assert_eq!(sum("tracenet.tcp.retransmits"), sent_again, "as the kernel counts them");
+    assert_eq!(sum("tracenet.peer.drops"), lost, "as nft counts them");
+    let events = |name: &str| -> Vec<_> {
+        let all = told.iter().flat_map(|s| &s.events);
+        all.filter(|(n, _)| n == name).map(|(_, attributes)| attributes.clone()).collect()
+    };
+    let retransmits = events("tracenet.retransmit");
+    assert!(retransmits.iter().all(|e| e["type"].is_string()), "{retransmits:?}");
+    let drops = events("tracenet.drop");
+    assert!(!retransmits.is_empty() && !drops.is_empty());
+    assert!(drops.iter().all(|e| e["why"] == "firewall_rule" && e["at_peer"] == true), "{drops:?}");
+    let by_rule = |e: &serde_json::Map<String, serde_json::Value>| {
+        e.get("rule").is_some_and(|r| r.as_str().is_some_and(|r| r.starts_with("inet incoming prerouting")))
+    };
+    assert!(drops.iter().all(by_rule), "{drops:?}");
+    let hurt = |s: &&Span| s.events.iter().any(|(name, _)| name == "tracenet.retransmit");
+    let turns = told.iter().filter(|s| s.name == "tcp request");
+    assert!(turns.filter(hurt).count() > 0, "it is told with the turn that it hurt");
+    assert_eq!(agent.stop().code, 0);
+}
+
+/// Network namespaces that a process keeps: by threads that live there, and by open files.
+fn namespaces_of(pid: u32) -> BTreeSet<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let list = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).expect("it runs").flatten();
+    let threads = list("task").filter_map(|task| std::fs::metadata(task.path().join("ns/net")).ok());
+    let is_net =
+        |path: &Path| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("net:"));
+    let files = list("fd").map(|fd| fd.path()).filter(|path| is_net(path));
+    threads.chain(files.filter_map(|path| std::fs::metadata(path).ok())).map(|m| m.ino()).collect()
+}
+
+fn a_namespace_is_let_go_with_its_last_process() {
+    let (home, names) = (Netns::new("home"), Names::new());
+    let (stays, goes) = (Netns::new("stays"), Netns::new("goes"));
+    let mut agent = Node::start(&home, &chosen());
+    let its_pid = agent.program().pid();
+    let _servers = [&stays, &goes].map(|netns| names.serve(netns));
+    let [mut one, mut other] = [&stays, &goes].map(|netns| {
+        let mut deep = Caller::new(&names, netns, DEEP);
+        let pid = deep.program.pid();
+        deep.open("127.0.0.1", 1);
+        deep.until("the process to be followed", || has_calls(&agent.spans(), pid));
+        deep
+    });
+    let held = namespaces_of(its_pid);
+    assert!([&stays, &goes].iter().all(|netns| held.contains(&netns.inode())), "{held:?}");
+    other.program.finish();
+    wait_for("the namespace to be let go", || {
+        (!namespaces_of(its_pid).contains(&goes.inode())).then_some(())
+    });
+    // The other one is followed as before, with packets.
+    one.close();
+    one.open("127.0.0.1", 1);
+    one.turns(9);
+    one.close();
+    let pid = one.program.pid();
+    let connection = wait_for("its connection to be told", || {
+        let spans = agent.spans();
+        let nine = |s: &&Span| s.name == "TCP connection" && s.attributes["tracenet.connection.turns"] == 9;
+        of(&spans, pid).into_iter().find(nine).cloned()
+    });
+    assert!(connection.attributes["tracenet.packets.sent"].as_u64() >= Some(9), "{connection:?}");
+    assert_eq!(agent.stop().code, 0);
 }
 
 fn beyond_the_limit_and_after_the_end() {

@@ -212,12 +212,12 @@ impl Desk {
     }
 
     /// Does what waits.
-    fn work(&self, session: &mut Session) {
+    fn work(&self, session: &mut Session, firewalls: &mut Watch) {
         // Before the orders are taken: whoever brings one rings behind it.
         let _ = self.bell.read();
         while let Ok(pids) = self.from.try_recv() {
             if pids.is_empty() {
-                session.let_namespaces_go();
+                firewalls.keep(&session.let_namespaces_go());
                 continue;
             }
             let done = session.add_targets(&pids).unwrap_or_else(|e| {
@@ -293,7 +293,7 @@ fn drain(
     let ended = match watched {
         Ok(fd) => pump(source, fd.as_fd(), progress, stop, to, |max, out| {
             if let Some(desk) = desk {
-                desk.work(session);
+                desk.work(session, firewalls);
             }
             let emptied = session.drain(max, out).emptied;
             firewalls.explain(out);

@@ -117,6 +117,15 @@ impl Watch {
         }
     }
 
+    /// Namespaces other than these (inode numbers) are not kept from their end. One in which something is dropped is found
+    /// again.
+    pub fn keep(&mut self, inodes: &[u64]) {
+        self.namespaces.retain(|_, namespace| {
+            let inode = namespace.as_ref().and_then(|n| n.home.metadata().ok()).map(|m| m.ino());
+            inode.is_some_and(|inode| inodes.contains(&inode))
+        });
+    }
+
     /// Says of each drop by netfilter what can be said.
     pub fn explain(&mut self, events: &mut [Event]) {
         let mut of: HashMap<NetnsCookie, Vec<&mut DropEvent>> = HashMap::new();

@@ -22,8 +22,13 @@ impl Core {
         if let Some(owner) = &s.owner {
             self.processes.learn(owner);
         }
-        if s.target && self.namespaces.len() < MAX_NAMESPACES && !self.namespaces.contains(&s.netns) {
-            self.namespaces.push(s.netns);
+        if s.target && !self.namespaces.contains(&s.netns) {
+            if self.settings.forgets && self.namespaces.len() >= MAX_NAMESPACES {
+                self.namespaces.remove(0);
+            }
+            if self.namespaces.len() < MAX_NAMESPACES {
+                self.namespaces.push(s.netns);
+            }
         }
         if s.tuple.transport == Transport::Tcp && self.listener(s) {
             return;
