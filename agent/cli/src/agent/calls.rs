@@ -17,6 +17,7 @@ use tracenet_core::time::MonoNs;
 use follower::Follower;
 use periods::Periods;
 
+use super::people::sees_all;
 use crate::privilege::Effective;
 
 /// So long the session waits for another process when the last one has ended: to load it takes most of a second's work.
@@ -24,6 +25,9 @@ const LINGERS: Duration = Duration::from_secs(5);
 
 /// Between two looks at a session that is ending.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// So long its last words are waited for when the agent ends.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// After a session that failed, the next one is tried so much later.
 const RETRY: Duration = Duration::from_secs(60);
@@ -38,6 +42,8 @@ pub enum Rights {
     },
     /// Nobody asked for it then.
     GivenUp,
+    /// This is not the host's PID namespace: the kernel's numbers are not those of /proc.
+    Elsewhere,
 }
 
 impl Rights {
@@ -47,6 +53,10 @@ impl Rights {
         const CAP_SYS_ADMIN: u8 = 21;
         if !asked {
             return Self::GivenUp;
+        }
+        if !sees_all() {
+            tracing::warn!("depth calls is turns: it takes the host's PID namespace");
+            return Self::Elsewhere;
         }
         let effective = Effective::read();
         let packets = effective.has(CAP_NET_RAW);
@@ -89,6 +99,7 @@ pub struct Calls {
     held: bool,
     empty_since: Option<Instant>,
     not_before: Option<Instant>,
+    ends_by: Option<Instant>,
     told_limit: bool,
     told_rights: bool,
     number: u32,
@@ -109,6 +120,7 @@ impl Calls {
             held: false,
             empty_since: None,
             not_before: None,
+            ends_by: None,
             told_limit: false,
             told_rights: false,
             number: 0,
@@ -137,8 +149,8 @@ impl Calls {
         if self.chosen.contains_key(&key) || self.beyond.contains(&key) {
             return;
         }
-        if self.rights == Rights::GivenUp {
-            if !std::mem::replace(&mut self.told_rights, true) {
+        if !matches!(self.rights, Rights::Kept { .. }) {
+            if self.rights == Rights::GivenUp && !std::mem::replace(&mut self.told_rights, true) {
                 tracing::warn!(
                     "depth calls takes a restart of the agent: what it needs was given up at the start. Until then such \
                      processes are followed at turns"
@@ -204,13 +216,19 @@ impl Calls {
     pub fn finish(&mut self) -> Option<Vec<Fact>> {
         self.follower.as_ref()?;
         self.held = true;
+        let now = Instant::now();
+        if now >= *self.ends_by.get_or_insert(now + PATIENCE) {
+            tracing::warn!("the session of depth calls does not end: its last words are lost");
+            self.follower = None;
+            return None;
+        }
         if !self.leaving {
             self.dismiss(mono_now());
         }
         self.take_answers();
         let facts = self.take_facts();
         if facts.is_empty() {
-            self.end_what_is_over(Instant::now());
+            self.end_what_is_over(now);
             std::thread::sleep(PAUSE);
         }
         Some(facts)
