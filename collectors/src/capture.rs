@@ -4,6 +4,8 @@
 //! before it is thrown away. The caller attaches the eBPF flow filter to [`Capture::fd`], which replaces the gate in
 //! one step, so no packet is ever delivered that the flow filter didn't pass.
 
+mod tap;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use pcap::{Active, Linktype, Precision};
 use tracenet_core::event::{Event, EventKind, Frame, LossSource, Packet};
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::time::{ClockOffset, MonoNs, WallNs};
+
+pub use tap::Tap;
 
 mod ends;
 mod error;
@@ -210,6 +214,14 @@ impl Capture {
     /// The packet socket: to attach the eBPF flow filter to (SO_ATTACH_BPF), and to poll(2) for reading.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
+    }
+
+    /// A hold on whether it gets packets.
+    ///
+    /// # Errors
+    /// Where no descriptor is left.
+    pub fn tap(&self) -> std::io::Result<Tap> {
+        Tap::of(self.fd(), self.ifindex)
     }
 
     /// Begins. Where the caller attached a filter to [`Self::fd`] it stays; else every packet passes from now on.

@@ -93,8 +93,6 @@ int flow_filter(struct __sk_buff *skb)
 	int snap;
 	u64 began = 0;
 
-	if (packets_left_out())
-		return 0;
 	if (!cfg_governed)
 		return snap_of(skb);
 	/* It can't ask whom it interrupts: what the packets of targets cost counts as theirs. */

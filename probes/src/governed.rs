@@ -12,10 +12,11 @@ use crate::load::{map, one_line};
 use crate::session::{Error, Result, mono_now};
 use crate::spec::{HookStatus, MAX_NR, Options};
 
-/// What a run costs beyond what is measured within it, in nanoseconds: the tracepoint's call of the program, and for a
-/// system call the slow way through the kernel's entry. Two programs that do nothing add 91 ns to a call
-/// (`tests/tests/overhead.rs`).
-const ENTRY_NS: f64 = 45.0;
+/// What a run costs beyond what is measured within it, in nanoseconds: the tracepoint's call of the program.
+const CALL_NS: f64 = 10.0;
+/// The same of a system call, which takes the slow way through the kernel's entry too. Two programs that do nothing add 91 to
+/// 105 ns to a call (`tests/tests/overhead.rs`).
+const ENTRY_NS: f64 = 50.0;
 /// Reading the clock twice takes so much of what is measured, in nanoseconds.
 const CLOCK_NS: f64 = 20.0;
 /// What the kernel does with a packet that the flow filter lets pass, in nanoseconds: it is copied into the capture's ring.
@@ -23,6 +24,8 @@ const PACKET_NS: f64 = 500.0;
 
 /// `enum cost_site`
 const SITES: usize = 11;
+const SYS_ENTER: usize = 0;
+const SYS_EXIT: usize = 1;
 const FILTER: usize = 10;
 const GONE: u32 = 11;
 
@@ -36,8 +39,6 @@ const TURNS: [&str; 6] = ["on_dev_queue", "on_send", "on_recv", "on_data_ready",
 pub struct Observed {
     /// What buffers hold that system calls name.
     pub payload: bool,
-    /// Packets pass the flow filter.
-    pub packets: bool,
     /// System calls, and what only they tell: how long accept(2) let connections wait, the end of UDP sockets.
     pub calls: bool,
     /// Bytes of connections, turns, and what threads waited for.
@@ -46,7 +47,7 @@ pub struct Observed {
 
 impl Observed {
     /// All of it.
-    pub const ALL: Self = Self { payload: true, packets: true, calls: true, turns: true };
+    pub const ALL: Self = Self { payload: true, calls: true, turns: true };
 }
 
 /// What the probes have cost so far.
@@ -68,7 +69,11 @@ impl Costs {
             // Too few to be timed: as they have been so far.
             let (timed, ns) = if timed > 0 { (timed, ns) } else { (now.timed, now.ns) };
             let mean = if timed > 0 { (ns as f64 / timed as f64 - CLOCK_NS).max(0.0) } else { 0.0 };
-            let beyond = if i == FILTER { PACKET_NS } else { ENTRY_NS };
+            let beyond = match i {
+                SYS_ENTER | SYS_EXIT => ENTRY_NS,
+                FILTER => PACKET_NS,
+                _ => CALL_NS,
+            };
             sum += runs as f64 * (mean + beyond);
         }
         sum as u64
@@ -179,18 +184,13 @@ impl Control {
                 self.plans.set(*nr, entry, 0).map_err(|e| failed("syscall_plan", &e))?;
             }
         }
-        let gone = !what.calls && before.calls;
-        if gone {
+        if !what.calls && before.calls {
             self.switch(true, false)?;
         }
-        if gone || what.packets != before.packets || what.calls != before.calls {
+        if what.calls != before.calls {
             // What a thread notes of a call is good from here on only; where calls are left out, never.
-            let calls_since = match (what.calls, before.calls) {
-                (true, true) => self.left_out.get(&0, 0).map_err(|e| failed("left_out", &e))?.calls_since,
-                (true, false) => mono_now().0,
-                (false, _) => u64::MAX,
-            };
-            let entry = LeftOut { calls_since, packets: u32::from(!what.packets), pad: 0 };
+            let calls_since = if what.calls { mono_now().0 } else { u64::MAX };
+            let entry = LeftOut { calls_since };
             self.left_out.set(0, entry, 0).map_err(|e| failed("left_out", &e))?;
         }
         if what.turns != before.turns {

@@ -1,6 +1,7 @@
 //! Holds what the probes cost the targets to the user's budget: a thread that looks once a second, and begins and ends the
 //! slices in which what costs too much is observed.
 
+mod taps;
 mod words;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use tracenet_collectors::{clock, process};
 use tracenet_core::event::{Event, EventKind, GovernorEvent, GovernorStep, GovernorWhy};
-use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Slicer, Slices, Why};
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Slicer, Spent, Why};
 use tracenet_core::merge::SourceId;
 use tracenet_core::time::{DurationNs, MonoNs};
 use tracenet_probes::{Control, Costs, Observed};
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 use crate::own;
 use crate::sources::Stop;
 
+pub use taps::Taps;
 pub use words::{step, unobserved};
 
 /// Between two looks.
@@ -61,10 +63,10 @@ impl Part {
 }
 
 /// What there is to be left out, beside system calls.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Parts {
-    /// Packets are captured.
-    pub packets: bool,
+    /// The captures, where packets are captured.
+    pub packets: Option<Taps>,
     /// Connections and turns are told.
     pub turns: bool,
 }
@@ -113,13 +115,6 @@ impl GovernorThread {
     }
 }
 
-/// Since the last look.
-#[derive(Debug, Default)]
-struct Sums {
-    cost_ns: u64,
-    slices: Slices,
-}
-
 struct Governing {
     control: Control,
     ladder: Vec<Part>,
@@ -131,10 +126,13 @@ struct Governing {
     /// The last time that something began or ended, or a look.
     mark: MonoNs,
     costs: Costs,
-    sums: Sums,
+    /// Since the last look, in all and in slices.
+    spent: Spent,
+    within: Spent,
     in_slice: bool,
+    taps: Option<Taps>,
+    packets: bool,
     next_look: MonoNs,
-    last_look: MonoNs,
     cpu_ns: u64,
     lost: u64,
     own: Duration,
@@ -149,7 +147,7 @@ impl Governing {
     fn new(control: Control, budget: f64, parts: Parts, source: SourceId, to: Sender<Message>) -> Self {
         let all = [
             (Part::Payload, control.has_payload()),
-            (Part::Packets, parts.packets),
+            (Part::Packets, parts.packets.is_some()),
             (Part::Calls, true),
             (Part::Turns, parts.turns),
         ];
@@ -162,15 +160,17 @@ impl Governing {
             control,
             ladder,
             budget,
-            slicer: Slicer::new(now, SHORTEST_NS, PERIOD_NS),
+            slicer: Slicer::new(now, budget, FLOOR, SHORTEST_NS, PERIOD_NS),
             source,
             to,
             mark: now,
             costs: Costs::default(),
-            sums: Sums::default(),
+            spent: Spent::default(),
+            within: Spent::default(),
             in_slice: true,
+            taps: parts.packets,
+            packets: true,
             next_look: now.after(FIRST_LOOK_NS),
-            last_look: now,
             cpu_ns: 0,
             lost: 0,
             own: own::cpu_time(),
@@ -200,6 +200,7 @@ impl Governing {
         if now >= self.next_look {
             self.look(now);
         }
+        self.mark(now);
         self.observe(now);
         true
     }
@@ -208,11 +209,17 @@ impl Governing {
     fn mark(&mut self, now: MonoNs) {
         let elapsed = now.since(std::mem::replace(&mut self.mark, now)).0;
         let costs = self.control.costs().unwrap_or(self.costs);
-        let cost = costs.since(&std::mem::replace(&mut self.costs, costs));
-        self.sums.cost_ns += cost;
-        if self.in_slice {
-            self.sums.slices.time_ns += elapsed;
-            self.sums.slices.cost_ns += cost;
+        let cost_ns = costs.since(&std::mem::replace(&mut self.costs, costs));
+        let cpu_ns = self.cpu_ns();
+        let used = cpu_ns.saturating_sub(std::mem::replace(&mut self.cpu_ns, cpu_ns));
+        // What the probes take is in it.
+        let own_ns = used.saturating_sub(cost_ns).max(used / 16);
+        let spent = Spent { time_ns: elapsed, own_ns, cost_ns };
+        self.slicer.book(now, &spent);
+        for sum in [Some(&mut self.spent), self.in_slice.then_some(&mut self.within)].into_iter().flatten() {
+            sum.time_ns += spent.time_ns;
+            sum.own_ns += spent.own_ns;
+            sum.cost_ns += spent.cost_ns;
         }
         let left_out = self.governor.position().left_out;
         for (rung, sum) in self.unobserved.iter_mut().enumerate() {
@@ -242,22 +249,18 @@ impl Governing {
 
     fn look(&mut self, now: MonoNs) {
         self.mark(now);
-        let sums = std::mem::take(&mut self.sums);
-        let elapsed = now.since(std::mem::replace(&mut self.last_look, now)).0;
-        let cpu_ns = self.cpu_ns();
-        let used = cpu_ns.saturating_sub(std::mem::replace(&mut self.cpu_ns, cpu_ns));
-        // What the probes take is in it.
-        let own_ns = used.saturating_sub(sums.cost_ns).max(used / 16);
+        let (spent, within) = (std::mem::take(&mut self.spent), std::mem::take(&mut self.within));
         let look = Look {
             t: now,
-            cost_ns: sums.cost_ns,
-            own_ns,
-            slices: Some(sums.slices),
-            pressure: self.pressure(elapsed),
+            cost_ns: spent.cost_ns,
+            own_ns: spent.own_ns,
+            slices: Some(within),
+            pressure: self.pressure(spent.time_ns),
         };
-        self.cost = look.cost_ns as f64 / (own_ns as f64).max(FLOOR * elapsed as f64).max(1.0);
+        let own_ns = (spent.own_ns as f64).max(FLOOR * spent.time_ns as f64).max(1.0);
+        self.cost = spent.cost_ns as f64 / own_ns;
         let step = self.governor.look(&look);
-        self.slicer.set_share(now, self.governor.position().share);
+        self.slicer.set_share(self.governor.position().share);
         self.next_look = now.after(LOOK_NS);
         let held = self.governor.position() != Position::TOP && now.since(self.told).0 >= HELD_NS;
         match step {
@@ -275,19 +278,16 @@ impl Governing {
             let rung = self.ladder.iter().position(|p| *p == part);
             rung.is_none_or(|rung| rung > at.left_out || (rung == at.left_out && slice))
         };
-        let wanted = Observed {
-            payload: is(Part::Payload),
-            packets: is(Part::Packets),
-            calls: is(Part::Calls),
-            turns: is(Part::Turns),
-        };
+        let wanted = Observed { payload: is(Part::Payload), calls: is(Part::Calls), turns: is(Part::Turns) };
+        let packets = is(Part::Packets);
         let before = self.control.observed();
         if wanted != before {
             if wanted.turns && !before.turns {
                 self.send(now, GovernorEvent::Turns { observed: true });
             }
-            // What came of the programs until they were detached is the slice's.
             let failed = self.control.observe(wanted).err();
+            // What came of the programs while they were attached or detached is the slice's.
+            self.in_slice |= slice;
             self.mark(clock::mono_now());
             if let Some(e) = failed {
                 self.heard &= self.to.send(Message::Trouble(e.to_string())).is_ok();
@@ -295,9 +295,13 @@ impl Governing {
             if before.turns && !wanted.turns {
                 self.send(clock::mono_now(), GovernorEvent::Turns { observed: false });
             }
-            if wanted.packets != before.packets {
-                self.send(clock::mono_now(), GovernorEvent::Packets { observed: wanted.packets });
+        }
+        if packets != self.packets {
+            self.packets = packets;
+            if let Some(taps) = &self.taps {
+                taps.set(packets);
             }
+            self.send(clock::mono_now(), GovernorEvent::Packets { observed: packets });
         }
         self.in_slice = slice;
     }

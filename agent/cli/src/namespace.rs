@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link};
+use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link, Tap};
 use tracenet_collectors::clock;
 use tracenet_collectors::counters;
 use tracenet_collectors::firewall;
@@ -55,6 +55,8 @@ pub struct Ready {
     pub link: Option<Link>,
     /// Why there is no capture although one was wanted.
     pub problem: Option<CaptureError>,
+    /// Whether packets come, for whom that is to say, once.
+    pub tap: Option<Tap>,
 }
 
 /// What is known at the end.
@@ -182,7 +184,7 @@ fn enter(assignment: Assignment) -> Result<(Ready, Option<Capture>), Failure> {
     netns::enter(assignment.pid).map_err(wrap)?.stay();
     let cookie = netns::current_cookie().map_err(wrap)?;
     let inum = netns::current_inode().map_err(wrap)?;
-    let mut ready = Ready { netns: cookie, inum, link: None, problem: None };
+    let mut ready = Ready { netns: cookie, inum, link: None, problem: None, tap: None };
     let Some(mut options) = assignment.capture else { return Ok((ready, None)) };
     options.netns = cookie;
     let capture = match open(options, assignment.filter.as_ref()) {
@@ -193,6 +195,7 @@ fn enter(assignment: Assignment) -> Result<(Ready, Option<Capture>), Failure> {
             return Ok((ready, None));
         }
     };
+    ready.tap = capture.tap().ok();
     let mut link = capture.link();
     link.description = Some(format!("network namespace {inum}"));
     ready.link = Some(link);

@@ -13,6 +13,7 @@ use tracenet_probes::{FlowFilter, Totals};
 
 use crate::engine::Message;
 use crate::failure::Failure;
+use crate::governor::Taps;
 use crate::incident::Activity;
 use crate::namespace::{Assignment, NamespaceThread};
 use crate::sinks;
@@ -35,6 +36,7 @@ pub struct Namespaces<'a> {
     totals: Totals,
     to: Sender<Message>,
     activity: Activity,
+    taps: Taps,
     threads: Vec<NamespaceThread>,
     /// Inode numbers that were looked at, those that could not be entered too.
     seen: BTreeSet<u32>,
@@ -51,7 +53,13 @@ impl<'a> Namespaces<'a> {
         to: Sender<Message>,
         activity: Activity,
     ) -> Self {
-        Self { config, filter, totals, to, activity, threads: Vec::new(), seen: BTreeSet::new(), named: 0 }
+        let (taps, threads, seen) = (Taps::default(), Vec::new(), BTreeSet::new());
+        Self { config, filter, totals, to, activity, taps, threads, seen, named: 0 }
+    }
+
+    /// Whether packets come, of all captures, those to come too.
+    pub fn taps(&self) -> Taps {
+        self.taps.clone()
     }
 
     /// The threads so far.
@@ -103,7 +111,7 @@ impl<'a> Namespaces<'a> {
             },
             self.to.clone(),
         );
-        let thread = match thread {
+        let mut thread = match thread {
             Ok(t) => t,
             // Without setns the sockets, syscalls and drops of that namespace are still told.
             Err(Failure::Privilege(text)) if self.config.capture.write.is_none() => {
@@ -121,6 +129,9 @@ impl<'a> Namespaces<'a> {
                 });
             }
             sinks::warn(&format!("{problem}; the packet view is off"));
+        }
+        if let Some(tap) = thread.ready.tap.take() {
+            self.taps.add(tap);
         }
         self.threads.push(thread);
         Ok(self.threads.last())

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rustc_hash::FxHashMap;
 use tracenet_core::drops::Why;
-use tracenet_core::event::{CounterSample, Segment, tcp_flags};
+use tracenet_core::event::{CounterSample, GovernorWhy, Segment, tcp_flags};
 use tracenet_core::fact::{DropFact, Fact, FactKind, PacketFact, Turn};
 use tracenet_core::key::{ConnId, Direction, Role, Transport};
 use tracenet_core::syscall::{self, RenderOptions};
@@ -62,6 +62,10 @@ impl Story {
             FactKind::Closed(_) | FactKind::State { .. } => return false,
             // Told where nobody reads a story.
             FactKind::Sleeps(_) | FactKind::ThreadExited { .. } => return false,
+            // Nothing new, and what the summary says.
+            FactKind::Governor(step) if matches!(step.why, GovernorWhy::Held | GovernorWhy::End) => {
+                return false;
+            }
             _ => {}
         }
         let shown = match &fact.kind {

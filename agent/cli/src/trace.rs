@@ -95,7 +95,8 @@ pub fn trace(config: &Config, what: What, explain: Option<Explain>, habits: Habi
     let began = mono_now();
     let governing = match (config.budget, session.take_control()) {
         (Some(budget), Some(control)) => {
-            let parts = governor::Parts { packets: config.capture.enabled, turns: !lines };
+            let taps = config.capture.enabled.then(|| namespaces.taps());
+            let parts = governor::Parts { packets: taps, turns: !lines };
             Some(GovernorThread::start(control, budget.ratio(), parts, RING, to.clone())?)
         }
         _ => None,

@@ -11,15 +11,18 @@
 //! [`HOLD_MAX_NS`]. A rung that would cost too much by what is remembered is tried again after [`RETRY_MIN_NS`], and then
 //! ever later.
 
+mod gain;
 mod slicer;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::time::MonoNs;
 
-pub use slicer::Slicer;
+use gain::{Gain, NEWS, TELLS_NOTHING, smooth};
+pub use slicer::{Slicer, Spent};
 
 /// How long the cost must be low before more is observed.
 pub const HOLD_MIN_NS: u64 = 2_000_000_000;
@@ -36,8 +39,6 @@ const FORGET_NS: u64 = 60_000_000_000;
 const TOLERANCE: f64 = 1.15;
 /// What more is observed must cost no more than this part of the budget.
 const ROOM: f64 = 0.85;
-/// A cost that differs by less than this factor is smoothed, since it may be noise; a larger one is news.
-const NEWS: f64 = 1.6;
 /// Below this part of the budget nothing is learnt: a process that does nothing tells nothing of the rungs.
 const TELLING: f64 = 0.05;
 /// What a rung is thought to multiply the cost by that was never measured.
@@ -95,19 +96,10 @@ pub struct Look {
     pub cost_ns: u64,
     /// The process's CPU time without that, in nanoseconds.
     pub own_ns: u64,
-    /// Of the time, where the share is one of time, what lay in slices. `None`: the share was kept exactly.
-    pub slices: Option<Slices>,
+    /// What of all that lay in slices, where the share is one of time. `None`: the share was kept exactly.
+    pub slices: Option<Spent>,
     /// Other reasons to observe less.
     pub pressure: Pressure,
-}
-
-/// The part of a [`Look`] in which the sampled rung was observed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Slices {
-    /// Their time in nanoseconds.
-    pub time_ns: u64,
-    /// Of the look's cost what arose in them, in nanoseconds.
-    pub cost_ns: u64,
 }
 
 /// How much is observed.
@@ -169,12 +161,14 @@ pub struct Governor {
     rest: Option<f64>,
     /// Since when the cost is lower than `full` says, and its maximum since.
     low: Option<(MonoNs, f64)>,
-    /// By rung: what observing it multiplies the cost by, where that is known.
-    gains: Vec<Option<f64>>,
+    /// By rung: what observing it does to the cost, where that is known.
+    gains: Vec<Option<Gain>>,
+    /// The process's own CPU time since the look before, as a part of what it was taken to be.
+    busy: f64,
     /// Share and cost of the look before, at the rung in turn.
     before: Option<(f64, f64)>,
-    /// A rung that was just left out or taken back, and the cost before.
-    trial: Option<(usize, f64)>,
+    /// Rungs that were just left out or taken back, and the cost before.
+    trial: Option<(Range<usize>, f64)>,
     hold_ns: u64,
     ascended: Option<MonoNs>,
     descended: Option<MonoNs>,
@@ -199,6 +193,7 @@ impl Governor {
             rest: None,
             low: None,
             gains,
+            busy: 1.0,
             before: None,
             trial: None,
             hold_ns: HOLD_MIN_NS,
@@ -237,8 +232,9 @@ impl Governor {
         }
         let own = (look.own_ns as f64).max(self.settings.floor * elapsed).max(1.0);
         let cost = look.cost_ns as f64 / own;
+        self.busy = (look.own_ns as f64 / own).min(1.0);
         self.learn(cost);
-        self.measure(look, cost, elapsed / own);
+        self.measure(look, cost, elapsed);
         let full = self.full.unwrap_or(cost);
         let budget = self.settings.budget;
         let pressed = look.pressure.any();
@@ -257,32 +253,44 @@ impl Governor {
         self.tell(look, cost, pressed)
     }
 
-    /// What the last look's change of one rung did to the cost.
+    /// What the last look's change did to the cost. Of several rungs each is thought to have done it of which nothing is
+    /// known yet.
     fn learn(&mut self, cost: f64) {
-        let Some((rung, before)) = self.trial.take() else { return };
-        let (less, more) = if self.at.left_out > rung { (cost, before) } else { (before, cost) };
-        if less > self.settings.budget * TELLING
-            && let Some(gain) = self.gains.get_mut(rung)
-        {
-            *gain = Some((more / less).clamp(1.0, MOST));
+        let Some((rungs, before)) = self.trial.take() else { return };
+        let down = self.at.left_out >= rungs.end;
+        let (less, more) = if down { (cost, before) } else { (before, cost) };
+        if less <= self.settings.budget * TELLING && !(down && self.busy > 0.5) {
+            return;
+        }
+        let seen = Gain::new(more, less, self.busy);
+        for gain in self.gains.get_mut(rungs.clone()).into_iter().flatten() {
+            if rungs.len() == 1 || gain.is_none() {
+                *gain = Some(seen);
+            }
         }
     }
 
-    /// What it costs to observe all of the rung in turn, and none of it. `scale`: nanoseconds of a look by those of the process.
-    fn measure(&mut self, look: &Look, cost: f64, scale: f64) {
+    /// What it costs to observe all of the rung in turn, and none of it.
+    fn measure(&mut self, look: &Look, cost: f64, elapsed: f64) {
         let rung = self.at.left_out;
-        let elapsed = scale * if cost > 0.0 { look.cost_ns as f64 / cost } else { 0.0 };
+        let floor = self.settings.floor;
         let (full, rest) = match look.slices {
             _ if self.at.share >= 1.0 => (Some(cost), None),
-            Some(slices) if elapsed > 0.0 => {
-                let (within, beyond) = (slices.time_ns as f64, elapsed - slices.time_ns as f64);
-                let others = look.cost_ns.saturating_sub(slices.cost_ns) as f64;
-                (
-                    (within > 0.0).then(|| slices.cost_ns as f64 / within * scale),
-                    (beyond > 0.0).then(|| others / beyond * scale),
-                )
+            Some(slices) => {
+                let ratio = |cost: u64, own: u64, time: f64| {
+                    let own = (own as f64).max(floor * time);
+                    (own > 0.0).then_some(cost as f64 / own)
+                };
+                let time = slices.time_ns as f64;
+                // It runs, but hardly did in the slices: they tell nothing.
+                let missed = (slices.own_ns as f64) < floor * time && look.own_ns as f64 >= floor * elapsed;
+                let (others, own) =
+                    (look.cost_ns.saturating_sub(slices.cost_ns), look.own_ns.saturating_sub(slices.own_ns));
+                let full = ratio(slices.cost_ns, slices.own_ns, time).filter(|_| !missed);
+                let rest = ratio(others, own, (elapsed - time).max(0.0));
+                // Whatever noise says, it can't cost less to observe more.
+                (full.map(|full| full.max(rest.unwrap_or(0.0))), rest)
             }
-            Some(_) => (Some(0.0), Some(0.0)),
             None => {
                 let (full, rest) = self.by_share(rung, cost);
                 (Some(full), Some(rest))
@@ -298,8 +306,8 @@ impl Governor {
             && full > self.settings.budget * TELLING
             && let Some(gain) = self.gains.get_mut(rung)
         {
-            let seen = (full / rest.max(full / MOST)).clamp(1.0, MOST);
-            *gain = Some(gain.map_or(seen, |g| smooth(g, seen)));
+            let seen = Gain::new(full, rest, self.busy);
+            *gain = Some(gain.map_or(seen, |g| g.smoothed(seen)));
         }
     }
 
@@ -312,9 +320,9 @@ impl Governor {
                 let rest = (cost - slope * share).max(0.0);
                 (rest + slope, rest)
             }
-            (_, Some(gain)) => {
-                let rest = cost / (1.0 + (gain - 1.0) * share);
-                (rest * gain, rest)
+            (_, Some(Gain { ratio, .. })) => {
+                let rest = cost / (1.0 + (ratio - 1.0) * share);
+                (rest * ratio, rest)
             }
             (_, None) => (cost / share, 0.0),
         }
@@ -339,8 +347,18 @@ impl Governor {
         }
     }
 
-    fn gain(&self, rung: usize) -> Option<f64> {
+    fn gain(&self, rung: usize) -> Option<Gain> {
         self.gains.get(rung).copied().flatten()
+    }
+
+    /// What it will cost to observe a rung that is left out, where it costs so much without.
+    fn with(&self, rung: usize, cost: f64) -> f64 {
+        match self.gain(rung) {
+            // What is observed of the process without it tells nothing of what it does: all that is known is that it runs.
+            Some(gain) if gain.ratio > TELLS_NOTHING => cost.max(gain.full * self.busy),
+            Some(gain) => cost * gain.ratio,
+            None => cost * GUESS,
+        }
     }
 
     /// Where to observe less, so that what costs `full` now costs no more than the budget.
@@ -352,7 +370,7 @@ impl Governor {
                 return Position { left_out: rung, share: 1.0 };
             }
             let measured = self.rest.filter(|_| rung == self.at.left_out && self.at.share < 1.0);
-            let rest = measured.or_else(|| self.gain(rung).map(|gain| cost / gain));
+            let rest = measured.or_else(|| self.gain(rung).map(|gain| cost / gain.ratio));
             if it.sampled {
                 let share = match rest {
                     Some(rest) if cost > rest => (budget - rest) / (cost - rest),
@@ -383,7 +401,7 @@ impl Governor {
         while let Some(rung) = to.left_out.checked_sub(1) {
             let sampled = self.rungs.get(rung).is_some_and(|r| r.sampled);
             let gain = self.gain(rung);
-            let with = cost * gain.unwrap_or(GUESS);
+            let with = self.with(rung, cost);
             if with <= budget * ROOM {
                 to.left_out = rung;
                 cost = with;
@@ -434,8 +452,12 @@ impl Governor {
             return;
         }
         let whole = |p: Position| p.share >= 1.0;
-        if whole(from) && whole(to) && to.left_out.abs_diff(from.left_out) == 1 {
-            self.trial = Some((to.left_out.min(from.left_out), cost));
+        let (low, high) = (to.left_out.min(from.left_out), to.left_out.max(from.left_out));
+        if whole(to) && whole(from) && high - low == 1 {
+            self.trial = Some((low..high, cost));
+        } else if whole(to) && high == to.left_out {
+            // Of one that was observed in slices more is known.
+            self.trial = Some((low + usize::from(!whole(from))..high, cost));
         }
         if to.left_out > from.left_out && t >= self.retry_at {
             self.retry_at = t.after(self.retry_ns);
@@ -488,12 +510,4 @@ impl Governor {
         };
         Some(Step { t, to, cost, why })
     }
-}
-
-/// No rung is thought to multiply the cost by more.
-const MOST: f64 = 10_000.0;
-
-/// A change within [`NEWS`] may be noise.
-fn smooth(known: f64, seen: f64) -> f64 {
-    if seen > known * NEWS || seen * NEWS < known { seen } else { known + (seen - known) * 0.4 }
 }

@@ -457,8 +457,6 @@ struct cost {
 /* Value of 'left_out'. */
 struct left_out {
 	u64 calls_since; /* since when calls are recorded; the end of time: they are not */
-	u32 packets;
-	u32 pad;
 };
 
 #define CAPTURES_MAX 12

@@ -88,15 +88,4 @@ static __always_inline u64 calls_seen_since(void)
 	return out ? out->calls_since : 0;
 }
 
-static __always_inline bool packets_left_out(void)
-{
-	struct left_out *out;
-	u32 zero = 0;
-
-	if (!cfg_governed)
-		return false;
-	out = bpf_map_lookup_elem(&left_out, &zero);
-	return out && out->packets;
-}
-
 #endif

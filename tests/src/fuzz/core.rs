@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tracenet_core::core::{Core, Settings};
 use tracenet_core::drops::Details;
 use tracenet_core::event::{
-    CounterSample, DropEvent, Event, EventKind, IoTotals, LossSource, Packet, ProcessInfo, Retransmit,
-    RetransmitCause, SampleReason, Sampling, SignalInfo, SocketEvent, SocketIo, SocketReason, Task, TcpInfo,
-    TcpState, TurnEvent,
+    CounterSample, DropEvent, Event, EventKind, GovernorEvent, GovernorStep, GovernorWhy, IoTotals,
+    LossSource, Packet, ProcessInfo, Retransmit, RetransmitCause, SampleReason, Sampling, SignalInfo,
+    SocketEvent, SocketIo, SocketReason, Task, TcpInfo, TcpState, TurnEvent,
 };
 use tracenet_core::fact::{Fact, FactKind};
 use tracenet_core::key::{ConnId, Direction, NetnsCookie, ProcessKey, Role, SocketCookie, Transport, Tuple};
 use tracenet_core::merge::{Merger, SourceId};
 use tracenet_core::summary::{Closing, EventLines, Summary};
-use tracenet_core::time::{ClockOffset, MonoNs, WallNs};
+use tracenet_core::time::{ClockOffset, DurationNs, MonoNs, WallNs};
 
 use super::{Bytes, syscalls, tcp};
 
@@ -273,6 +273,19 @@ impl Story {
                 netns_inum: bytes.flag().then_some(1),
                 moved: vec![(name, u64::from(bytes.number()))],
             })),
+            24 => EventKind::Governor(match bytes.u8() & 3 {
+                0 => GovernorEvent::Turns { observed: bytes.flag() },
+                1 => GovernorEvent::Packets { observed: bytes.flag() },
+                _ => GovernorEvent::Step(Box::new(GovernorStep {
+                    why: bytes.one_of(&[GovernorWhy::Costly, GovernorWhy::Room, GovernorWhy::Held]),
+                    budget: 0.01,
+                    cost: f64::from(bytes.number()) / 1e6,
+                    left_out: vec![Arc::clone(&name); usize::from(bytes.u8() & 3)],
+                    rung: bytes.flag().then(|| Arc::clone(&name)),
+                    share: f64::from(bytes.u8()) / 255.0,
+                    unobserved: vec![(name, DurationNs(u64::from(bytes.number())))],
+                })),
+            }),
             22 => EventKind::Readable { cookie: cookie(bytes).unwrap_or(SocketCookie(1)) },
             20 => EventKind::Lost {
                 source: bytes.one_of(&[
