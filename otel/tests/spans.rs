@@ -272,7 +272,7 @@ fn a_clients_first_turn_waits_a_moment_for_the_servers_name() {
     let mut resources = Resources::new(&options, None);
     let mut builder = SpanBuilder::new(1);
     let processes = [1, 2].map(|tgid| resources.process(who(tgid).key, &identity));
-    let mut tell = |builder: &mut SpanBuilder, fact: Fact| {
+    let tell = |builder: &mut SpanBuilder, fact: Fact| {
         let resource = &processes[fact.who.as_ref().unwrap().key.tgid as usize - 1];
         builder.on(&fact, CLOCK, Some(resource)).map(|item| item.span).collect::<Vec<Span>>()
     };

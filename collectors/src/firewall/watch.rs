@@ -120,9 +120,9 @@ impl Watch {
     /// Namespaces other than these (inode numbers) are not kept from their end. One in which something is dropped is found
     /// again.
     pub fn keep(&mut self, inodes: &[u64]) {
-        self.namespaces.retain(|_, namespace| {
-            let inode = namespace.as_ref().and_then(|n| n.home.metadata().ok()).map(|m| m.ino());
-            inode.is_some_and(|inode| inodes.contains(&inode))
+        self.namespaces.retain(|_, watched| {
+            let Some(Namespace { home: Some(home), .. }) = &watched.namespace else { return true };
+            home.metadata().is_ok_and(|m| inodes.contains(&m.ino()))
         });
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use tracenet_collectors::process;
-use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Slicer, Slices, Step};
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step};
 use tracenet_core::key::ProcessKey;
 use tracenet_core::time::MonoNs;
 
@@ -25,20 +25,16 @@ const LEAST: f64 = 0.02;
 /// Of the budget's floor, what a process must cost to be minded.
 const NOTED: f64 = 0.5;
 
-/// Calls are watched for parts of this time.
-const PERIOD_NS: u64 = 1_000_000_000;
-const SHORTEST_NS: u64 = 50_000_000;
+/// A slice in which calls are watched is the share of so much time, and no shorter than the second.
+const PERIOD_NS: f64 = 1e9;
+const SHORTEST_NS: f64 = 50e6;
 
 /// The processes that cost something.
 pub struct Governors {
     budget: Option<f64>,
     ladder: Arc<[Rung]>,
     minded: FxHashMap<ProcessKey, Minded>,
-    slicer: Slicer,
-    /// Until when it is known how long calls were watched, how long that was, and whether they are.
-    counted: MonoNs,
-    watched_ns: u64,
-    watching: bool,
+    watching: Watching,
 }
 
 struct Minded {
@@ -64,10 +60,7 @@ impl Governors {
             budget,
             ladder: Arc::new(LADDER),
             minded: FxHashMap::default(),
-            slicer: Slicer::new(now, SHORTEST_NS, PERIOD_NS),
-            counted: now,
-            watched_ns: 0,
-            watching: true,
+            watching: Watching { share: 1.0, on: true, booked: now, owed_ns: 0.0, total_ns: 0 },
         }
     }
 
@@ -92,8 +85,8 @@ impl Governors {
         }
         // One that has ended costs nothing any more.
         let cpu_ns = process::cpu_time_ns(key.tgid)?;
-        self.count(now);
-        let watched_ns = self.watched_ns;
+        self.watching.book(now);
+        let watched_ns = self.watching.total_ns;
         let minded = self.minded.entry(key).or_insert_with(|| {
             let settings = Settings { budget, floor: FLOOR, min_share: LEAST };
             let mut governor = Governor::new(Arc::clone(&self.ladder), settings);
@@ -118,7 +111,9 @@ impl Governors {
             true => cost,
             false => (cost as f64 * time as f64 / watched.max(1) as f64) as u64,
         };
-        let slices = in_slices.then_some(Slices { time_ns: watched, cost_ns });
+        let part = watched as f64 / time.max(1) as f64;
+        let own_ns = (own as f64 * part) as u64;
+        let slices = in_slices.then_some(Spent { time_ns: watched, own_ns, cost_ns });
         let look = Look { t: now, cost_ns, own_ns: own, slices, pressure: Pressure::default() };
         let step = minded.governor.look(&look);
         let at_top = minded.governor.position() == Position::TOP;
@@ -126,7 +121,7 @@ impl Governors {
         if at_top && told.is_none() && (lately as f64) < noted {
             self.minded.remove(&key);
         }
-        self.slicer.set_share(now, self.io());
+        self.watching.share = self.io();
         told
     }
 
@@ -142,23 +137,49 @@ impl Governors {
 
     /// Whether calls are to be watched now.
     pub fn watches(&mut self, now: MonoNs) -> bool {
-        self.count(now);
-        self.watching = self.slicer.poll(now);
-        self.watching
-    }
-
-    fn count(&mut self, now: MonoNs) {
-        if self.watching {
-            self.watched_ns += now.since(self.counted).0;
-        }
-        self.counted = now;
+        self.watching.poll(now)
     }
 
     /// The process has ended.
-    pub fn forget(&mut self, key: ProcessKey, now: MonoNs) {
+    pub fn forget(&mut self, key: ProcessKey) {
         if self.minded.remove(&key).is_some() {
-            self.slicer.set_share(now, self.io());
+            self.watching.share = self.io();
         }
+    }
+}
+
+/// Calls are watched in slices, so that these make up a share of the time however late somebody asks.
+struct Watching {
+    share: f64,
+    on: bool,
+    booked: MonoNs,
+    /// By how much fewer nanoseconds than the share they were watched.
+    owed_ns: f64,
+    /// For how long they were.
+    total_ns: u64,
+}
+
+impl Watching {
+    fn book(&mut self, now: MonoNs) {
+        let passed = now.since(self.booked).0;
+        self.booked = now;
+        let watched = if self.on { passed } else { 0 };
+        self.total_ns += watched;
+        self.owed_ns += self.share * passed as f64 - watched as f64;
+    }
+
+    fn poll(&mut self, now: MonoNs) -> bool {
+        self.book(now);
+        if self.share >= 1.0 {
+            self.owed_ns = 0.0;
+            self.on = true;
+            return true;
+        }
+        // What was watched before the share became so small is not made up for.
+        let slice = self.share * PERIOD_NS;
+        self.owed_ns = self.owed_ns.clamp(-slice, slice.max(SHORTEST_NS));
+        self.on = if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice.max(SHORTEST_NS) * 0.99 };
+        self.on
     }
 }
 
@@ -177,4 +198,36 @@ fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
     let cost =
         format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2);
     Told { line: format!("{cost}: {what}"), less: turns < 1.0 || io < 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_make_up_the_share_though_somebody_asks_late() {
+        for share in [0.02, 0.2, 0.7] {
+            let mut watching = Watching { share, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0 };
+            let (mut now, mut changes, mut on) = (0, 0, true);
+            for n in 0..4_000_u64 {
+                // Every 50 ms, and then and now 120 ms.
+                now += if n % 7 == 0 { 120_000_000 } else { 50_000_000 };
+                let is = watching.poll(MonoNs(now));
+                changes += u64::from(is != on);
+                on = is;
+            }
+            let seen = watching.total_ns as f64 / now as f64;
+            assert!((seen - share).abs() < 0.01, "{share}: {seen}");
+            assert!(changes < now / 400_000_000, "{share}: {changes} changes");
+        }
+    }
+
+    #[test]
+    fn all_is_watched_again_at_once() {
+        let mut watching = Watching { share: 0.1, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0 };
+        assert!(!watching.poll(MonoNs(1_000_000_000)));
+        watching.share = 1.0;
+        assert!(watching.poll(MonoNs(1_050_000_000)));
+        assert!(watching.poll(MonoNs(2_000_000_000)));
+    }
 }

@@ -333,7 +333,7 @@ impl Node {
         }
         for key in changes.over {
             self.telemetry.forget(key);
-            self.governors.forget(key, now);
+            self.governors.forget(key);
             self.calls.ended(key);
             self.session.forget_process(key);
             for role in [Role::Client, Role::Server] {
