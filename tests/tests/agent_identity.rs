@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use tracenet_tests::cgroup::Group;
 use tracenet_tests::container::{Container, Containers};
-use tracenet_tests::harness::{self, Need};
+use tracenet_tests::harness::{self, LAB, Need};
 use tracenet_tests::kube_api::container_id;
 use tracenet_tests::netns::Netns;
 use tracenet_tests::node::{EVERY_TURN, Ended, Node, Span};
+use tracenet_tests::program::Program;
 use tracenet_tests::{agent, case, load, wait_for};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("ss"), Need::Tool("bash")];
@@ -19,6 +21,7 @@ const PODMAN: &[Need] = &[Need::Root, Need::Bpf, Need::Tool("ip"), Need::Tool("s
 fn main() -> ExitCode {
     harness::main(vec![
         case!(two_hundred_short_lived_processes_have_their_containers, NEEDS),
+        case!(a_connection_that_outlives_its_process_has_its_container, LAB),
         case!(two_hundred_containers_of_runc_have_their_ids, RUNC),
         case!(containers_of_podman_have_their_ids, PODMAN),
         case!(a_container_of_podman_has_its_name, PODMAN),
@@ -194,6 +197,40 @@ fn have_their_ids(netns: &Netns, count: usize, run: impl Fn(usize) -> Result<Con
     for container in &ran {
         assert_eq!(sums.get(container.id.as_str()), Some(&2), "connections of {container:?}");
     }
+}
+
+fn a_connection_that_outlives_its_process_has_its_container() {
+    let netns = Netns::new("outlived");
+    let _server = load::serve(&netns, "127.0.0.1:8001");
+    let agent = Node::start(&netns, EVERY_TURN);
+    let id = container_id(0);
+    let group = Group::new(&path_of(3, &id));
+    let mut command = netns.command("bash");
+    command.args(["-c", &format!("{ONE_TURN}; echo done; read -r")]);
+    group.enter(&mut command);
+    let mut client = Program::start(&mut command);
+    let pid = u64::from(client.pid());
+    assert_eq!(client.line(), "done");
+    netns.lose_incoming("tcp dport 8001");
+    client.close_stdin();
+    client.wait();
+    // Nobody acknowledges its end; meanwhile the agent reads the account of who has ended for the last time.
+    let since = Instant::now();
+    wait_for("some looks at everything", || (since.elapsed() > Duration::from_secs(4)).then_some(()));
+    let of_client = || {
+        let mut spans = agent.spans();
+        spans.retain(|s| s.resource["process.pid"].as_u64() == Some(pid));
+        spans
+    };
+    assert!(of_client().iter().all(|s| s.name != "TCP connection"), "it is not over");
+    netns.nft("flush ruleset");
+    let spans = wait_for("the connection to be told", || {
+        Some(of_client()).filter(|spans| spans.iter().any(|s| s.name == "TCP connection"))
+    });
+    for span in &spans {
+        assert_eq!(text(&span.resource, "container.id"), Some(id.as_str()), "{span:?}");
+    }
+    assert_eq!(agent.stop().code, 0);
 }
 
 fn two_hundred_containers_of_runc_have_their_ids() {

@@ -21,7 +21,7 @@ use crate::conn::Conn;
 use crate::event::{Event, EventKind, LossSource, SocketIo, SyscallEvent, Task};
 use crate::fact::{ConnSummary, Fact, FactKind, Who};
 use crate::flow::{FlowKey, LocalIndex};
-use crate::key::{ConnId, NetnsCookie, SocketCookie, Transport};
+use crate::key::{ConnId, NetnsCookie, ProcessKey, SocketCookie, Transport};
 use crate::process::{ProcessTable, TargetStatus};
 use crate::syscall;
 use crate::time::MonoNs;
@@ -329,6 +329,11 @@ impl Core {
     /// Connections in view whose end has not been told.
     pub fn open_connections(&self) -> usize {
         self.table.iter().filter(|c| c.announced).count()
+    }
+
+    /// Processes of which something may be told yet: owners of connections whose end has not been.
+    pub fn owners(&self) -> FxHashSet<ProcessKey> {
+        self.table.iter().filter_map(|c| c.owner.as_ref().map(|who| who.key)).collect()
     }
 
     /// TCP connections in view that the kernel has not closed yet.

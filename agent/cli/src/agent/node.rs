@@ -326,7 +326,7 @@ impl Node {
                 self.telemetry.did(person.workload, &resource, now, &what);
             }
         }
-        let changes = self.people.look(at);
+        let changes = self.people.look(at, || self.core.owners());
         for key in changes.changed {
             self.telemetry.forget(key);
             self.place(key);

@@ -78,7 +78,7 @@ pub struct People {
 pub struct Changes {
     /// These are others than was told of them.
     pub changed: Vec<ProcessKey>,
-    /// These have ended, and were read after their end.
+    /// These have ended, were read after their end, and have no connection any more.
     pub over: Vec<ProcessKey>,
     /// These workloads have no process any more.
     pub emptied: Vec<u32>,
@@ -196,8 +196,9 @@ impl People {
         self.known.get(&key).and_then(|p| p.turns.get(at))
     }
 
-    /// Looks who has ended, and who has become known better.
-    pub fn look(&mut self, now: Instant) -> Changes {
+    /// Looks who has ended, and who has become known better. Of `owners` something may be told yet: a connection often ends
+    /// later than its process, and who they are has to be known until then.
+    pub fn look(&mut self, now: Instant, owners: impl FnOnce() -> FxHashSet<ProcessKey>) -> Changes {
         let mut changes = Changes::default();
         let mut joined = Vec::new();
         for (key, person) in &mut self.known {
@@ -229,6 +230,10 @@ impl People {
                 person.workload = number;
             }
             changes.changed.push(key);
+        }
+        if !changes.over.is_empty() {
+            let owners = owners();
+            changes.over.retain(|key| !owners.contains(key));
         }
         for key in &changes.over {
             if let Some(person) = self.known.remove(key) {
