@@ -561,6 +561,25 @@ impl Meter {
         }
     }
 
+    /// A workload's process is observed less, or more again, from `t`: which part of it, and why.
+    pub fn governed(
+        &mut self,
+        workload: u32,
+        resource: &Arc<Resource>,
+        t: MonoNs,
+        (rung, why): (&'static str, &'static str),
+    ) {
+        let labels =
+            [(attribute::RUNG, LabelValue::Static(rung)), (attribute::REASON, LabelValue::Static(why))];
+        self.subject(Subject::Workload(workload), resource, t).add(Instrument::GovernorSteps, &labels, 1);
+    }
+
+    /// For so long all in all something was not observed of anybody.
+    pub fn unobserved(&mut self, rung: &'static str, time: DurationNs) {
+        let labels = [(attribute::RUNG, LabelValue::Static(rung))];
+        self.agent.set(Instrument::Unobserved, &labels, Series::Time(time.0));
+    }
+
     /// The span that [`SpanBuilder`](crate::SpanBuilder) makes of a part of a connection.
     fn link(
         &self,

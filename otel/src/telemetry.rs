@@ -7,7 +7,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use tracenet_core::fact::{Fact, FactKind, Turn};
 use tracenet_core::key::{ConnId, ProcessKey};
-use tracenet_core::time::{ClockOffset, MonoNs};
+use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
 use crate::account::Account;
 use crate::metrics::Meter;
@@ -135,6 +135,23 @@ impl Telemetry {
     /// Adds what a workload did until `t` to its metrics.
     pub fn did(&mut self, workload: u32, resource: &Arc<Resource>, t: MonoNs, what: &Activity) {
         self.meter.did(workload, resource, t, what);
+    }
+
+    /// A workload's process is observed less, or more again, from `t`: which part of it (`turns`, `io`), and why (`costly`,
+    /// `room`, `lowest`).
+    pub fn governed(
+        &mut self,
+        workload: u32,
+        resource: &Arc<Resource>,
+        t: MonoNs,
+        what: (&'static str, &'static str),
+    ) {
+        self.meter.governed(workload, resource, t, what);
+    }
+
+    /// For so long all in all something was not observed of anybody.
+    pub fn unobserved(&mut self, rung: &'static str, time: DurationNs) {
+        self.meter.unobserved(rung, time);
     }
 
     /// A workload has ended.

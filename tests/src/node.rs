@@ -24,6 +24,7 @@ pub const EVERY_TURN: &str = "\
 agent:
   kubernetes: {enabled: false}
   sampling: {rate_per_second: 100000}
+  budget: null
 export:
   metrics: {interval: 100ms}
 ";

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use tracenet_collectors::process;
-use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step};
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step, Why};
 use tracenet_core::key::ProcessKey;
-use tracenet_core::time::MonoNs;
+use tracenet_core::time::{DurationNs, MonoNs};
 
 /// What is left out, first to last.
 const LADDER: [Rung; 2] = [Rung { name: TURNS, sampled: true }, Rung { name: IO, sampled: true }];
 const TURNS: &str = "turns";
-const IO: &str = "io";
+pub const IO: &str = "io";
 
 /// The budget is of so much of a CPU at least: a process that sleeps nearly all the time is not slowed by probes that take a large
 /// part of the rest.
@@ -49,6 +49,8 @@ struct Minded {
 pub struct Told {
     /// What happens to it.
     pub line: String,
+    /// What is in turn, and why.
+    pub what: (&'static str, &'static str),
     /// Less is observed than before.
     pub less: bool,
 }
@@ -60,13 +62,15 @@ impl Governors {
             budget,
             ladder: Arc::new(LADDER),
             minded: FxHashMap::default(),
-            watching: Watching { share: 1.0, on: true, booked: now, owed_ns: 0.0, total_ns: 0 },
+            watching: Watching { share: 1.0, on: true, booked: now, owed_ns: 0.0, total_ns: 0, missed_ns: 0 },
         }
     }
 
     /// From now on this budget: everybody begins at the top.
     pub fn start_over(&mut self, budget: Option<f64>, now: MonoNs) {
+        let missed_ns = self.watching.missed_ns;
         *self = Self::new(budget, now);
+        self.watching.missed_ns = missed_ns;
     }
 
     /// Looks at a process that has cost so much so far, and `lately` since the last look, `seconds` ago.
@@ -135,6 +139,11 @@ impl Governors {
         self.minded.values().map(|m| m.governor.share(1)).fold(1.0, f64::min)
     }
 
+    /// For how long calls were not watched.
+    pub fn missed(&self) -> DurationNs {
+        DurationNs(self.watching.missed_ns)
+    }
+
     /// Whether calls are to be watched now.
     pub fn watches(&mut self, now: MonoNs) -> bool {
         self.watching.poll(now)
@@ -155,8 +164,9 @@ struct Watching {
     booked: MonoNs,
     /// By how much fewer nanoseconds than the share they were watched.
     owed_ns: f64,
-    /// For how long they were.
+    /// For how long they were, and were not.
     total_ns: u64,
+    missed_ns: u64,
 }
 
 impl Watching {
@@ -165,6 +175,7 @@ impl Watching {
         self.booked = now;
         let watched = if self.on { passed } else { 0 };
         self.total_ns += watched;
+        self.missed_ns += passed - watched;
         self.owed_ns += self.share * passed as f64 - watched as f64;
     }
 
@@ -197,7 +208,14 @@ fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
     };
     let cost =
         format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2);
-    Told { line: format!("{cost}: {what}"), less: turns < 1.0 || io < 1.0 }
+    let why = match step.why {
+        Why::Costly => "costly",
+        Why::Room => "room",
+        Why::Lowest => "lowest",
+        Why::Pressure(_) => "pressure",
+    };
+    let rung = if io < 1.0 { IO } else { TURNS };
+    Told { line: format!("{cost}: {what}"), what: (rung, why), less: turns < 1.0 || io < 1.0 }
 }
 
 #[cfg(test)]
@@ -207,7 +225,8 @@ mod tests {
     #[test]
     fn slices_make_up_the_share_though_somebody_asks_late() {
         for share in [0.02, 0.2, 0.7] {
-            let mut watching = Watching { share, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0 };
+            let mut watching =
+                Watching { share, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0, missed_ns: 0 };
             let (mut now, mut changes, mut on) = (0, 0, true);
             for n in 0..4_000_u64 {
                 // Every 50 ms, and then and now 120 ms.
@@ -224,7 +243,8 @@ mod tests {
 
     #[test]
     fn all_is_watched_again_at_once() {
-        let mut watching = Watching { share: 0.1, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0 };
+        let mut watching =
+            Watching { share: 0.1, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0, missed_ns: 0 };
         assert!(!watching.poll(MonoNs(1_000_000_000)));
         watching.share = 1.0;
         assert!(watching.poll(MonoNs(1_050_000_000)));

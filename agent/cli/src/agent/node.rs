@@ -23,7 +23,7 @@ use tracenet_probes::{Session, Turns};
 
 use super::calls::{self, Calls, Rights};
 use super::export::Export;
-use super::governor::Governors;
+use super::governor::{self, Governors};
 use super::health::Health;
 use super::people::People;
 use super::rules::Rules;
@@ -273,6 +273,8 @@ impl Node {
         let lately = probe_ns.saturating_sub(person.probe_ns());
         let before = self.governors.turns(key);
         if let Some(told) = self.governors.look(key, probe_ns, lately, seconds, now) {
+            let resource = self.telemetry.workload(&person.told);
+            self.telemetry.governed(person.workload, &resource, now, told.what);
             let (name, pid) = (&person.told.executable_name, key.tgid);
             if told.less {
                 tracing::warn!("{name}[{pid}]: {}", told.line);
@@ -325,6 +327,10 @@ impl Node {
                 let resource = self.telemetry.workload(&person.told);
                 self.telemetry.did(person.workload, &resource, now, &what);
             }
+        }
+        let missed = self.governors.missed();
+        if missed.0 > 0 {
+            self.telemetry.unobserved(governor::IO, missed);
         }
         let changes = self.people.look(at, || self.core.owners());
         for key in changes.changed {
