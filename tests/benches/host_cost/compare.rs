@@ -79,6 +79,13 @@ impl Load<'_> {
                 pairs.push((self.sample(part, None), watched));
             }
         }
+        let made = pairs.len();
+        pairs.retain(|(bare, watched)| bare.rate > 0.0 && watched.rate > 0.0);
+        if pairs.is_empty() {
+            println!("{:<26} no request was answered: something else keeps the machine busy", way.name);
+            return;
+        }
+        let unanswered = made - pairs.len();
         let over = |f: fn(&(Sample, Sample)) -> f64| {
             let mut all: Vec<f64> = pairs.iter().map(f).collect();
             all.sort_by(f64::total_cmp);
@@ -94,7 +101,7 @@ impl Load<'_> {
             writeln!(file, "{row}").expect("the file of --raw takes a row");
         }
         println!(
-            "{:<26} {:>9.0} {:>27} {:>5} {:>9.0} {:>9.0} {:>8.0} {:>8}{}",
+            "{:<26} {:>9.0} {:>27} {:>5} {:>9.0} {:>9.0} {:>8.0} {:>8}{}{}",
             way.name,
             middle(&over(|(bare, _)| bare.rate)),
             format!("{ratio:.3} [{:.3}..{:.3}]", ratios[0], ratios[ratios.len() - 1]),
@@ -108,9 +115,14 @@ impl Load<'_> {
                 "-".into()
             },
             if lost > 0 { format!("  {lost} events lost") } else { String::new() },
+            if unanswered > 0 {
+                format!("  {unanswered} pairs without an answer left out")
+            } else {
+                String::new()
+            },
         );
         if arguments.profile || way.goal.is_some_and(|goal| ratio < goal) {
-            for row in profile {
+            for row in profile.iter().filter(|row| row.ns >= LITTLE_NS) {
                 println!(
                     "    {:<22} {:>8.1} ns: {:.3} runs of {:.0} ns",
                     row.name,
@@ -148,6 +160,9 @@ impl Load<'_> {
         rows
     }
 }
+
+/// Less of a program for a request is not worth a line.
+const LITTLE_NS: f64 = 1.0;
 
 /// A program, per request.
 #[derive(Serialize)]
