@@ -235,10 +235,14 @@ impl Governor {
         self.busy = (look.own_ns as f64 / own).min(1.0);
         self.learn(cost);
         self.measure(look, cost, elapsed);
-        let full = self.full.unwrap_or(cost);
         let budget = self.settings.budget;
         let pressed = look.pressure.any();
-        let to = if pressed {
+        // No slice since the last step: the one before has to be paid for still.
+        let unknown = self.full.is_none() && self.at.share < 1.0 && cost <= budget * TOLERANCE;
+        let full = self.full.unwrap_or(cost);
+        let to = if unknown && !pressed {
+            self.at
+        } else if pressed {
             self.below(full, budget.min(cost / PRESSED), 1.0)
         } else if self.at.share < 1.0 && full > budget * ROOM {
             self.below(full, budget, 1.0)

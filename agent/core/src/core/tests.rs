@@ -4,6 +4,7 @@ mod bounds;
 mod closing;
 mod connections;
 mod datagrams;
+mod governed;
 mod owners;
 mod requests;
 mod trouble;

@@ -219,6 +219,21 @@ fn a_rung_that_just_does_not_fit_is_tried_ever_more_rarely() {
 }
 
 #[test]
+fn a_look_without_a_slice_says_nothing_of_what_is_in_slices() {
+    let mut p = Process::new([0.005, 0.005, 0.088, 0.001, 0.0], 0.001);
+    p.second(1.0);
+    let at = p.at();
+    assert!(at.1 < 1.0);
+    for _ in 0..10 {
+        p.t = p.t.after(SECOND);
+        let slices = Some(Spent::default());
+        let look = Look { t: p.t, cost_ns: 0, own_ns: SECOND, slices, pressure: Pressure::default() };
+        assert_eq!(p.governor.look(&look), None);
+    }
+    assert_eq!(p.at(), at);
+}
+
+#[test]
 fn where_nothing_is_left_to_measure_a_load_by_the_process_tells_that_it_runs() {
     let mut p = Process::new([0.0, 0.0, 0.0, 0.0, 0.4], 0.0);
     p.seconds(10, 1.0);
