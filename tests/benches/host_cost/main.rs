@@ -78,6 +78,10 @@ fn main() {
         std::fs::write(raw, "").expect("the file of --raw can be written");
     }
     println!("{}", machine());
+    let Arguments { pairs, part, .. } = arguments;
+    println!(
+        "{pairs} alternating pairs, {part} of the usual requests: medians; ratio: requests a second beside bare [from..to]"
+    );
     let netns = Netns::new("accounts");
     if [PLAIN, PIPELINED].iter().any(|load| arguments.wants_load(load)) {
         redis(&netns, &arguments);
