@@ -12,7 +12,8 @@ const KEPT: [Capability; 4] = [
     Capability::CAP_DAC_READ_SEARCH,
 ];
 
-/// What following calls goes on needing besides: packet sockets (CAP_NET_RAW) and entering network namespaces (CAP_SYS_ADMIN).
+/// What following calls goes on needing besides: packet sockets, and entering network namespaces. It names no rules of the
+/// firewall: listing them is the affair of the process for that.
 const KEPT_FOR_CALLS: [Capability; 2] = [Capability::CAP_NET_RAW, Capability::CAP_SYS_ADMIN];
 
 /// Of what is refused, the calls that following calls makes.
