@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         case!(tools_that_are_not_installed_are_said_to_be, NEEDS),
         case!(programs_have_their_costs, NEEDS),
         case!(without_root_it_says_so, NEEDS),
+        case!(names_choose_ways, NEEDS),
         case!(a_wrong_name_is_refused, NEEDS),
     ])
 }
@@ -164,6 +165,18 @@ fn without_root_it_says_so() {
     command.args(["--bounding-set", "-all", "--inh-caps", "-all"]).arg(&binary).args(["bench", "--quick"]);
     let output = command.output().expect("setpriv starts");
     assert_one_line(&output, 3, &["is missing", "root"]);
+}
+
+fn names_choose_ways() {
+    let ways = |names: &[&str]| {
+        let mut options = vec!["--quick", "--json", "--workload", "getppid"];
+        options.extend(names.iter().flat_map(|name| ["--way", *name]));
+        let document = document(&bench(&options));
+        let rows = document["rows"].as_array().expect("rows").clone();
+        rows.iter().map(|row| row["way"].as_str().expect("a way").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ways(&["-c"]), ["-c"], "a whole name is that way alone");
+    assert_eq!(ways(&["all"]), ["all calls and packets", "all recorded"]);
 }
 
 fn a_wrong_name_is_refused() {

@@ -29,8 +29,8 @@ pub struct BenchArgs {
     /// One pair of 20 ms: whether everything works, but no figures to believe.
     #[arg(long, conflicts_with_all = ["pairs", "time"])]
     pub quick: bool,
-    /// Only ways whose name has this in it, e.g. agent or strace; repeatable.
-    #[arg(long = "way", value_name = "NAME")]
+    /// Only the way of this name, or where there is none those that have it in theirs, e.g. agent, -c, bpftrace; repeatable.
+    #[arg(long = "way", value_name = "NAME", allow_hyphen_values = true)]
     pub ways: Vec<String>,
     /// Only these workloads; repeatable.
     #[arg(long = "workload", value_name = "NAME", value_enum)]
@@ -62,9 +62,13 @@ pub fn main(args: &BenchArgs) -> Result<u8, Failure> {
     if let Some(role) = args.worker {
         return worker::main(role);
     }
+    let chosen = |way: &Way, name: &str| match WAYS.iter().any(|other| other.name == name) {
+        true => way.name == name,
+        false => way.name.contains(name),
+    };
     let ways: Vec<&Way> = WAYS
         .iter()
-        .filter(|way| args.ways.is_empty() || args.ways.iter().any(|name| way.name.contains(name.as_str())))
+        .filter(|way| args.ways.is_empty() || args.ways.iter().any(|name| chosen(way, name)))
         .collect();
     if ways.is_empty() {
         let names: Vec<&str> = WAYS.iter().map(|way| way.name).collect();
