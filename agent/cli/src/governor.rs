@@ -259,7 +259,12 @@ impl Governing {
         };
         let own_ns = (spent.own_ns as f64).max(FLOOR * spent.time_ns as f64).max(1.0);
         self.cost = spent.cost_ns as f64 / own_ns;
+        let before = self.governor.position();
         let step = self.governor.look(&look);
+        let at = self.governor.position();
+        if at.left_out != before.left_out || (before.share >= 1.0 && at.share < 1.0) {
+            self.slicer.start_over();
+        }
         self.slicer.set_share(self.governor.position().share);
         self.next_look = now.after(LOOK_NS);
         let held = self.governor.position() != Position::TOP && now.since(self.told).0 >= HELD_NS;

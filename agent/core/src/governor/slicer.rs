@@ -62,6 +62,11 @@ impl Slicer {
         self.share = share.clamp(0.0, 1.0);
     }
 
+    /// From now on something else is in the slices: what was spent before is not made up for.
+    pub fn start_over(&mut self) {
+        self.credit = 0.0;
+    }
+
     /// Books what passed until now. To be called before [`poll`](Self::poll).
     pub fn book(&mut self, now: MonoNs, spent: &Spent) {
         let time = spent.time_ns as f64;

@@ -303,6 +303,21 @@ fn slices_cost_what_they_may_also_where_they_end_late_or_nobody_runs() {
 }
 
 #[test]
+fn what_was_spent_before_a_step_is_not_made_up_for() {
+    let mut now = MonoNs(SECOND);
+    let mut slicer = Slicer::new(now, 0.01, 0.1, 2_000_000, SECOND / 4);
+    now = now.after(SECOND / 4);
+    slicer.book(now, &Spent { time_ns: SECOND / 4, own_ns: SECOND / 20, cost_ns: SECOND / 5 });
+    slicer.start_over();
+    slicer.set_share(0.01);
+    assert!(!slicer.poll(now));
+    let next = slicer.next().expect("a pause ends");
+    assert!(next.since(now).0 <= SECOND / 4, "{next:?}");
+    slicer.book(next, &Spent { time_ns: next.since(now).0, own_ns: next.since(now).0, cost_ns: 0 });
+    assert!(slicer.poll(next));
+}
+
+#[test]
 fn all_and_nothing_have_no_slices() {
     let now = MonoNs(SECOND);
     let mut slicer = Slicer::new(now, 0.01, 0.1, 2_000_000, SECOND / 4);
