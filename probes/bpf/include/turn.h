@@ -122,9 +122,12 @@ static __noinline int end_turn(struct sock *sk, struct sock_state *st, u64 start
 		return 0;
 	if (is_stale(st))
 		return 0;
-	if (t.response_start)
-		add_turn(st, t.end > start ? t.end - start : 0);
 	t.start = start;
+	/* Two threads may have had a hand in it. */
+	if (t.end < start)
+		t.end = start;
+	if (t.response_start)
+		add_turn(st, t.end - start);
 	retransmits = st->retransmitted - t.retransmitted;
 	reason = reason_of(st, &t, retransmits, &share);
 	if (!reason)
@@ -199,6 +202,8 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 	struct turn *t = &st->turn;
 	u64 now = moment(sk, st, dir), start = t->start;
 
+	if (start && is_stale(st))
+		t->start = start = 0;
 	if ((st->role == ROLE_CLIENT) == (dir == DIR_OUT)) {
 		if (start && t->response_start) {
 			end_turn(sk, st, start);
@@ -221,7 +226,7 @@ static __noinline int follow_turn(struct sock *sk, struct sock_state *st, u32 le
 		}
 		t->request_end = t->end = now;
 		t->request_bytes += len;
-	} else if (start && !is_stale(st)) {
+	} else if (start) {
 		if (!t->response_start) {
 			t->response_start = now;
 			st->turns++;
