@@ -527,6 +527,7 @@ fn with_calls(facts: &[Fact]) -> Vec<SpanItem> {
     for fact in facts {
         out.extend(builder.on(fact, CLOCK, Some(&resource)));
     }
+    out.extend(builder.finish());
     out
 }
 

@@ -187,9 +187,9 @@ impl Watching {
             return true;
         }
         // What was watched before the share became so small is not made up for.
-        let slice = self.share * PERIOD_NS;
-        self.owed_ns = self.owed_ns.clamp(-slice, slice.max(SHORTEST_NS));
-        self.on = if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice.max(SHORTEST_NS) * 0.99 };
+        let slice = (self.share * PERIOD_NS).max(SHORTEST_NS);
+        self.owed_ns = self.owed_ns.clamp(-2.0 * slice, 2.0 * slice);
+        self.on = if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice * 0.99 };
         self.on
     }
 }
