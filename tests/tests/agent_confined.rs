@@ -59,7 +59,7 @@ fn profiles() -> BTreeMap<BTreeSet<String>, Vec<&'static str>> {
     ] {
         all.entry(stated(file, key)).or_default().push(file);
     }
-    assert_eq!(all.keys().map(BTreeSet::len).sum::<usize>(), 5 + 6 + 7, "{all:?}");
+    assert_eq!(all.keys().map(BTreeSet::len).sum::<usize>(), 5 + 6 + 8, "{all:?}");
     all
 }
 

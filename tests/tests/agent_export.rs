@@ -75,6 +75,7 @@ impl<'a> Scene<'a> {
         let config = format!(
             "agent:
   kubernetes: {{enabled: false}}
+  budget: null
   depth: counters
   selectors: [{{executable: '{}', depth: turns}}]
   sampling: {{rate_per_second: 100000}}

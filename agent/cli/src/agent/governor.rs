@@ -62,7 +62,15 @@ impl Governors {
             budget,
             ladder: Arc::new(LADDER),
             minded: FxHashMap::default(),
-            watching: Watching { share: 1.0, on: true, booked: now, owed_ns: 0.0, total_ns: 0, missed_ns: 0 },
+            watching: Watching {
+                share: 1.0,
+                on: true,
+                since: now,
+                booked: now,
+                owed_ns: 0.0,
+                total_ns: 0,
+                missed_ns: 0,
+            },
         }
     }
 
@@ -91,6 +99,10 @@ impl Governors {
         let cpu_ns = process::cpu_time_ns(key.tgid)?;
         self.watching.book(now);
         let watched_ns = self.watching.total_ns;
+        // What a slice has cost that has only begun is not what it will cost.
+        if self.watching.has_only_begun(now) && self.minded.contains_key(&key) {
+            return None;
+        }
         let minded = self.minded.entry(key).or_insert_with(|| {
             let settings = Settings { budget, floor: FLOOR, min_share: LEAST };
             let mut governor = Governor::new(Arc::clone(&self.ladder), settings);
@@ -149,6 +161,11 @@ impl Governors {
         self.watching.poll(now)
     }
 
+    /// Calls are watched from `now` on, or aren't: to attach takes time.
+    pub fn watched(&mut self, on: bool, now: MonoNs) {
+        self.watching.set(on, now);
+    }
+
     /// The process has ended.
     pub fn forget(&mut self, key: ProcessKey) {
         if self.minded.remove(&key).is_some() {
@@ -161,6 +178,7 @@ impl Governors {
 struct Watching {
     share: f64,
     on: bool,
+    since: MonoNs,
     booked: MonoNs,
     /// By how much fewer nanoseconds than the share they were watched.
     owed_ns: f64,
@@ -179,18 +197,28 @@ impl Watching {
         self.owed_ns += self.share * passed as f64 - watched as f64;
     }
 
+    fn has_only_begun(&self, now: MonoNs) -> bool {
+        self.share < 1.0 && self.on && (now.since(self.since).0 as f64) < SHORTEST_NS * 0.8
+    }
+
     fn poll(&mut self, now: MonoNs) -> bool {
         self.book(now);
         if self.share >= 1.0 {
             self.owed_ns = 0.0;
-            self.on = true;
             return true;
         }
         // What was watched before the share became so small is not made up for.
         let slice = (self.share * PERIOD_NS).max(SHORTEST_NS);
         self.owed_ns = self.owed_ns.clamp(-2.0 * slice, 2.0 * slice);
-        self.on = if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice * 0.99 };
-        self.on
+        if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice * 0.99 }
+    }
+
+    fn set(&mut self, on: bool, now: MonoNs) {
+        self.book(now);
+        if on != self.on {
+            self.on = on;
+            self.since = now;
+        }
     }
 }
 
@@ -225,13 +253,21 @@ mod tests {
     #[test]
     fn slices_make_up_the_share_though_somebody_asks_late() {
         for share in [0.02, 0.2, 0.7] {
-            let mut watching =
-                Watching { share, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0, missed_ns: 0 };
+            let mut watching = Watching {
+                share,
+                on: true,
+                since: MonoNs(0),
+                booked: MonoNs(0),
+                owed_ns: 0.0,
+                total_ns: 0,
+                missed_ns: 0,
+            };
             let (mut now, mut changes, mut on) = (0, 0, true);
             for n in 0..4_000_u64 {
                 // Every 50 ms, and then and now 120 ms.
                 now += if n % 7 == 0 { 120_000_000 } else { 50_000_000 };
                 let is = watching.poll(MonoNs(now));
+                watching.set(is, MonoNs(now));
                 changes += u64::from(is != on);
                 on = is;
             }
@@ -243,9 +279,17 @@ mod tests {
 
     #[test]
     fn all_is_watched_again_at_once() {
-        let mut watching =
-            Watching { share: 0.1, on: true, booked: MonoNs(0), owed_ns: 0.0, total_ns: 0, missed_ns: 0 };
+        let mut watching = Watching {
+            share: 0.1,
+            on: true,
+            since: MonoNs(0),
+            booked: MonoNs(0),
+            owed_ns: 0.0,
+            total_ns: 0,
+            missed_ns: 0,
+        };
         assert!(!watching.poll(MonoNs(1_000_000_000)));
+        watching.set(false, MonoNs(1_000_000_000));
         watching.share = 1.0;
         assert!(watching.poll(MonoNs(1_050_000_000)));
         assert!(watching.poll(MonoNs(2_000_000_000)));
