@@ -175,8 +175,8 @@ fn doctor_in_a_pod_tells_what_its_profile_lacks() {
     let image = Image::build();
     let netns = Netns::new("image");
     for (profile, lacks) in [
-        ("minimal", &["CAP_SYS_ADMIN", "CAP_NET_ADMIN"][..]),
-        ("netns", &["CAP_NET_ADMIN"]),
+        ("minimal", &["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYSLOG"][..]),
+        ("netns", &["CAP_NET_ADMIN", "CAP_SYSLOG"]),
         ("conntrack", &[]),
     ] {
         let text = read(&format!("manifests/tracenet-{profile}.yaml"));
