@@ -269,6 +269,9 @@ impl Core {
         // What was open when turns were left out may have gone on, and others after it: nobody knows.
         let cut_off = self.steps.resumed.and_then(|resumed| c.turns.cut_off(resumed));
         let ended = c.io(t, &io, epoch).or(cut_off);
+        if let Some(resumed) = self.steps.resumed.filter(|_| ended.is_none()) {
+            c.notes.forget_before(resumed);
+        }
         self.totals.turns += u64::from(c.turns.completed() - completed);
         if let Some((at, _)) = c.deadline {
             // Closed, and still read.

@@ -89,6 +89,10 @@ impl Core {
 
     /// A thread runs again: those of its connections hear of it whose turn is open.
     pub(super) fn scheduled(&mut self, t: MonoNs, task: Task, slept: MonoNs, woken: MonoNs) {
+        // It may have slept and run many times since, while nobody looked.
+        if self.steps.resumed.is_some_and(|resumed| slept < resumed) {
+            return;
+        }
         if self.users.runs.len() >= MAX_THREADS {
             self.users.runs.clear();
         }

@@ -130,6 +130,14 @@ impl Recorder {
         }
     }
 
+    /// What came before is of turns of which nobody knows how they went on: nothing was heard until `resumed`.
+    pub(crate) fn forget_before(&mut self, resumed: MonoNs) {
+        if self.marks.first().is_some_and(|m| m.t < resumed) {
+            self.marks.retain(|m| m.t >= resumed);
+            self.unread = 0;
+        }
+    }
+
     /// Bytes passed through a call. `in_turn`: they belong to a turn.
     pub(crate) fn io(&mut self, t: MonoNs, io: &SocketIo, in_turn: bool) {
         self.in_turn = in_turn;
