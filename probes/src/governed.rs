@@ -13,12 +13,12 @@ use crate::session::{Error, Result, mono_now};
 use crate::spec::{HookStatus, MAX_NR, Options};
 
 /// What a run costs beyond what is measured within it, in nanoseconds: the tracepoint's call of the program.
-const CALL_NS: f64 = 10.0;
+const CALL_NS: f64 = 16.0;
 /// The same of a system call, which takes the slow way through the kernel's entry too. Two programs that do nothing add 91 to
 /// 105 ns to a call (`tests/tests/overhead.rs`).
 const ENTRY_NS: f64 = 50.0;
 /// Reading the clock twice takes so much of what is measured, in nanoseconds.
-const CLOCK_NS: f64 = 20.0;
+const CLOCK_NS: f64 = 16.0;
 /// What the kernel does with a packet that the flow filter lets pass, in nanoseconds: it is copied into the capture's ring.
 const PACKET_NS: f64 = 500.0;
 
