@@ -19,8 +19,10 @@ pub const IO: &str = "io";
 /// part of the rest.
 const FLOOR: f64 = 0.1;
 
-/// To look at fewer of the connections, or shorter, says too little.
-const LEAST: f64 = 0.02;
+/// Nothing is left out altogether: what it would cost could not be told any more.
+const LEAST: f64 = 1e-4;
+/// Calls are watched for this share of the time at least, for the same reason.
+const LEAST_TIME: f64 = 0.01;
 
 /// Of the budget's floor, what a process must cost to be minded.
 const NOTED: f64 = 0.5;
@@ -148,7 +150,7 @@ impl Governors {
 
     /// For which share of the time calls are watched.
     pub fn io(&self) -> f64 {
-        self.minded.values().map(|m| m.governor.share(1)).fold(1.0, f64::min)
+        self.minded.values().map(|m| m.governor.share(1)).fold(1.0, f64::min).max(LEAST_TIME)
     }
 
     /// For how long calls were not watched.
