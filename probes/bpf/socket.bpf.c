@@ -149,6 +149,14 @@ static __always_inline bool is_settled(const struct sock *sk, const struct sock_
 			   (st->flags & (SOCK_TARGET | SOCK_TUPLE | SOCK_ANNOUNCED)) == (SOCK_TUPLE | SOCK_ANNOUNCED));
 }
 
+/* To detach the programs and attach them again may take seconds where the CPUs are busy. */
+static __always_inline bool is_away(void)
+{
+	u32 zero = 0, *away = bpf_map_lookup_elem(&io_away, &zero);
+
+	return away && *away;
+}
+
 static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 {
 	u32 tgid = bpf_get_current_task_btf()->tgid;
@@ -157,6 +165,8 @@ static __always_inline void pass_bytes(struct sock *sk, int len, u8 dir)
 	struct tcp_sock *tp;
 	struct ev_io *e;
 
+	if (cfg_wide && is_away())
+		return;
 	if (len <= 0) {
 		if (cfg_accounts && len < 0 && len != -EAGAIN && inet_proto(sk))
 			account_error();

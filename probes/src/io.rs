@@ -1,43 +1,37 @@
-//! The two programs at every call that sends or receives: attached, or for a while not.
+//! The two programs at every call that sends or receives: at work, or for a while not.
 
-use aya::Ebpf;
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, MapData, MapError};
 
-use crate::links::Links;
 use crate::load::one_line;
 use crate::session::{Error, Result};
-
-const PROGRAMS: [&str; 2] = ["on_send", "on_recv"];
 
 /// What is known of them.
 pub(crate) struct Io {
     epoch: Array<MapData, u32>,
+    away: Array<MapData, u32>,
     times: u32,
-    away: bool,
+    is_away: bool,
 }
 
 impl Io {
-    /// As they are after a load: attached, if they could be.
-    pub(crate) fn new(epoch: Array<MapData, u32>) -> Self {
-        Self { epoch, times: 0, away: false }
+    /// As they are after a load: at work.
+    pub(crate) fn new(epoch: Array<MapData, u32>, away: Array<MapData, u32>) -> Self {
+        Self { epoch, away, times: 0, is_away: false }
     }
 
-    /// Attaches or detaches both.
-    pub(crate) fn set(&mut self, ebpf: &mut Ebpf, links: &mut Links, on: bool) -> Result<()> {
-        if on == !self.away {
+    /// Watches, or doesn't.
+    pub(crate) fn set(&mut self, on: bool) -> Result<()> {
+        if on != self.is_away {
             return Ok(());
         }
+        let fail = |map, e: MapError| Error::Map { map, detail: one_line(&e) };
         if on {
             // First of all: turns that were in hand are over.
             self.times = self.times.wrapping_add(1);
-            let set = self.epoch.set(0, self.times, 0);
-            set.map_err(|e| Error::Map { map: "io_epoch", detail: one_line(&e) })?;
+            self.epoch.set(0, self.times, 0).map_err(|e| fail("io_epoch", e))?;
         }
-        for name in PROGRAMS {
-            let change = if on { links.attach(ebpf, name) } else { links.detach(ebpf, name) };
-            change.map_err(|e| Error::Load(format!("{name}: {}", one_line(&e))))?;
-        }
-        self.away = !on;
+        self.away.set(0, u32::from(!on), 0).map_err(|e| fail("io_away", e))?;
+        self.is_away = !on;
         Ok(())
     }
 }

@@ -17,7 +17,6 @@ mod decode;
 mod entries;
 mod governed;
 mod io;
-mod links;
 mod load;
 mod programs;
 mod session;

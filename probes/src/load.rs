@@ -9,7 +9,6 @@ use aya::programs::{BtfTracePoint, Iter, ProgramError, SocketFilter};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use crate::abi::drop_class;
-use crate::links::Links;
 use crate::session::{Error, Result};
 use crate::spec::{Hook, HookStatus, Options, SPECS, Spec};
 use crate::symbols::{KernelTypes, Symbols, VMLINUX_BTF, parse_btf};
@@ -77,7 +76,6 @@ pub(crate) struct Loaded {
     pub(crate) status: Vec<HookStatus>,
     pub(crate) types: KernelTypes,
     pub(crate) symbols: Arc<Symbols>,
-    pub(crate) links: Links,
 }
 
 /// One more than the highest number of a CPU that may come up.
@@ -181,7 +179,7 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
             None => Error::NothingAttached(status.first().and_then(|s| s.error.clone()).unwrap_or_default()),
         });
     }
-    Ok(Loaded { ebpf, status, types, symbols, links: Links::default() })
+    Ok(Loaded { ebpf, status, types, symbols })
 }
 
 fn load_one(ebpf: &mut Ebpf, spec: &Spec, btf: &Btf) -> std::result::Result<(), ProgramError> {
@@ -199,7 +197,13 @@ pub(crate) fn attach(loaded: &mut Loaded, wanted: impl Fn(&str) -> bool) {
         if status.error.is_some() || !matches!(spec.hook, Hook::TpBtf(_)) || !wanted(spec.name) {
             continue;
         }
-        if let Err(e) = loaded.links.attach(&mut loaded.ebpf, spec.name) {
+        let attached = loaded
+            .ebpf
+            .program_mut(spec.name)
+            .ok_or(ProgramError::NotLoaded)
+            .and_then(<&mut BtfTracePoint>::try_from)
+            .and_then(BtfTracePoint::attach);
+        if let Err(e) = attached {
             *status = row(spec, Some(&e));
         }
     }

@@ -24,7 +24,6 @@ use crate::counts::Counts;
 use crate::decode::{Decoder, iterator_record_len};
 use crate::governed::{Control, comes_and_goes};
 use crate::io::Io;
-use crate::links::Links;
 use crate::load::{self, map, one_line};
 use crate::programs::recursion_misses;
 use crate::spec::{Depth, Drained, HookStatus, MAX_NR, Options, SPECS};
@@ -125,7 +124,6 @@ const NAMESPACES_MAX: usize = 256;
 /// Loaded and attached probes. Dropping it detaches them all.
 pub struct Session {
     ebpf: Ebpf,
-    links: Links,
     status: Vec<HookStatus>,
     /// Lifecycle and trouble: read first.
     news: RingBuf<MapData>,
@@ -197,14 +195,13 @@ impl Session {
         for tgid in &opts.targets {
             insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
         }
-        let io = Io::new(map(&mut loaded.ebpf, "io_epoch")?);
+        let io = Io::new(map(&mut loaded.ebpf, "io_epoch")?, map(&mut loaded.ebpf, "io_away")?);
         load::attach(&mut loaded, |probe| opts.want(probe) && !(opts.governed && comes_and_goes(probe)));
         if let Some(control) = &mut control {
             control.attach(&loaded.ebpf, &mut loaded.status, opts)?;
         }
         let mut session = Session {
             ebpf: loaded.ebpf,
-            links: loaded.links,
             status: loaded.status,
             news,
             bulk,
@@ -505,11 +502,10 @@ impl Session {
         set_depth(&mut self.depths, tgid.unwrap_or(EVERYBODY), depth, share)
     }
 
-    /// Watches calls that send and receive, or doesn't: what such calls cost then is nothing. Meanwhile no turn is seen, nor who
-    /// takes over a socket, nor datagrams; what TCP sockets move is found in their sequence numbers afterwards. It takes the
-    /// caller some milliseconds.
+    /// Watches calls that send and receive, or doesn't: such calls cost next to nothing then. Meanwhile no turn is seen, nor who
+    /// takes over a socket, nor datagrams; what TCP sockets move is found in their sequence numbers afterwards.
     pub fn watch_io(&mut self, on: bool) -> Result<()> {
-        self.io.set(&mut self.ebpf, &mut self.links, on)
+        self.io.set(on)
     }
 
     /// A handle on the flow filter that can be sent to the threads that capture.

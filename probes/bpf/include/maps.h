@@ -188,13 +188,21 @@ struct {
 	__type(value, struct probe_runs);
 } probe_runs SEC(".maps");
 
-/* How often on_send and on_recv were attached: a turn in hand from before has an end that nobody saw. */
+/* How often calls that send and receive were watched again: a turn in hand from before has an end that nobody saw. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, u32);
 } io_epoch SEC(".maps");
+
+/* 1: they are not watched now. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} io_away SEC(".maps");
 
 /* Turns by process and side. User space takes those of processes that have ended out. */
 struct {
