@@ -1,6 +1,6 @@
 //! What the probes cost the targets, and leaving some of them out.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
@@ -9,6 +9,7 @@ use tracenet_core::syscall::{CAPTURES_MAX, CaptureKind};
 
 use crate::abi::{CAPTURE_AT_ENTRY, Cost, LeftOut, PlanEntry, Target, WireSpec, kind, mode};
 use crate::load::{map, one_line};
+use crate::programs::open_raw_tracepoint;
 use crate::session::{Error, Result, mono_now};
 use crate::spec::{HookStatus, MAX_NR, Options};
 
@@ -92,7 +93,7 @@ struct Switch {
 impl Switch {
     fn set(&mut self, on: bool) -> std::io::Result<()> {
         match (on, &self.link) {
-            (true, None) => self.link = Some(open_raw_tracepoint(&self.program)?),
+            (true, None) => self.link = Some(open_raw_tracepoint(&self.program, None)?),
             (false, Some(_)) => self.link = None,
             _ => {}
         }
@@ -291,26 +292,4 @@ fn again(ebpf: &Ebpf, name: &'static str) -> Result<Map> {
     };
     let fd = data.fd().as_fd().try_clone_to_owned().map_err(|e| failed(name, &e))?;
     MapData::from_fd(fd).map(wrap).map_err(|e| failed(name, &e))
-}
-
-/// BPF_RAW_TRACEPOINT_OPEN of a program that knows its tracepoint (bpf(2)). Closing the link detaches it.
-fn open_raw_tracepoint(program: &OwnedFd) -> std::io::Result<OwnedFd> {
-    const BPF_RAW_TRACEPOINT_OPEN: libc::c_int = 17;
-    /// What of `union bpf_attr` the command reads first.
-    #[repr(C)]
-    struct Attr {
-        name: u64,
-        program: u32,
-        pad: u32,
-        cookie: u64,
-    }
-    let attr = Attr { name: 0, program: program.as_raw_fd().cast_unsigned(), pad: 0, cookie: 0 };
-    // SAFETY: the attributes live through the call, and their size is told.
-    let fd =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &raw const attr, size_of_val(&attr)) };
-    match i32::try_from(fd) {
-        // SAFETY: a descriptor that the kernel has just made and nobody else knows.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(std::io::Error::last_os_error()),
-    }
 }

@@ -124,8 +124,7 @@ impl Nothing {
         let load =
             [BPF_PROG_TYPE_RAW_TRACEPOINT | count << 32, CODE.as_ptr() as u64, license.as_ptr() as u64];
         let program = bpf_fd(BPF_PROG_LOAD, &load)?;
-        let number = u64::try_from(program.as_raw_fd()).map_err(io::Error::other)?;
-        let link = bpf_fd(BPF_RAW_TRACEPOINT_OPEN, &[tracepoint.as_ptr() as u64, number])?;
+        let link = open_raw_tracepoint(&program, Some(tracepoint))?;
         Ok(Self { program, _link: link })
     }
 
@@ -186,6 +185,12 @@ impl Info {
         let field = self.bytes.get(NAME..NAME + 16).unwrap_or_default();
         field.split(|b| *b == 0).next().unwrap_or_default()
     }
+}
+
+/// Attaches a program to a raw tracepoint; without a name, to the one that it was loaded for. Closing the link detaches it.
+pub(crate) fn open_raw_tracepoint(program: &OwnedFd, name: Option<&std::ffi::CStr>) -> io::Result<OwnedFd> {
+    let number = u64::try_from(program.as_raw_fd()).map_err(io::Error::other)?;
+    bpf_fd(BPF_RAW_TRACEPOINT_OPEN, &[name.map_or(0, |name| name.as_ptr() as u64), number])
 }
 
 /// A command of bpf(2) that makes a descriptor.

@@ -181,8 +181,7 @@ impl Governing {
         new.costs = new.control.costs().unwrap_or_default();
         new.lost = new.control.lost().unwrap_or(0);
         new.cpu_ns = new.cpu_ns();
-        let start = Look { t: now, cost_ns: 0, own_ns: 0, slices: None, pressure: Pressure::default() };
-        new.governor.look(&start);
+        new.governor.look(&Look::first(now));
         new
     }
 
@@ -334,7 +333,8 @@ impl Governing {
     }
 }
 
-fn why(why: Why) -> GovernorWhy {
+/// As it is told.
+pub fn why(why: Why) -> GovernorWhy {
     match why {
         Why::Costly => GovernorWhy::Costly,
         Why::Room => GovernorWhy::Room,

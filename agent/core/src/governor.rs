@@ -102,6 +102,13 @@ pub struct Look {
     pub pressure: Pressure,
 }
 
+impl Look {
+    /// The one with which the measuring begins.
+    pub fn first(t: MonoNs) -> Self {
+        Self { t, cost_ns: 0, own_ns: 0, slices: None, pressure: Pressure::default() }
+    }
+}
+
 /// How much is observed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Position {

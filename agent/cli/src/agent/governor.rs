@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use tracenet_collectors::process;
-use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step, Why};
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step};
 use tracenet_core::key::ProcessKey;
 use tracenet_core::time::{DurationNs, MonoNs};
+
+use crate::governor::why;
 
 /// What is left out, first to last.
 const LADDER: [Rung; 2] = [Rung { name: TURNS, sampled: true }, Rung { name: IO, sampled: true }];
@@ -64,15 +66,7 @@ impl Governors {
             budget,
             ladder: Arc::new(LADDER),
             minded: FxHashMap::default(),
-            watching: Watching {
-                share: 1.0,
-                on: true,
-                since: now,
-                booked: now,
-                owed_ns: 0.0,
-                total_ns: 0,
-                missed_ns: 0,
-            },
+            watching: Watching::new(1.0, now),
         }
     }
 
@@ -109,13 +103,7 @@ impl Governors {
             let settings = Settings { budget, floor: FLOOR, min_share: LEAST };
             let mut governor = Governor::new(Arc::clone(&self.ladder), settings);
             // The measuring begins.
-            let _ = governor.look(&Look {
-                t: now,
-                cost_ns: 0,
-                own_ns: 0,
-                slices: None,
-                pressure: Pressure::default(),
-            });
+            let _ = governor.look(&Look::first(now));
             Minded { governor, probe_ns, cpu_ns, watched_ns, looked: now }
         });
         let cost = probe_ns.saturating_sub(minded.probe_ns);
@@ -163,11 +151,6 @@ impl Governors {
         self.watching.poll(now)
     }
 
-    /// Calls are watched from `now` on, or aren't: to attach takes time.
-    pub fn watched(&mut self, on: bool, now: MonoNs) {
-        self.watching.set(on, now);
-    }
-
     /// The process has ended.
     pub fn forget(&mut self, key: ProcessKey) {
         if self.minded.remove(&key).is_some() {
@@ -190,6 +173,11 @@ struct Watching {
 }
 
 impl Watching {
+    /// Watches, and goes on for this share.
+    fn new(share: f64, now: MonoNs) -> Self {
+        Self { share, on: true, since: now, booked: now, owed_ns: 0.0, total_ns: 0, missed_ns: 0 }
+    }
+
     fn book(&mut self, now: MonoNs) {
         let passed = now.since(self.booked).0;
         self.booked = now;
@@ -207,20 +195,21 @@ impl Watching {
         self.book(now);
         if self.share >= 1.0 {
             self.owed_ns = 0.0;
-            return true;
+            return self.turn(true, now);
         }
         // What was watched before the share became so small is not made up for.
         let slice = (self.share * PERIOD_NS).max(SHORTEST_NS);
         self.owed_ns = self.owed_ns.clamp(-2.0 * slice, 2.0 * slice);
-        if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice * 0.99 }
+        let on = if self.on { self.owed_ns > 0.0 } else { self.owed_ns >= slice * 0.99 };
+        self.turn(on, now)
     }
 
-    fn set(&mut self, on: bool, now: MonoNs) {
-        self.book(now);
+    fn turn(&mut self, on: bool, now: MonoNs) -> bool {
         if on != self.on {
             self.on = on;
             self.since = now;
         }
+        on
     }
 }
 
@@ -238,14 +227,12 @@ fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
     };
     let cost =
         format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2);
-    let why = match step.why {
-        Why::Costly => "costly",
-        Why::Room => "room",
-        Why::Lowest => "lowest",
-        Why::Pressure(_) => "pressure",
-    };
     let rung = if io < 1.0 { IO } else { TURNS };
-    Told { line: format!("{cost}: {what}"), what: (rung, why), less: turns < 1.0 || io < 1.0 }
+    Told {
+        line: format!("{cost}: {what}"),
+        what: (rung, why(step.why).as_str()),
+        less: turns < 1.0 || io < 1.0,
+    }
 }
 
 #[cfg(test)]
@@ -255,21 +242,12 @@ mod tests {
     #[test]
     fn slices_make_up_the_share_though_somebody_asks_late() {
         for share in [0.02, 0.2, 0.7] {
-            let mut watching = Watching {
-                share,
-                on: true,
-                since: MonoNs(0),
-                booked: MonoNs(0),
-                owed_ns: 0.0,
-                total_ns: 0,
-                missed_ns: 0,
-            };
+            let mut watching = Watching::new(share, MonoNs(0));
             let (mut now, mut changes, mut on) = (0, 0, true);
             for n in 0..4_000_u64 {
                 // Every 50 ms, and then and now 120 ms.
                 now += if n % 7 == 0 { 120_000_000 } else { 50_000_000 };
                 let is = watching.poll(MonoNs(now));
-                watching.set(is, MonoNs(now));
                 changes += u64::from(is != on);
                 on = is;
             }
@@ -281,17 +259,8 @@ mod tests {
 
     #[test]
     fn all_is_watched_again_at_once() {
-        let mut watching = Watching {
-            share: 0.1,
-            on: true,
-            since: MonoNs(0),
-            booked: MonoNs(0),
-            owed_ns: 0.0,
-            total_ns: 0,
-            missed_ns: 0,
-        };
+        let mut watching = Watching::new(0.1, MonoNs(0));
         assert!(!watching.poll(MonoNs(1_000_000_000)));
-        watching.set(false, MonoNs(1_000_000_000));
         watching.share = 1.0;
         assert!(watching.poll(MonoNs(1_050_000_000)));
         assert!(watching.poll(MonoNs(2_000_000_000)));

@@ -157,7 +157,6 @@ impl Node {
             self.health.alive();
             let watched = self.governors.watches(clock::mono_now());
             self.session.watch_io(watched).map_err(|e| crate::trace::probe_failure(&e))?;
-            self.governors.watched(watched, clock::mono_now());
             emptied = self.drain();
             self.follow_calls();
             if Instant::now() >= tick {
