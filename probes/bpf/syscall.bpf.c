@@ -8,43 +8,6 @@
 #include "descriptor.h"
 #include "capture.h"
 
-/* The socket behind a descriptor of the current task, by fault-safe reads. Cookie 0: nobody asked for it yet. */
-static __always_inline bool look_up_fd(struct inflight *in, int fd)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct fdtable *fdt = task->files->fdt;
-	struct file **table, *file = 0;
-	u16 family, proto, mode;
-	struct socket *socket;
-	struct sock *sk;
-
-	in->sock = 0;
-	in->cookie = 0;
-	in->is_socket = 0;
-	in->is_netlink = 0;
-	if (fd < 0 || (u32)fd >= fdt->max_fds)
-		return false;
-	table = fdt->fd;
-	if (bpf_probe_read_kernel(&file, sizeof(file), table + fd) || !file)
-		return false;
-	mode = BPF_CORE_READ(file, f_inode, i_mode);
-	if ((mode & S_IFMT) != S_IFSOCK)
-		return false;
-	in->is_socket = 1;
-	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk)
-		return true;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	proto = BPF_CORE_READ(sk, sk_protocol);
-	in->is_netlink = family == AF_NETLINK;
-	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
-		return true;
-	in->sock = (u64)sk;
-	in->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	return true;
-}
-
 static __always_inline u32 spec_word(const struct capture_spec *spec)
 {
 	return spec->arg | (u32)spec->kind << 8 | (u32)spec->len << 16;
@@ -212,6 +175,12 @@ static __always_inline struct inflight *target_thread(struct task_struct *task, 
 	return in;
 }
 
+/* Nobody is told of the call itself: what it moves the socket tells, which has use for no more than when it began. */
+static __always_inline bool is_brief(const struct plan_entry *plan)
+{
+	return plan->mode == MODE_OFF && !(plan->flags & ~(CALL_SENDS | CALL_RECVS));
+}
+
 static __always_inline void enters(struct task_struct *task, struct pt_regs *regs, u32 nr)
 {
 	struct plan_entry *plan;
@@ -223,6 +192,14 @@ static __always_inline void enters(struct task_struct *task, struct pt_regs *reg
 	in = target_thread(task, plan);
 	if (!in)
 		return;
+	in->nr = nr;
+	in->entered = bpf_ktime_get_ns();
+	in->brief = is_brief(plan);
+	if (in->brief) {
+		in->args[0] = SYSCALL_FIRST(regs);
+		in->sock = 0;
+		return;
+	}
 	SYSCALL_ARGS(regs, in->args);
 	in->sock = 0;
 	in->cookie = 0;
@@ -233,8 +210,6 @@ static __always_inline void enters(struct task_struct *task, struct pt_regs *reg
 		look_up_fd(in, (int)arg_of(in->args, plan->fd_arg));
 	in->exec_len = 0;
 	in->sleeps = 0;
-	in->nr = nr;
-	in->entered = bpf_ktime_get_ns();
 	in->unreadable = 1;
 	if (plan->entries && (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))) {
 		/* It has no argument but its stack. */
@@ -310,6 +285,14 @@ static __always_inline void closed(struct inflight *in)
 	bpf_ringbuf_submit(e, 0);
 }
 
+static __always_inline void left(struct inflight *in)
+{
+	in->nr = NO_SYSCALL;
+	in->entered = 0;
+	in->sock = 0;
+	in->brief = 0;
+}
+
 static __always_inline void returns(struct task_struct *task, struct pt_regs *regs, s64 ret)
 {
 	u64 since = calls_seen_since();
@@ -332,6 +315,10 @@ static __always_inline void returns(struct task_struct *task, struct pt_regs *re
 	in = target_thread(task, plan);
 	if (!in)
 		return;
+	if (is_brief(plan)) {
+		left(in);
+		return;
+	}
 	if (in->nr != nr || !in->entered || in->entered < since) {
 		/* A new task's return from fork has no entry of its own. */
 		if (plan->flags & (CALL_FORK | CALL_EXEC))
@@ -362,9 +349,7 @@ static __always_inline void returns(struct task_struct *task, struct pt_regs *re
 		closed(in);
 	if (plan->mode == MODE_ALL || (plan->mode == MODE_SOCKETS && in->is_socket))
 		emit_syscall(task, in, plan, ret, PHASE_RETURNED);
-	in->nr = NO_SYSCALL;
-	in->entered = 0;
-	in->sock = 0;
+	left(in);
 }
 
 SEC("tp_btf/sys_exit")

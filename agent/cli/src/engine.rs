@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustc_hash::FxHashSet;
@@ -87,6 +87,9 @@ const AFTERMATH_NS: u64 = 1_000_000_000;
 
 /// Longest sleep between two looks at the clock while events wait for their turn.
 const PENDING: Duration = Duration::from_millis(5);
+
+/// Between two looks at the inbox while events wait: less than [`tracenet_core::merge::HOLD_NS`], for which they do anyway.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Longest sleep while nothing waits.
 const IDLE: Duration = Duration::from_secs(1);
@@ -255,7 +258,18 @@ impl Engine {
         for t in [until, self.core.poll_at(), aftermath, frozen].into_iter().flatten() {
             timeout = timeout.min(Duration::from_nanos(t.since(now).0).max(Duration::from_millis(1)));
         }
-        let first = match self.inbox.recv_timeout(timeout) {
+        let first = if self.merger.is_empty() || !self.inbox.is_empty() {
+            self.inbox.recv_timeout(timeout)
+        } else {
+            // What comes meanwhile is not due before those that wait: to be woken for it would only cost the traced
+            // process its CPU.
+            std::thread::sleep(timeout.min(PAUSE));
+            self.inbox.try_recv().map_err(|e| match e {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            })
+        };
+        let first = match first {
             Ok(m) => Some(m),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Some(Ended::Targets),

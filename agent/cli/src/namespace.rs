@@ -178,8 +178,10 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
 }
 
 fn enter(assignment: Assignment) -> Result<(Ready, Option<Capture>), Failure> {
-    let wrap = |e: netns::NetnsError| {
-        if e.is_privilege() { Failure::Privilege(e.to_string()) } else { Failure::Runtime(e.to_string()) }
+    let wrap = |e: netns::NetnsError| match e {
+        netns::NetnsError::NoProcess(_) => Failure::NotFound(e.to_string()),
+        e if e.is_privilege() => Failure::Privilege(e.to_string()),
+        e => Failure::Runtime(e.to_string()),
     };
     netns::enter(assignment.pid).map_err(wrap)?.stay();
     let cookie = netns::current_cookie().map_err(wrap)?;

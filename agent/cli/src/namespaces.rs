@@ -118,6 +118,11 @@ impl<'a> Namespaces<'a> {
                 sinks::warn(&format!("{text}; no packets and no counters of the network namespace of {pid}"));
                 return Ok(None);
             }
+            // It has ended since, which the ring tells; others may live there.
+            Err(Failure::NotFound(_)) => {
+                self.seen.remove(&inum);
+                return Ok(None);
+            }
             Err(e) => return Err(e),
         };
         if let Some(problem) = &thread.ready.problem {

@@ -4,24 +4,16 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io;
 
+use memchr::memchr2;
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
-/// serde_json's compact form, with more escapes.
-struct Harmless;
-
-impl Formatter for Harmless {
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
-        to.write_all(escaped(fragment).as_bytes())
-    }
-}
+/// First byte of U+0080 to U+00BF in UTF-8.
+const LEAD: u8 = 0xc2;
 
 /// A piece of JSON, whatever its borders, with DEL and U+0080 to U+009F as `\u00XX`. Such are in strings only.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    const LEAD: u8 = 0xc2; // of U+0080 to U+00BF in UTF-8
-    if !text.bytes().any(|b| b == 0x7f || b == LEAD) {
+    if memchr2(0x7f, LEAD, text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -43,7 +35,14 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 /// A map whose keys are no strings, or a `Serialize` that fails: nothing is appended then.
 pub fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let whole = out.len();
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless)).inspect_err(|_| out.truncate(whole))
+    serde_json::to_writer(&mut *out, value).inspect_err(|_| out.truncate(whole))?;
+    // All of it at once: to look at each key and string costs more than the rest.
+    if memchr2(0x7f, LEAD, &out[whole..]).is_some() {
+        let safe = escaped(&String::from_utf8_lossy(&out[whole..])).into_owned();
+        out.truncate(whole);
+        out.extend_from_slice(safe.as_bytes());
+    }
+    Ok(())
 }
 
 /// `value` as a text.

@@ -1,7 +1,7 @@
 //! Events of several sources, each nearly in order, become one stream in time order with bounded lateness.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::core::ACCEPTING;
 use crate::event::{Event, EventKind};
@@ -34,16 +34,24 @@ pub struct MergeStats {
 /// watermark, until [`remove_source`](Self::remove_source).
 #[derive(Debug)]
 pub struct Merger {
-    heap: BinaryHeap<Reverse<Waiting>>,
-    /// The events that wait; the heap holds their places only, since it moves what it holds again and again.
-    events: Vec<Option<Event>>,
-    free: Vec<u32>,
-    sources: Vec<(SourceId, MonoNs)>,
+    sources: Vec<Source>,
+    /// Events that came behind a later one of their source: few, where a heap of all would cost more than all else here.
+    stragglers: BinaryHeap<Reverse<Waiting>>,
+    waiting: usize,
     arrivals: u64,
     released: MonoNs,
     max_waiting: usize,
     stats: MergeStats,
     accepting: [Option<u32>; 2],
+}
+
+/// A source, and those of its events that wait in the order in which it told them.
+#[derive(Debug)]
+struct Source {
+    id: SourceId,
+    /// `None`: nobody waits for it any more.
+    watermark: Option<MonoNs>,
+    run: VecDeque<Waiting>,
 }
 
 impl Default for Merger {
@@ -61,10 +69,9 @@ impl Merger {
     /// As [`new`](Self::new), with another bound than [`MAX_WAITING`].
     pub fn with_capacity_limit(max_waiting: usize) -> Self {
         Self {
-            heap: BinaryHeap::new(),
-            events: Vec::new(),
-            free: Vec::new(),
             sources: Vec::new(),
+            stragglers: BinaryHeap::new(),
+            waiting: 0,
             arrivals: 0,
             released: MonoNs::default(),
             max_waiting: max_waiting.max(1),
@@ -80,65 +87,70 @@ impl Merger {
 
     /// A source has ended: nobody waits for it any more.
     pub fn remove_source(&mut self, source: SourceId) {
-        self.sources.retain(|(s, _)| *s != source);
+        if let Some(s) = self.sources.iter_mut().find(|s| s.id == source) {
+            s.watermark = None;
+        }
+        self.sources.retain(|s| s.watermark.is_some() || !s.run.is_empty());
     }
 
     /// Takes an event.
     pub fn push(&mut self, source: SourceId, event: Event) {
-        if !self.sources.iter().any(|(s, _)| *s == source) {
-            self.sources.push((source, MonoNs::default()));
-        }
         let at = self.place(&event);
         if at < self.released {
             self.stats.late += 1;
         }
         self.arrivals += 1;
         let order = u64::from(rank(&event.kind)) << RANK_SHIFT | self.arrivals & ((1 << RANK_SHIFT) - 1);
-        let slot = self.store(event);
-        self.heap.push(Reverse(Waiting { at, order, slot }));
-        self.stats.max_waiting = self.stats.max_waiting.max(self.heap.len());
+        let waiting = Waiting { at, order, event };
+        let run = &mut self.source(source).run;
+        if run.back().is_none_or(|last| *last < waiting) {
+            run.push_back(waiting);
+        } else {
+            self.stragglers.push(Reverse(waiting));
+        }
+        self.waiting += 1;
+        self.stats.max_waiting = self.stats.max_waiting.max(self.waiting);
     }
 
     /// `source` has delivered everything that happened before `t`. A watermark never goes back.
     pub fn watermark(&mut self, source: SourceId, t: MonoNs) {
-        match self.sources.iter_mut().find(|(s, _)| *s == source) {
-            Some((_, w)) => *w = (*w).max(t),
-            None => self.sources.push((source, t)),
-        }
+        let s = self.source(source);
+        s.watermark = s.watermark.max(Some(t));
     }
 
     /// The next event in time order, if no source can still deliver an earlier one, or if it has waited for
     /// [`MAX_WAIT_NS`] by `now`.
     pub fn pop(&mut self, now: MonoNs) -> Option<Event> {
-        let Reverse(first) = self.heap.peek()?;
-        let full = self.heap.len() > self.max_waiting;
-        if first.at > self.release_until(now) {
+        let (at, whose) = self.first()?;
+        let full = self.waiting > self.max_waiting;
+        if at > self.release_until(now) {
             if !full {
                 return None;
             }
             self.stats.early += 1;
         }
-        self.take()
-    }
-
-    /// When the next waiting event is due at the latest.
-    pub fn poll_at(&self) -> Option<MonoNs> {
-        self.heap.peek().map(|Reverse(w)| w.at.after(MAX_WAIT_NS))
+        self.take(whose)
     }
 
     /// The next event in time order, for callers who know that no source has more to say.
     pub fn finish(&mut self) -> Option<Event> {
-        self.take()
+        let (_, whose) = self.first()?;
+        self.take(whose)
     }
 
     /// Number of events that wait.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.waiting
     }
 
     /// True where none waits.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.waiting == 0
+    }
+
+    /// When the next waiting event is due at the latest.
+    pub fn poll_at(&self) -> Option<MonoNs> {
+        self.first().map(|(at, _)| at.after(MAX_WAIT_NS))
     }
 
     /// Counters.
@@ -159,25 +171,44 @@ impl Merger {
         }
     }
 
-    fn store(&mut self, event: Event) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            self.events[slot as usize] = Some(event);
-            return slot;
-        }
-        self.events.push(Some(event));
-        // `pop` keeps the number that wait near `max_waiting`, far below this.
-        u32::try_from(self.events.len() - 1).unwrap_or(u32::MAX)
+    fn source(&mut self, id: SourceId) -> &mut Source {
+        let at = self.sources.iter().position(|s| s.id == id).unwrap_or_else(|| {
+            self.sources.push(Source { id, watermark: None, run: VecDeque::new() });
+            self.sources.len() - 1
+        });
+        let source = &mut self.sources[at];
+        source.watermark.get_or_insert_default();
+        source
     }
 
-    fn take(&mut self) -> Option<Event> {
-        let Reverse(w) = self.heap.pop()?;
-        self.released = self.released.max(w.at);
-        self.free.push(w.slot);
-        self.events.get_mut(w.slot as usize)?.take()
+    /// When the next event in time order is due, and the source at whose front it is; a straggler is at none.
+    fn first(&self) -> Option<(MonoNs, Option<usize>)> {
+        let fronts = self.sources.iter().enumerate().filter_map(|(i, s)| Some((s.run.front()?, Some(i))));
+        let straggler = self.stragglers.peek().map(|Reverse(w)| (w, None));
+        let (first, whose) = fronts.chain(straggler).min_by(|(a, _), (b, _)| a.cmp(b))?;
+        Some((first.at, whose))
+    }
+
+    /// Takes what [`first`](Self::first) found.
+    fn take(&mut self, whose: Option<usize>) -> Option<Event> {
+        let waiting = match whose {
+            Some(i) => {
+                let source = &mut self.sources[i];
+                let waiting = source.run.pop_front();
+                if source.watermark.is_none() && source.run.is_empty() {
+                    self.sources.swap_remove(i);
+                }
+                waiting
+            }
+            None => self.stragglers.pop().map(|Reverse(w)| w),
+        }?;
+        self.waiting -= 1;
+        self.released = self.released.max(waiting.at);
+        Some(waiting.event)
     }
 
     fn release_until(&self, now: MonoNs) -> MonoNs {
-        let sure = match self.sources.iter().map(|(_, w)| *w).min() {
+        let sure = match self.sources.iter().filter_map(|s| s.watermark).min() {
             Some(w) => w.before(HOLD_NS),
             None => MonoNs(u64::MAX),
         };
@@ -189,13 +220,33 @@ impl Merger {
 /// Above the count of arrivals, which would take centuries to reach it.
 const RANK_SHIFT: u32 = 56;
 
-/// In the order in which events are released: by time, then cause before effect, then by arrival.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An event that waits. In the order in which events are released: by time, then cause before effect, then by arrival.
+#[derive(Debug)]
 struct Waiting {
     at: MonoNs,
     order: u64,
-    slot: u32,
+    event: Event,
 }
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
 
 /// Order of cause and effect among events of the same nanosecond.
 fn rank(kind: &EventKind) -> u8 {
@@ -323,6 +374,21 @@ mod tests {
             }
         }
         assert_eq!(counts, [Some(0), Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn what_an_ended_source_left_keeps_its_place() {
+        let mut m = Merger::new();
+        for t in [3, 1, 4] {
+            m.push(CAP, mark(t));
+        }
+        m.remove_source(CAP);
+        for t in [2, 5] {
+            m.push(RING, mark(t));
+        }
+        m.watermark(RING, MonoNs(6 + HOLD_NS));
+        assert_eq!(drain(&mut m, 6), [1, 2, 3, 4, 5]);
+        assert!(m.is_empty());
     }
 
     #[test]

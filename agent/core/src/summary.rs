@@ -398,13 +398,9 @@ impl From<&TcpInfo> for KernelTcp {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8; 16]) -> String {
-    use std::fmt::Write as _;
-    let mut s = String::with_capacity(32);
-    for b in bytes {
-        // Writing to a String can't fail.
-        let _ = write!(s, "{b:02x}");
-    }
-    s
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |d: u8| char::from(DIGITS[usize::from(d)]);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -573,10 +573,12 @@ struct pt_regs {
 
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_NR(r) ((u32)(r)->orig_ax)
+#define SYSCALL_FIRST(r) ((r)->di)
 #define SYSCALL_ARGS(r, a) \
 	((a)[0] = (r)->di, (a)[1] = (r)->si, (a)[2] = (r)->dx, (a)[3] = (r)->r10, (a)[4] = (r)->r8, (a)[5] = (r)->r9)
 #else
 #define SYSCALL_NR(r) ((u32)(r)->syscallno)
+#define SYSCALL_FIRST(r) ((r)->orig_x0)
 #define SYSCALL_ARGS(r, a) \
 	((a)[0] = (r)->orig_x0, (a)[1] = (r)->regs[1], (a)[2] = (r)->regs[2], (a)[3] = (r)->regs[3], \
 	 (a)[4] = (r)->regs[4], (a)[5] = (r)->regs[5])

@@ -96,6 +96,7 @@ struct inflight {
 	u8 is_socket; /* the descriptor is a socket of any family */
 	u8 sleeps; /* that it sleeps in this call was told */
 	u8 is_netlink; /* it is one of AF_NETLINK */
+	u8 brief; /* nothing but its number, its beginning and its first argument is known yet */
 	u8 unreadable; /* a string of execve's arrays, or all of them where it was entered unseen */
 	u16 exec_len; /* of exec_name, without its NUL */
 	char exec_name[EXEC_NAME_MAX];

@@ -1,8 +1,9 @@
 //! The connection table: how connections come into view, are found, and leave.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
+use hashbrown::HashMap;
 use rustc_hash::FxHashMap;
 
 use super::{Core, Early, fact_of};
