@@ -1,17 +1,14 @@
 //! Metrics of observed processes, accumulated from facts: cumulative sums and exponential histograms.
 
+mod instrument;
+mod process;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
-use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogram as Histogram, Metric, NumberDataPoint, ResourceMetrics, Sum,
-};
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_semantic_conventions::attribute as semconv;
-use opentelemetry_semantic_conventions::metric as semconv_metric;
 use rustc_hash::FxHashMap;
 use tracenet_core::event::{GovernorStep, LossSource};
 use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, Turn};
@@ -19,307 +16,22 @@ use tracenet_core::key::{ConnId, Direction, ProcessKey, Role, Transport, Tuple};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
 
 use crate::account::Account;
-use crate::exemplars::{Exemplars, Link};
+use crate::exemplars::Link;
 use crate::failure::error_type;
-use crate::histogram::ExponentialHistogram;
 use crate::ids::{self, Part};
-use crate::names::{attribute, metric};
+use crate::names::attribute;
 use crate::queue::Losses;
 use crate::value;
 use crate::workload::Activity;
+use instrument::{Instrument, Label, LabelValue};
+use process::{Process, Series};
 
-/// Most series of one metric of one process; the rest goes into one with `otel.metric.overflow` (OpenTelemetry SDK,
-/// "cardinality limits", whose default is 2000).
-const MOST_SERIES: usize = 2000;
 /// Most processes with metrics of their own; the rest goes into one more resource, with `otel.metric.overflow`.
 const MOST_PROCESSES: usize = 1024;
 /// Most connections of which something is remembered.
 const MOST_CONNECTIONS: usize = 65_536;
 /// How long a process is kept after its end, for what is still said of it.
 const KEPT_AFTER_EXIT_NS: u64 = 60_000_000_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Instrument {
-    Connections,
-    ConnectionDuration,
-    HandshakeDuration,
-    Rtt,
-    Retransmits,
-    Resets,
-    AcceptWait,
-    Drops,
-    TurnDuration,
-    TurnUnanswered,
-    Segments,
-    SocketErrors,
-    DnsQueries,
-    TurnTime,
-    NetworkIo,
-    EventsLost,
-    SpansExported,
-    SpansInflight,
-    PointsExported,
-    SpansProcessed,
-    QueueSize,
-    QueueCapacity,
-    SpoolSpans,
-    SpoolUsage,
-    SpoolErrors,
-    EndpointSwitches,
-    GovernorSteps,
-    Unobserved,
-    CpuTime,
-    MemoryUsage,
-}
-
-impl Instrument {
-    /// Name, unit, description.
-    fn describe(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Connections => (
-                metric::TCP_CONNECTIONS,
-                "{connection}",
-                "TCP connections seen to their end, or to tracenet's.",
-            ),
-            Self::ConnectionDuration => {
-                (metric::TCP_CONNECTION_DURATION, "s", "Time from a TCP connection's begin to its end.")
-            }
-            Self::HandshakeDuration => {
-                (metric::TCP_HANDSHAKE_DURATION, "s", "Time from connect to the established state.")
-            }
-            Self::Rtt => (metric::TCP_RTT, "s", "Round-trip times on the wire, of acknowledged segments."),
-            Self::Retransmits => (metric::TCP_RETRANSMITS, "{segment}", "TCP segments sent again."),
-            Self::Resets => (metric::TCP_RESETS, "{segment}", "TCP resets sent and received."),
-            Self::AcceptWait => (
-                metric::TCP_ACCEPT_QUEUE_WAIT_DURATION,
-                "s",
-                "Time that established connections waited to be accepted.",
-            ),
-            Self::Drops => (metric::PACKET_DROPS, "{packet}", "Packets that the kernel threw away."),
-            Self::TurnDuration => {
-                (metric::TURN_DURATION, "s", "Time from a request's first byte to its response's last.")
-            }
-            Self::TurnUnanswered => {
-                (metric::TURN_UNANSWERED, "{turn}", "Requests whose connection ended without an answer.")
-            }
-            Self::Segments => (metric::TCP_SEGMENTS, "{segment}", "TCP segments sent and received."),
-            Self::SocketErrors => (metric::SOCKET_ERRORS, "{call}", "Calls that send or receive and failed."),
-            Self::DnsQueries => (metric::DNS_QUERIES, "{query}", "Names asked for by datagrams."),
-            Self::TurnTime => (
-                metric::TURN_TIME,
-                "s",
-                "Time of turns by what it was spent on; the parts add up to the turns' durations.",
-            ),
-            Self::NetworkIo => (
-                semconv_metric::PROCESS_NETWORK_IO,
-                "By",
-                "Bytes that the process wrote to and read from sockets.",
-            ),
-            Self::EventsLost => {
-                (metric::AGENT_EVENTS_LOST, "{event}", "Events and spans that tracenet itself lost.")
-            }
-            Self::SpansExported => (
-                semconv_metric::OTEL_SDK_EXPORTER_SPAN_EXPORTED,
-                "{span}",
-                "Spans that a collector took; with error.type, that it refused or that the spool lost.",
-            ),
-            Self::SpansInflight => (
-                semconv_metric::OTEL_SDK_EXPORTER_SPAN_INFLIGHT,
-                "{span}",
-                "Spans on their way to a collector.",
-            ),
-            Self::PointsExported => (
-                semconv_metric::OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
-                "{data_point}",
-                "Metric points that a collector took; with error.type, that it refused.",
-            ),
-            Self::SpansProcessed => (
-                semconv_metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
-                "{span}",
-                "Spans that the queue handed on; with error.type, that it had no room for.",
-            ),
-            Self::QueueSize => {
-                (semconv_metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE, "{span}", "Spans that wait in memory.")
-            }
-            Self::QueueCapacity => (
-                semconv_metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_CAPACITY,
-                "{span}",
-                "Spans for which there is room in memory, which is bounded by bytes, at the mean size of those so far.",
-            ),
-            Self::SpoolSpans => (metric::SPOOL_SPANS, "{span}", "Spans that wait on disk."),
-            Self::SpoolUsage => (metric::SPOOL_USAGE, "By", "Bytes of the spool's files."),
-            Self::SpoolErrors => (metric::SPOOL_ERRORS, "{error}", "Operations of the spool that failed."),
-            Self::EndpointSwitches => {
-                (metric::ENDPOINT_SWITCHES, "{switch}", "Changes from one collector to another.")
-            }
-            Self::GovernorSteps => {
-                (metric::GOVERNOR_STEPS, "{step}", "Changes of how much is observed, by what is in turn.")
-            }
-            Self::Unobserved => (
-                metric::GOVERNOR_UNOBSERVED,
-                "s",
-                "Time for which something was left out, so that observing doesn't cost too much.",
-            ),
-            Self::CpuTime => (semconv_metric::PROCESS_CPU_TIME, "s", "CPU time of tracenet."),
-            Self::MemoryUsage => (semconv_metric::PROCESS_MEMORY_USAGE, "By", "Resident memory of tracenet."),
-        }
-    }
-}
-
-/// A key and its value.
-type Label = (&'static str, LabelValue);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum LabelValue {
-    Static(&'static str),
-    Shared(Arc<str>),
-    Port(u16),
-    Yes,
-}
-
-fn key_value((key, value): &Label) -> KeyValue {
-    match value {
-        LabelValue::Static(text) => value::string(key, text),
-        LabelValue::Shared(text) => value::string(key, text),
-        LabelValue::Port(port) => value::int(key, i64::from(*port)),
-        LabelValue::Yes => value::boolean(key, true),
-    }
-}
-
-#[derive(Debug)]
-enum Series {
-    Sum(u64),
-    /// A sum of times, nanoseconds.
-    Time(u64),
-    /// What may also shrink.
-    Level(u64),
-    Histogram(Box<Durations>),
-}
-
-/// How long something took, s.
-#[derive(Debug, Default)]
-struct Durations {
-    histogram: ExponentialHistogram,
-    exemplars: Exemplars,
-}
-
-/// The series of one process.
-#[derive(Debug)]
-struct Process {
-    resource: Arc<Resource>,
-    start: MonoNs,
-    series: FxHashMap<Instrument, FxHashMap<Vec<Label>, Series>>,
-    exited: Option<MonoNs>,
-    exported_after_exit: bool,
-}
-
-impl Process {
-    fn new(resource: Arc<Resource>, start: MonoNs) -> Self {
-        Self { resource, start, series: FxHashMap::default(), exited: None, exported_after_exit: false }
-    }
-
-    fn series(&mut self, instrument: Instrument, labels: &[Label], empty: fn() -> Series) -> &mut Series {
-        let of_metric = self.series.entry(instrument).or_default();
-        let overflow = [(attribute::OVERFLOW, LabelValue::Yes)];
-        let labels = if of_metric.len() >= MOST_SERIES && !of_metric.contains_key(labels) {
-            &overflow[..]
-        } else {
-            labels
-        };
-        if !of_metric.contains_key(labels) {
-            of_metric.insert(labels.to_vec(), empty());
-        }
-        of_metric.entry(labels.to_vec()).or_insert_with(empty)
-    }
-
-    fn add(&mut self, instrument: Instrument, labels: &[Label], n: u64) {
-        if let Series::Sum(sum) = self.series(instrument, labels, || Series::Sum(0)) {
-            *sum = sum.saturating_add(n);
-        }
-    }
-
-    fn add_time(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs) {
-        if let Series::Time(sum) = self.series(instrument, labels, || Series::Time(0)) {
-            *sum = sum.saturating_add(t.0);
-        }
-    }
-
-    /// What is summed up elsewhere.
-    fn set(&mut self, instrument: Instrument, labels: &[Label], now: Series) {
-        *self.series(instrument, labels, || Series::Level(0)) = now;
-    }
-
-    fn record(&mut self, instrument: Instrument, labels: &[Label], t: DurationNs, link: Option<Link>) {
-        self.record_many(instrument, labels, t, 1, link);
-    }
-
-    fn record_many(
-        &mut self,
-        instrument: Instrument,
-        labels: &[Label],
-        t: DurationNs,
-        n: u64,
-        link: Option<Link>,
-    ) {
-        if let Series::Histogram(h) = self.series(instrument, labels, || Series::Histogram(Box::default())) {
-            let seconds = t.0 as f64 / 1e9;
-            h.histogram.record_many(seconds, n);
-            if let Some(link) = link {
-                h.exemplars.offer(seconds, link);
-            }
-        }
-    }
-
-    fn metrics(&self, now: MonoNs, clock: ClockOffset) -> Vec<Metric> {
-        let (start, now) = (clock.wall(self.start).0, clock.wall(now.max(self.start)).0);
-        let mut instruments: Vec<_> = self.series.iter().collect();
-        instruments.sort_by_key(|(instrument, _)| **instrument);
-        let metrics = instruments.into_iter().map(|(instrument, of_metric)| {
-            let (mut sums, mut histograms, mut is_monotonic) = (Vec::new(), Vec::new(), true);
-            let mut of_metric: Vec<_> = of_metric.iter().collect();
-            of_metric.sort_by_key(|(labels, _)| *labels);
-            for (labels, series) in of_metric {
-                let attributes = labels.iter().map(key_value).collect();
-                let value = match series {
-                    Series::Sum(n) => Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX)),
-                    Series::Time(ns) => Number::AsDouble(*ns as f64 / 1e9),
-                    Series::Level(n) => {
-                        is_monotonic = false;
-                        Number::AsInt(i64::try_from(*n).unwrap_or(i64::MAX))
-                    }
-                    Series::Histogram(h) => {
-                        let mut point = h.histogram.point(attributes, start, now);
-                        point.exemplars = h.exemplars.points(clock);
-                        histograms.push(point);
-                        continue;
-                    }
-                };
-                sums.push(NumberDataPoint {
-                    attributes,
-                    start_time_unix_nano: start,
-                    time_unix_nano: now,
-                    value: Some(value),
-                    ..NumberDataPoint::default()
-                });
-            }
-            let aggregation_temporality = AggregationTemporality::Cumulative as i32;
-            let data = if histograms.is_empty() {
-                Data::Sum(Sum { data_points: sums, aggregation_temporality, is_monotonic })
-            } else {
-                Data::ExponentialHistogram(Histogram { data_points: histograms, aggregation_temporality })
-            };
-            let (name, unit, description) = instrument.describe();
-            Metric {
-                name: name.to_owned(),
-                description: description.to_owned(),
-                unit: unit.to_owned(),
-                data: Some(data),
-                ..Metric::default()
-            }
-        });
-        metrics.collect()
-    }
-}
 
 /// What must be remembered of a connection between facts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -740,9 +452,7 @@ impl Meter {
         settled: bool,
     ) -> Vec<ResourceMetrics> {
         let label = [(attribute::SOURCE, LabelValue::Static(source_name(LossSource::Export)))];
-        if let Series::Sum(lost) = self.agent.series(Instrument::EventsLost, &label, || Series::Sum(0)) {
-            *lost = (*lost).max(export.spans());
-        }
+        self.agent.reaches(Instrument::EventsLost, &label, export.spans());
         if settled {
             self.processes.retain(|_, p| {
                 !(p.exported_after_exit && p.exited.is_some_and(|t| now.since(t).0 > KEPT_AFTER_EXIT_NS))
@@ -756,7 +466,7 @@ impl Meter {
         let of_processes = keys.iter().filter_map(|key| self.processes.get(key));
         of_processes
             .chain([&self.overflow, &self.agent])
-            .filter(|p| !p.series.is_empty())
+            .filter(|p| !p.is_empty())
             .map(|p| crate::batch::resource_metrics(&p.resource, p.metrics(now, clock)))
             .collect()
     }

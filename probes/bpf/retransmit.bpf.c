@@ -53,7 +53,7 @@ int on_retransmit(u64 *ctx)
 		bpf_core_read(&n, sizeof(n), &cb->tcp_gso_segs);
 		segments = n;
 	}
-	if (segments && st->depth >= DEPTH_CONNECTIONS && (st->flags & SOCK_TARGET))
+	if (segments && (!cfg_wide || st->depth >= DEPTH_CONNECTIONS) && (st->flags & SOCK_TARGET))
 		tell(sk, st);
 	st->retrans_seen = tp->total_retrans;
 	st->retransmitted += segments;

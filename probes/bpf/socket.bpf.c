@@ -92,6 +92,8 @@ static __always_inline int state_changes(u64 *ctx)
 	if (cfg_wide && (new_state != TCP_CLOSE || !((st->flags & SOCK_ANNOUNCED) || old_state == TCP_SYN_SENT) ||
 			 st->depth < DEPTH_CONNECTIONS))
 		return 0;
+	if (!(st->flags & SOCK_ANNOUNCED) && leaves_out_connections())
+		return 0;
 	emit_socket(sk, st, REASON_STATE, new_state, old_state);
 	return 0;
 }
@@ -133,6 +135,8 @@ static __always_inline int is_destroyed(u64 *ctx)
 		if (!(st->flags & SOCK_ANNOUNCED))
 			return 0;
 	}
+	if (!(st->flags & SOCK_ANNOUNCED) && leaves_out_connections())
+		return 0;
 	emit_socket(sk, st, REASON_DESTROY, -1, 0);
 	return 0;
 }

@@ -120,7 +120,7 @@ wire! {
     #[derive(PartialEq, Default)]
     struct Cost = "cost" { runs: u64, next: u64, timed: u64, ns: u64, }
     /// Value of `left_out`.
-    struct LeftOut = "left_out" { calls_since: u64, }
+    struct LeftOut = "left_out" { calls_since: u64, connections: u32, pad: u32, }
     /// Value of `call_counts`.
     struct CallCount = "call_count" { calls: u64, errors: u64, ns: u64, buckets: [u32; COUNT_BUCKETS], }
     /// Key of `connection_counts`.

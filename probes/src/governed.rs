@@ -35,7 +35,7 @@ const CALLS: [&str; 2] = ["on_sys_exit", "on_sys_enter"];
 /// Programs that tell of the bytes of turns, and of what threads waited for.
 const TURNS: [&str; 6] = ["on_dev_queue", "on_send", "on_recv", "on_data_ready", "on_wakeup", "on_switch"];
 
-/// What is observed beyond what always is (connections, trouble, processes).
+/// What is observed beyond what always is (trouble, processes, totals).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Observed {
     /// What buffers hold that system calls name.
@@ -44,11 +44,13 @@ pub struct Observed {
     pub calls: bool,
     /// Bytes of connections, turns, and what threads waited for.
     pub turns: bool,
+    /// Connections that come, and what becomes of them. Those that suffer are told of all the same.
+    pub connections: bool,
 }
 
 impl Observed {
     /// All of it.
-    pub const ALL: Self = Self { payload: true, calls: true, turns: true };
+    pub const ALL: Self = Self { payload: true, calls: true, turns: true, connections: true };
 }
 
 /// What the probes have cost so far.
@@ -188,10 +190,10 @@ impl Control {
         if !what.calls && before.calls {
             self.switch(true, false)?;
         }
-        if what.calls != before.calls {
+        if (what.calls, what.connections) != (before.calls, before.connections) {
             // What a thread notes of a call is good from here on only; where calls are left out, never.
             let calls_since = if what.calls { mono_now().0 } else { u64::MAX };
-            let entry = LeftOut { calls_since };
+            let entry = LeftOut { calls_since, connections: u32::from(!what.connections), pad: 0 };
             self.left_out.set(0, entry, 0).map_err(|e| failed("left_out", &e))?;
         }
         if what.turns != before.turns {

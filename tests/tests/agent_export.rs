@@ -63,9 +63,7 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// With a collector that writes into `books` already.
     fn new(netns: &'a Netns, folder: &Path, endpoint: &str, queue: &str, more: &str) -> Self {
-        // A program that nobody else runs.
-        let python = folder.join("talk");
-        std::fs::copy("/usr/bin/python3", &python).expect("a copy");
+        let python = folder.join(PROGRAM);
         let start = |args: &[&str]| {
             let script = load::script_path("halves.py");
             Program::start(netns.command(&python).arg("-u").arg(script).args(args))
@@ -185,8 +183,15 @@ fn http() -> String {
     format!("http://127.0.0.1:{HTTP}")
 }
 
+/// A program that nobody else runs.
+const PROGRAM: &str = "talk";
+
+/// With the program in it. Not to be called while another thread starts programs: what is written just then can't be run
+/// (ETXTBSY, execve(2)).
 fn temporary() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::copy("/usr/bin/python3", folder.path().join(PROGRAM)).expect("a copy");
+    folder
 }
 
 fn rotel_receives_every_turn() {
@@ -201,9 +206,8 @@ fn rotel_receives_every_turn() {
 }
 
 /// Plays while the collector is gone and until it has come back; returns what was lost.
-fn away(role: &str, port: u16, queue: &str) -> u64 {
+fn away(folder: &TempDir, role: &str, port: u16, queue: &str) -> u64 {
     let netns = Netns::new(role);
-    let folder = temporary();
     let mut first = collector::start(&netns, &books(folder.path()), GRPC, HTTP);
     let mut scene = Scene::new(&netns, folder.path(), &format!("http://127.0.0.1:{port}"), queue, "");
     first.signal(Signal::SIGKILL);
@@ -226,9 +230,10 @@ fn away(role: &str, port: u16, queue: &str) -> u64 {
 }
 
 fn a_collector_that_is_away_for_a_minute_costs_what_is_beyond_the_queue() {
+    let folders = [temporary(), temporary()];
     let [roomy, tight] = std::thread::scope(|scope| {
-        let over_grpc = scope.spawn(|| away("away-grpc", GRPC, ROOMY));
-        let over_http = scope.spawn(|| away("away-http", HTTP, TIGHT));
+        let over_grpc = scope.spawn(|| away(&folders[0], "away-grpc", GRPC, ROOMY));
+        let over_http = scope.spawn(|| away(&folders[1], "away-http", HTTP, TIGHT));
         [over_grpc, over_http].map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     assert_eq!(roomy, 0, "it all fits");

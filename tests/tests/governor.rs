@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         case!(a_loop_of_calls_costs_its_budget, LAB),
         case!(a_ping_pong_costs_its_budget, LAB),
         case!(everything_is_back_when_the_load_is_gone, LAB),
+        case!(connections_are_left_out_last_and_come_back, LAB),
         case!(a_replay_tells_the_steps_too, LAB),
         case!(without_a_budget_nothing_is_left_out, LAB),
         case!(a_wrong_budget_is_a_usage_error, &[]),
@@ -163,6 +164,50 @@ fn everything_is_back_when_the_load_is_gone() {
     let after = Duration::from_nanos(back["t_ns"].as_u64().expect("a time") - over);
     println!("back after {after:?}");
     assert!(after <= Duration::from_secs(10), "{after:?}");
+}
+
+/// Short connections cost little else than that they are told of.
+fn connections_are_left_out_last_and_come_back() {
+    const COUNT: u64 = 150_000;
+    let netns = Netns::new("budget-short");
+    let mut server = load::storm(&netns, &["accept", "127.0.0.1:8001"]);
+    server.say("go");
+    server.json();
+    let _other_server = load::serve(&netns, "127.0.0.1:8002");
+    let mut many = load::storm(&netns, &["connections", "127.0.0.1:8001", &COUNT.to_string()]);
+    let mut one = load::client(&netns, "127.0.0.1:8002", 1, 1, (64, 64), 3);
+    let before = counters::mib(&netns);
+    let agent =
+        Agent::attach(&[many.pid(), one.pid()], &["--budget", "1%", "-i", "none", "-e", "trace=none"]);
+    many.say("go");
+    many.json();
+    // Within these everything is to be told again.
+    std::thread::sleep(Duration::from_secs(12));
+    one.say("go");
+    one.json();
+    let opened = counters::delta(&before, &counters::mib(&netns), "TcpActiveOpens");
+    let one = one.pid();
+    let story = agent.stop();
+    let all = serde_json::json!(["calls", "turns", "lifecycle"]);
+    let steps = story.kind("governor");
+    assert!(steps.iter().any(|s| s["left_out"] == all), "{steps:?}");
+    assert_eq!(
+        steps.iter().rev().find(|s| s["why"] == "room").map(|s| &s["left_out"]),
+        Some(&serde_json::json!([]))
+    );
+    let summary = story.whole_summary();
+    let unobserved = summary["governor"]["unobserved_ns"]["lifecycle"].as_u64();
+    assert!(unobserved > Some(0), "{}", summary["governor"]);
+    let omitted = summary["connections_omitted"].as_u64().expect("a number");
+    let told = story.summary.connections.len() as u64 + omitted;
+    println!("{told} of {opened} connections were told of");
+    assert!(told < opened / 2, "{told} of {opened}");
+    let last: Vec<_> = story.summary.of(one).collect();
+    assert_eq!(last.len(), 1);
+    assert!(last[0].turns == 1 && !last[0].incomplete, "{:?}", last[0]);
+    // Sums are exact, whatever is left out.
+    let row = story.summary.audit("TcpActiveOpens", netns.inode());
+    assert_eq!((row.kernel, row.tracenet), (opened.cast_signed(), opened.cast_signed()));
 }
 
 fn a_replay_tells_the_steps_too() {

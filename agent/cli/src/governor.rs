@@ -48,6 +48,8 @@ enum Part {
     Packets,
     Calls,
     Turns,
+    /// What is left without it are sums, and what suffers.
+    Lifecycle,
 }
 
 impl Part {
@@ -57,6 +59,7 @@ impl Part {
             Self::Packets => ("packets", false),
             Self::Calls => ("calls", true),
             Self::Turns => ("turns", true),
+            Self::Lifecycle => ("lifecycle", false),
         };
         Rung { name, sampled }
     }
@@ -134,8 +137,7 @@ struct Governing {
     packets: bool,
     next_look: MonoNs,
     cpu_ns: u64,
-    lost: u64,
-    own: Duration,
+    strain: Strain,
     /// By the ladder, in nanoseconds.
     unobserved: Vec<u64>,
     told: MonoNs,
@@ -150,6 +152,7 @@ impl Governing {
             (Part::Packets, parts.packets.is_some()),
             (Part::Calls, true),
             (Part::Turns, parts.turns),
+            (Part::Lifecycle, parts.turns),
         ];
         let ladder: Vec<Part> = all.into_iter().filter_map(|(part, there)| there.then_some(part)).collect();
         let rungs: Arc<[Rung]> = ladder.iter().map(|part| part.rung()).collect();
@@ -172,14 +175,13 @@ impl Governing {
             packets: true,
             next_look: now.after(FIRST_LOOK_NS),
             cpu_ns: 0,
-            lost: 0,
-            own: own::cpu_time(),
+            strain: Strain::new(0),
             told: now,
             cost: 0.0,
             heard: true,
         };
         new.costs = new.control.costs().unwrap_or_default();
-        new.lost = new.control.lost().unwrap_or(0);
+        new.strain = Strain::new(new.control.lost().unwrap_or(0));
         new.cpu_ns = new.cpu_ns();
         new.governor.look(&Look::first(now));
         new
@@ -234,27 +236,16 @@ impl Governing {
         live + self.control.ended_cpu_ns().unwrap_or(0)
     }
 
-    fn pressure(&mut self, elapsed: u64) -> Pressure {
-        let lost = self.control.lost().unwrap_or(self.lost);
-        let own = own::cpu_time();
-        let used = own.saturating_sub(std::mem::replace(&mut self.own, own));
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Pressure {
-            ring: lost > std::mem::replace(&mut self.lost, lost),
-            cpu: used.as_nanos() as f64 > elapsed as f64 * cpus as f64 * OWN_CPU,
-            memory: false,
-        }
-    }
-
     fn look(&mut self, now: MonoNs) {
         self.mark(now);
+        let lost = self.control.lost();
         let (spent, within) = (std::mem::take(&mut self.spent), std::mem::take(&mut self.within));
         let look = Look {
             t: now,
             cost_ns: spent.cost_ns,
             own_ns: spent.own_ns,
             slices: Some(within),
-            pressure: self.pressure(spent.time_ns),
+            pressure: self.strain.look(lost.ok(), Duration::from_nanos(spent.time_ns)),
         };
         let own_ns = (spent.own_ns as f64).max(FLOOR * spent.time_ns as f64).max(1.0);
         self.cost = spent.cost_ns as f64 / own_ns;
@@ -282,7 +273,12 @@ impl Governing {
             let rung = self.ladder.iter().position(|p| *p == part);
             rung.is_none_or(|rung| rung > at.left_out || (rung == at.left_out && slice))
         };
-        let wanted = Observed { payload: is(Part::Payload), calls: is(Part::Calls), turns: is(Part::Turns) };
+        let wanted = Observed {
+            payload: is(Part::Payload),
+            calls: is(Part::Calls),
+            turns: is(Part::Turns),
+            connections: is(Part::Lifecycle),
+        };
         let packets = is(Part::Packets);
         let before = self.control.observed();
         if wanted != before {
@@ -330,6 +326,33 @@ impl Governing {
     fn send(&mut self, t: MonoNs, event: GovernorEvent) {
         let events = vec![Event { t, kind: EventKind::Governor(event) }];
         self.heard &= self.to.send(Message::Events { source: self.source, events }).is_ok();
+    }
+}
+
+/// What else than their cost is a reason to observe less.
+#[derive(Debug)]
+pub struct Strain {
+    lost: u64,
+    own: Duration,
+}
+
+impl Strain {
+    /// From now on; so many records were lost so far.
+    pub fn new(lost: u64) -> Self {
+        Self { lost, own: own::cpu_time() }
+    }
+
+    /// What there was of it in the time since the last look. `lost`: records so far, where that can be told.
+    pub fn look(&mut self, lost: Option<u64>, elapsed: Duration) -> Pressure {
+        let own = own::cpu_time();
+        let used = own.saturating_sub(std::mem::replace(&mut self.own, own));
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let lost = lost.unwrap_or(self.lost);
+        Pressure {
+            ring: lost > std::mem::replace(&mut self.lost, lost),
+            cpu: used.as_secs_f64() > elapsed.as_secs_f64() * cpus as f64 * OWN_CPU,
+            memory: false,
+        }
     }
 }
 

@@ -181,6 +181,8 @@ pub struct Governor {
     descended: Option<MonoNs>,
     /// As `descended`, of every move and not only those that were told.
     fell: Option<MonoNs>,
+    /// The last look under pressure.
+    pressed: Option<MonoNs>,
     retry_ns: u64,
     retry_at: MonoNs,
 }
@@ -207,6 +209,7 @@ impl Governor {
             ascended: None,
             descended: None,
             fell: None,
+            pressed: None,
             retry_ns: RETRY_MIN_NS,
             retry_at: MonoNs::default(),
         }
@@ -244,6 +247,9 @@ impl Governor {
         self.measure(look, cost, elapsed);
         let budget = self.settings.budget;
         let pressed = look.pressure.any();
+        if pressed {
+            self.pressed = Some(look.t);
+        }
         // No slice since the last step: the one before has to be paid for still.
         let unknown = self.full.is_none() && self.at.share < 1.0 && cost <= budget * TOLERANCE;
         let full = self.full.unwrap_or(cost);
@@ -440,9 +446,12 @@ impl Governor {
         to
     }
 
-    /// Right after a descent the cost of the new position is not known well enough to take it back.
+    /// Right after a descent the cost of the new position is not known well enough to take it back, and pressure comes again.
     fn held_back(&self, t: MonoNs, to: Position) -> Position {
         let at = self.at;
+        if self.pressed.is_some_and(|pressed| t.since(pressed).0 < self.hold_ns) && !to.is_below(at) {
+            return at;
+        }
         if self.fell.is_none_or(|fell| t.since(fell).0 >= self.hold_ns) || to.is_below(at) {
             return to;
         }

@@ -457,6 +457,8 @@ struct cost {
 /* Value of 'left_out'. */
 struct left_out {
 	u64 calls_since; /* since when calls are recorded; the end of time: they are not */
+	u32 connections; /* nobody is told of those that come, unless they suffer */
+	u32 pad;
 };
 
 #define CAPTURES_MAX 12

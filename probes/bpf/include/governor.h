@@ -88,4 +88,16 @@ static __always_inline u64 calls_seen_since(void)
 	return out ? out->calls_since : 0;
 }
 
+/* Nobody is told of connections that come. */
+static __always_inline bool leaves_out_connections(void)
+{
+	struct left_out *out;
+	u32 zero = 0;
+
+	if (!cfg_governed)
+		return false;
+	out = bpf_map_lookup_elem(&left_out, &zero);
+	return out && out->connections;
+}
+
 #endif

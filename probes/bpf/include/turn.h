@@ -13,7 +13,7 @@
 
 static __always_inline void tell(struct sock *sk, struct sock_state *st)
 {
-	if (cfg_wide && !(st->flags & SOCK_ANNOUNCED))
+	if (!(st->flags & SOCK_ANNOUNCED) && (cfg_wide || leaves_out_connections()))
 		emit_socket(sk, st, REASON_OWNER, -1, 0);
 }
 

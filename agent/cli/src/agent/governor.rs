@@ -3,14 +3,15 @@
 //! so the process that needs it most says for which part.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tracenet_collectors::process;
-use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step};
+use tracenet_core::governor::{Governor, Look, Position, Pressure, Rung, Settings, Spent, Step, Why};
 use tracenet_core::key::ProcessKey;
 use tracenet_core::time::{DurationNs, MonoNs};
 
-use crate::governor::why;
+use crate::governor::{Strain, why};
 
 /// What is left out, first to last.
 const LADDER: [Rung; 2] = [Rung { name: TURNS, sampled: true }, Rung { name: IO, sampled: true }];
@@ -39,6 +40,8 @@ pub struct Governors {
     ladder: Arc<[Rung]>,
     minded: FxHashMap<ProcessKey, Minded>,
     watching: Watching,
+    strain: Strain,
+    pressure: Pressure,
 }
 
 struct Minded {
@@ -67,14 +70,22 @@ impl Governors {
             ladder: Arc::new(LADDER),
             minded: FxHashMap::default(),
             watching: Watching::new(1.0, now),
+            strain: Strain::new(0),
+            pressure: Pressure::default(),
         }
     }
 
     /// From now on this budget: everybody begins at the top.
     pub fn start_over(&mut self, budget: Option<f64>, now: MonoNs) {
         let missed_ns = self.watching.missed_ns;
-        *self = Self::new(budget, now);
+        let strain = std::mem::replace(&mut self.strain, Strain::new(0));
+        *self = Self { strain, ..Self::new(budget, now) };
         self.watching.missed_ns = missed_ns;
+    }
+
+    /// A round of looks begins, this long after the last one. `lost`: records so far.
+    pub fn begin(&mut self, lost: u64, elapsed: Duration) {
+        self.pressure = self.strain.look(Some(lost), elapsed);
     }
 
     /// Looks at a process that has cost so much so far, and `lately` since the last look, `seconds` ago.
@@ -87,7 +98,8 @@ impl Governors {
         now: MonoNs,
     ) -> Option<Told> {
         let budget = self.budget?;
-        let noted = NOTED * budget * FLOOR * seconds * 1e9;
+        // Where events are lost, or this takes too much itself, nobody's cost is too small to be minded.
+        let noted = if self.pressure.any() { 1.0 } else { NOTED * budget * FLOOR * seconds * 1e9 };
         if !self.minded.contains_key(&key) && (lately as f64) < noted {
             return None;
         }
@@ -120,7 +132,7 @@ impl Governors {
         let part = watched as f64 / time.max(1) as f64;
         let own_ns = (own as f64 * part) as u64;
         let slices = in_slices.then_some(Spent { time_ns: watched, own_ns, cost_ns });
-        let look = Look { t: now, cost_ns, own_ns: own, slices, pressure: Pressure::default() };
+        let look = Look { t: now, cost_ns, own_ns: own, slices, pressure: self.pressure };
         let step = minded.governor.look(&look);
         let at_top = minded.governor.position() == Position::TOP;
         let told = step.map(|step| told(&minded.governor, &step, budget));
@@ -225,8 +237,11 @@ fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
     } else {
         "all its turns are followed".to_owned()
     };
-    let cost =
-        format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2);
+    let cost = match step.why {
+        Why::Pressure(p) if p.ring => "more came than could be read, and was lost".to_owned(),
+        Why::Pressure(_) => "tracenet itself took too much of the CPUs".to_owned(),
+        _ => format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2),
+    };
     let rung = if io < 1.0 { IO } else { TURNS };
     Told {
         line: format!("{cost}: {what}"),
@@ -238,6 +253,22 @@ fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_lost_is_a_reason_to_follow_less_of_whoever_costs_anything() {
+        const SECOND: u64 = 1_000_000_000;
+        let me = ProcessKey { tgid: std::process::id(), start_ns: 1 };
+        let mut governors = Governors::new(Some(0.01), MonoNs(0));
+        let (mut told, mut cost) = (Vec::new(), 0);
+        for (n, lost) in [(1, 0), (2, 5), (3, 9), (4, 9)] {
+            governors.begin(lost, Duration::from_secs(1));
+            cost += 1_000;
+            told.extend(governors.look(me, cost, 1_000, 1.0, MonoNs(n * SECOND)));
+        }
+        assert!(governors.turns(me) < 1.0, "{}", governors.turns(me));
+        assert_eq!(told.first().map(|t| (t.what, t.less)), Some(((TURNS, "ring"), true)));
+        assert!(told[0].line.starts_with("more came than could be read"), "{}", told[0].line);
+    }
 
     #[test]
     fn slices_make_up_the_share_though_somebody_asks_late() {

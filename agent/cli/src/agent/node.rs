@@ -307,6 +307,7 @@ impl Node {
     fn look(&mut self, at: Instant, now: MonoNs) -> Result<(), Failure> {
         let seconds = at.saturating_duration_since(self.read).as_secs_f64();
         self.read = at;
+        self.governors.begin(self.core.totals().lost.ringbuf, Duration::from_secs_f64(seconds));
         let accounts = self.session.accounts().map_err(|e| crate::trace::probe_failure(&e))?;
         let mut turns: FxHashMap<(ProcessKey, Role), Turns> = self.session.turns().into_iter().collect();
         for (key, account) in accounts {

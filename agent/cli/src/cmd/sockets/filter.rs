@@ -100,7 +100,8 @@ impl Filter {
         all_netns: bool,
     ) -> Result<(Self, Option<Family>), Failure> {
         let interfaces = if all_netns { None } else { interfaces::list().ok() };
-        let context = parse::Context { choice, services, interfaces, cgroups: &Cgroups::read };
+        let context =
+            parse::Context { choice, services, interfaces, cgroups: &Cgroups::read, hosts: &parse::hosts };
         match parse::parse(text, &context) {
             Ok((node, family)) => Ok((Self(node), family)),
             Err(e) => {

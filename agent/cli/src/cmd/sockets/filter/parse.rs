@@ -3,6 +3,8 @@
 
 mod value;
 
+use std::net::{IpAddr, ToSocketAddrs as _};
+
 use tracenet_collectors::cgroups::Cgroups;
 use tracenet_collectors::interfaces::Interface;
 use tracenet_collectors::services::Services;
@@ -22,6 +24,13 @@ pub(super) struct Context<'a> {
     /// Interfaces of the one namespace that is looked into.
     pub interfaces: Option<Vec<Interface>>,
     pub cgroups: &'a dyn Fn() -> Cgroups,
+    /// Addresses of a host; none where nobody knows it.
+    pub hosts: &'a dyn Fn(&str) -> Vec<IpAddr>,
+}
+
+/// As getaddrinfo(3) knows them, which may ask name servers.
+pub(super) fn hosts(name: &str) -> Vec<IpAddr> {
+    (name, 0).to_socket_addrs().map_or(Vec::new(), |found| found.map(|a| a.ip()).collect())
 }
 
 /// A mistake, at a column that begins with 1.

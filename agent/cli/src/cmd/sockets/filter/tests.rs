@@ -14,7 +14,12 @@ fn parsed(text: &str) -> Result<(Filter, Option<Family>), Mistake> {
     let choice = Choice::new(&args, None).map_err(|e| e.to_string()).unwrap();
     let services = Services::parse("ssh 22/tcp\nhttps 443/tcp\nhttps 443/udp\nodd 1/tcp\nodd 2/udp\n", "");
     let interfaces = Some(vec![Interface { index: 3, name: "eth0".into() }]);
-    let context = Context { choice: &choice, services: &services, interfaces, cgroups: &Cgroups::default };
+    let hosts = |name: &str| match name {
+        "db" => vec!["192.168.0.9".parse().unwrap(), "fd00::9".parse().unwrap()],
+        _ => Vec::new(),
+    };
+    let cgroups = &Cgroups::default;
+    let context = Context { choice: &choice, services: &services, interfaces, cgroups, hosts: &hosts };
     parse::parse(text, &context).map(|(node, family)| (Filter(node), family))
 }
 
@@ -41,6 +46,8 @@ fn conditions() {
     for (text, shown) in [
         ("", true),
         ("dport = :443", true),
+        ("dst db", true),
+        ("src db", false),
         ("dport = 443", true),
         ("dport == :https", true),
         ("dport eq :https", true),
@@ -142,6 +149,7 @@ fn mistakes_point_at_their_column() {
         ("src > 10.0.0.1", 5, "only = and !="),
         ("src 10.0.0.0/33", 5, "at most 32 bits"),
         ("src [::1", 5, "] is missing"),
+        ("dst nosuch", 5, "no host of this name"),
         ("dev nosuch0", 5, "no interface nosuch0"),
         ("fwmark x", 8, "no mark"),
         ("not", 4, "expected a condition"),
@@ -154,4 +162,81 @@ fn mistakes_point_at_their_column() {
     assert!(parsed(&"(".repeat(10_000)).is_err());
     assert!(parsed(&"! ".repeat(10_000)).is_err());
     assert!(parsed(&"autobound ".repeat(10_000)).is_err());
+}
+
+/// What a fuzzer would try, as far as a unit test goes: pieces of the language in any order.
+#[test]
+fn whatever_is_typed_is_taken_or_has_its_column() {
+    const PIECES: [&str; 46] = [
+        "sport >= :1 ",
+        "dst 10.0.0.0/8 ",
+        "src * ",
+        "dport = :443 ",
+        "autobound ",
+        "dev eth0 ",
+        "(",
+        ")",
+        "!",
+        "not ",
+        "and ",
+        "or ",
+        "&& ",
+        "|| ",
+        ",",
+        "=",
+        "==",
+        "!=",
+        ">",
+        "<= ",
+        "eq ",
+        "lt ",
+        "sport ",
+        "dport ",
+        "src ",
+        "dst ",
+        "dev ",
+        "fwmark ",
+        "cgroup ",
+        "autobound ",
+        ":22",
+        ":https",
+        ":*",
+        "*",
+        "10.0.0.0/8",
+        "::/0",
+        "[::1]:5",
+        "unix:/r*",
+        "link:x",
+        "netlink:1",
+        "vsock:3:4",
+        "eth0",
+        "0x12/0xff",
+        "db",
+        "\u{9b}é",
+        "\0",
+    ];
+    let around = around();
+    let mut sockets = vec![tcp(("10.1.2.3", 40_000), ("192.168.0.9", 443)), tcp(("::1", 1), ("::1", 2))];
+    let unix = |name: Option<Box<[u8]>>| Address::Unix { name, inode: 7 };
+    sockets.push(socket(Kind::UnixStream, unix(Some((*b"/run/x").into())), unix(None)));
+    sockets.push(socket(Kind::Netlink, Address::Netlink { protocol: 0, port: 5 }, Address::None));
+    let mut random = 7_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let (mut taken, mut shown) = (0, 0);
+    for _ in 0..100_000 {
+        let text: String = (0..1 + next(8)).map(|_| PIECES[next(PIECES.len())]).collect();
+        match parsed(&text) {
+            Ok((filter, _)) => {
+                taken += 1;
+                shown += sockets.iter().filter(|s| filter.matches(s, &around)).count();
+            }
+            Err(e) => {
+                assert!((1..=text.len() + 1).contains(&e.column), "{text:?}: {} {}", e.column, e.message)
+            }
+        }
+    }
+    assert!(taken > 1_000 && shown > 1_000, "{taken} of them mean something, {shown} times yes");
 }

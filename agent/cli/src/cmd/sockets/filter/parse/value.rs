@@ -1,6 +1,6 @@
 //! What stands behind a condition's word: addresses, ports, interfaces, marks and patterns.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use regex::bytes::{Regex, RegexBuilder};
 use tracenet_collectors::sockets::Kind;
@@ -80,10 +80,12 @@ impl Parser<'_> {
         }
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
         let Some(ip) = address.parse().ok().or_else(|| short_v4(address)) else {
-            let unknown =
-                |_| self.mistake_at(at, format!("{text} is no address, and no host of this name is known"));
-            let found = (text, 0).to_socket_addrs().map_err(unknown)?;
-            let nets = found.map(|a| (a.ip(), if a.is_ipv4() { 32 } else { 128 })).collect();
+            let found = (self.context.hosts)(text);
+            if found.is_empty() {
+                let unknown = format!("{text} is no address, and no host of this name is known");
+                return Err(self.mistake_at(at, unknown));
+            }
+            let nets = found.into_iter().map(|ip| (ip, if ip.is_ipv4() { 32 } else { 128 })).collect();
             return Ok(Some(Pattern::Ip(nets)));
         };
         let width = if ip.is_ipv4() { 32 } else { 128 };
