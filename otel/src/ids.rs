@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use opentelemetry::{SpanId, TraceId};
 use siphasher::sip::SipHasher24;
 use tracenet_core::key::{ConnId, Role};
+use tracenet_core::trace_id;
 
 /// Keys of the hash. They are part of the meaning of exported ids: two agents with other keys don't meet.
 const KEYS: (u64, u64) = (0x7472_6163_656e_6574, 0x7370_616e_2069_6473);
@@ -58,13 +59,18 @@ pub(crate) fn observer(file: &str) -> u64 {
 }
 
 /// The connection's trace id, or one that is good for this run where the core made none (all zero is invalid).
-pub(crate) fn trace_id(bytes: [u8; 16], run: u64, id: Option<ConnId>) -> TraceId {
+pub(crate) fn of_connection(bytes: [u8; 16], run: u64, id: Option<ConnId>) -> TraceId {
     let trace = TraceId::from_bytes(bytes);
     if trace != TraceId::INVALID {
         return trace;
     }
     let number = id.map_or(0, |id| u128::from(id.0) + 1);
     TraceId::from_bytes((u128::from(run.max(1)) << 64 | number).to_be_bytes())
+}
+
+/// The trace that holds a turn of a connection, by its number.
+pub(crate) fn of_turn(connection: TraceId, index: u32) -> TraceId {
+    TraceId::from_bytes(trace_id::of_chapter(connection.to_bytes(), trace_id::chapter(index)))
 }
 
 #[cfg(test)]
@@ -90,8 +96,9 @@ mod tests {
 
     #[test]
     fn a_missing_trace_id_is_replaced_per_connection() {
-        let (one, two) = (trace_id([0; 16], 9, Some(ConnId(1))), trace_id([0; 16], 9, Some(ConnId(2))));
+        let (one, two) =
+            (of_connection([0; 16], 9, Some(ConnId(1))), of_connection([0; 16], 9, Some(ConnId(2))));
         assert!(one != TraceId::INVALID && one != two);
-        assert_eq!(trace_id([3; 16], 9, Some(ConnId(1))), TraceId::from_bytes([3; 16]));
+        assert_eq!(of_connection([3; 16], 9, Some(ConnId(1))), TraceId::from_bytes([3; 16]));
     }
 }

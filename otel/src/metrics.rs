@@ -301,7 +301,11 @@ impl Meter {
         part: Part,
         t: MonoNs,
     ) -> Option<Link> {
-        let trace = ids::trace_id(trace_id, self.run?, conn);
+        let connection = ids::of_connection(trace_id, self.run?, conn);
+        let trace = match part {
+            Part::Turn(index) => ids::of_turn(connection, index),
+            _ => connection,
+        };
         Some(Link { trace, span: ids::span_id(trace, role, part), t })
     }
 

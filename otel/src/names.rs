@@ -111,6 +111,7 @@ pub mod attribute {
     pub const DROPS: &str = "tracenet.drops";
     pub const PEER_DROPS: &str = "tracenet.peer.drops";
     pub const TRACE_ID_SOURCE: &str = "tracenet.trace_id.source";
+    pub const CHAPTER: &str = "tracenet.trace.chapter";
     pub const SPANS_OMITTED: &str = "tracenet.trace.spans_omitted";
     pub const INCOMPLETE: &str = "tracenet.incomplete";
     pub const TURN_INDEX: &str = "tracenet.turn.index";

@@ -9,7 +9,8 @@
 //!       syscall NAME             INTERNAL, where calls are told; those of no turn stand below the connection
 //! ```
 //!
-//! * A connection is a trace, with the trace id that the core made. Both ends have the same one where it comes from
+//! * A connection is a trace, as far as its first [`MOST_TURNS`] turns: of one that lives on, further ones are traces of their
+//!   own, its chapters. Each has a `TCP connection` for a root, with a link to the whole one. It is a trace with the trace id that the core made. Both ends have the same one where it comes from
 //!   the initial sequence numbers (`tracenet.trace_id.source` is `isn_pair`), so that both halves stand in one trace
 //!   without a header.
 //! * Span ids are made from the trace id, the side and the number of the turn: a turn is sent when it is over, long
@@ -21,7 +22,7 @@
 //! * Which service is at the other end is known from its own first turn: the client's first one waits a moment for that.
 //! * Trouble goes to the turn during which it happened, else to the connection.
 //! * A span is an error only if the connection failed; what a retransmission repaired is not.
-//! * At most [`MOST_EVENTS`] events a span and [`MOST_TURNS`] turns a connection; the rest is counted
+//! * At most [`MOST_EVENTS`] events a span and [`MOST_TURNS`] turns a trace; the rest is counted
 //!   (`dropped_events_count`, `tracenet.trace.spans_omitted`).
 
 use std::sync::Arc;
@@ -29,14 +30,15 @@ use std::sync::Arc;
 use opentelemetry::TraceId;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use opentelemetry_semantic_conventions::attribute as semconv;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, TraceIdSource, Turn};
-use tracenet_core::key::{ConnId, Role, Transport};
+use tracenet_core::key::{ConnId, Role, Transport, Tuple};
 use tracenet_core::time::{ClockOffset, MonoNs};
+use tracenet_core::trace_id;
 
 use crate::calls::{Call, Calls};
 use crate::describe;
@@ -49,9 +51,8 @@ use crate::value;
 
 /// Most events of a span.
 pub const MOST_EVENTS: usize = 64;
-/// Most turns of a connection that become spans. With some 500 bytes a span, both halves of a trace stay below
-/// 5 MB, the largest trace that Tempo takes by default.
-pub const MOST_TURNS: u32 = 4096;
+/// Most turns of a trace.
+pub const MOST_TURNS: u32 = trace_id::TURNS_OF_CHAPTER;
 /// Most events that wait for the turn to which they may belong.
 const MOST_PENDING: usize = 2 * MOST_EVENTS;
 /// Most SYNs and SYN/ACKs of a handshake.
@@ -103,13 +104,27 @@ struct Connection {
     overflowed: u32,
     overflowed_at: MonoNs,
     handshake: Vec<Event>,
-    turns: u32,
+    /// It had turns.
+    has_turns: bool,
+    chapter: Chapter,
     omitted: u64,
     calls: Calls,
     /// Bounds of the turns sent.
     bounds: Option<(MonoNs, MonoNs)>,
     /// A turn without an answer: whether it failed is known when the connection ends.
     unanswered: Option<(Turn, Events, Arc<Resource>)>,
+}
+
+/// Turns of a connection that are one trace.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chapter {
+    number: u32,
+    turns: u32,
+    bounds: Option<(MonoNs, MonoNs)>,
+}
+
+fn around(bounds: Option<(MonoNs, MonoNs)>, start: MonoNs, end: MonoNs) -> Option<(MonoNs, MonoNs)> {
+    Some(bounds.map_or((start, end), |(first, last)| (first.min(start), last.max(end))))
 }
 
 impl Connection {
@@ -123,7 +138,8 @@ impl Connection {
             overflowed: 0,
             overflowed_at: MonoNs::default(),
             handshake: Vec::new(),
-            turns: 0,
+            has_turns: false,
+            chapter: Chapter::default(),
             omitted: 0,
             calls: Calls::default(),
             bounds: None,
@@ -229,7 +245,7 @@ impl SpanBuilder {
         self.connections.remove(&id);
     }
 
-    /// Turns that became no span because their connection had [`MOST_TURNS`] already.
+    /// Turns that became no span because their trace had [`MOST_TURNS`] already, or there were too many connections.
     pub fn spans_omitted(&self) -> u64 {
         self.omitted
     }
@@ -321,27 +337,33 @@ impl SpanBuilder {
     }
 
     fn turn(&mut self, fact: &Fact, turn: &Turn, clock: ClockOffset, resource: &Arc<Resource>) {
-        let trace = ids::trace_id(turn.trace_id, self.run, fact.conn);
+        let trace = ids::of_turn(ids::of_connection(turn.trace_id, self.run, fact.conn), turn.index);
         let Some(connection) = self.connection(fact.conn, clock) else {
             self.omitted += 1;
             return;
         };
-        if connection.turns >= MOST_TURNS {
+        let number = trace_id::chapter(turn.index);
+        if number > connection.chapter.number {
+            let over = std::mem::replace(&mut connection.chapter, Chapter { number, ..Chapter::default() });
+            let clock = connection.clock;
+            self.chapter_over(over, turn.into(), fact.conn, clock, resource);
+        }
+        let Some(connection) = self.connection(fact.conn, clock) else { return };
+        if connection.chapter.turns >= MOST_TURNS {
             connection.omitted += 1;
             self.omitted += 1;
             return;
         }
-        connection.turns += 1;
+        connection.has_turns = true;
+        connection.chapter.turns += 1;
         let end = turn.end.max(turn.start);
         let mut from = turn.start;
         if turn.sampling.is_some() && turn.role == Role::Client {
             let before = connection.bounds.map_or(MonoNs::default(), |(_, last)| last);
             from = from.before(WITHIN_CALL_NS).max(before).min(turn.start);
         }
-        connection.bounds = Some(match connection.bounds {
-            Some((first, last)) => (first.min(turn.start), last.max(end)),
-            None => (turn.start, end),
-        });
+        connection.bounds = around(connection.bounds, turn.start, end);
+        connection.chapter.bounds = around(connection.chapter.bounds, turn.start, end);
         let mut events = connection.take_events(from, end);
         let start = connection.clock.wall(turn.start).0;
         for event in &mut events.kept {
@@ -349,7 +371,8 @@ impl SpanBuilder {
         }
         let calls = connection.calls.take(turn.start, end);
         let (clock, opened_before) = (connection.clock, connection.opened_before);
-        let begun = connection.opened.map_or(turn.start, |opened| opened.min(turn.start));
+        let opened = connection.opened.filter(|_| number == 0);
+        let begun = opened.map_or(turn.start, |opened| opened.min(turn.start));
         let events = Events { calls_omitted: calls.omitted, ..events };
         let (events, earlier) = if turn.response_bytes == 0 {
             (None, connection.unanswered.replace((turn.clone(), events, Arc::clone(resource))))
@@ -364,13 +387,64 @@ impl SpanBuilder {
         self.out.extend(calls.before.iter().map(|call| below(call, Part::Connection)));
         self.out.extend(calls.within.iter().map(|call| below(call, Part::Turn(turn.index))));
         if let Some((turn, events, resource)) = earlier {
-            self.send_turn(fact.conn, trace, &turn, events, clock, true, &resource, None);
+            self.send_turn(fact.conn, &turn, events, clock, true, &resource, None);
         }
         let Some(events) = events else { return };
         if turn.role == Role::Client && turn.trace_id_source == TraceIdSource::IsnPair {
             self.out.extend(self.pairing.client_connection(trace, clock.wall(begun).0));
         }
-        self.send_turn(fact.conn, trace, turn, events, clock, opened_before, resource, None);
+        self.send_turn(fact.conn, turn, events, clock, opened_before, resource, None);
+    }
+
+    /// The root of a chapter's trace. The first chapter's is the connection itself, when that is over.
+    fn chapter_over(
+        &mut self,
+        chapter: Chapter,
+        of: Identity,
+        conn: Option<ConnId>,
+        clock: ClockOffset,
+        resource: &Arc<Resource>,
+    ) {
+        let Some(bounds) = chapter.bounds.filter(|_| chapter.number > 0) else { return };
+        let connection = ids::of_connection(of.trace_id, self.run, conn);
+        let trace = ids::of_turn(connection, chapter.number * MOST_TURNS);
+        let name = name_of(of.tuple.transport);
+        let mut root = span(trace, of.role, (Part::Connection, None), name, bounds, clock);
+        root.attributes = describe::network(&of.tuple, of.role, conn);
+        root.attributes.push(value::int(attribute::CHAPTER, i64::from(chapter.number)));
+        root.links.push(Link {
+            trace_id: connection.to_bytes().to_vec(),
+            span_id: ids::span_id(connection, of.role, Part::Connection).to_bytes().to_vec(),
+            ..Link::default()
+        });
+        if let Some(peer) = self.pairing.peer_of(trace, of.role) {
+            root.attributes.extend(describe::peer(peer));
+        }
+        let item = SpanItem { resource: Arc::clone(resource), span: root, worth: Worth::Connection };
+        self.send_root(trace, of.role, of.source, conn, item);
+    }
+
+    /// A trace has one root, so a server's waits for the client's.
+    fn send_root(
+        &mut self,
+        trace: TraceId,
+        role: Role,
+        source: TraceIdSource,
+        conn: Option<ConnId>,
+        item: SpanItem,
+    ) {
+        match role {
+            Role::Client if source == TraceIdSource::IsnPair => {
+                let servers = self.pairing.client_connection(trace, item.span.start_time_unix_nano);
+                self.out.push(item);
+                self.out.extend(servers);
+            }
+            Role::Server if source == TraceIdSource::IsnPair => {
+                let ready = self.pairing.server_connection(trace, conn, self.now, item);
+                self.out.extend(ready);
+            }
+            Role::Client | Role::Server => self.out.push(item),
+        }
     }
 
     #[expect(
@@ -380,7 +454,6 @@ impl SpanBuilder {
     fn send_turn(
         &mut self,
         conn: Option<ConnId>,
-        trace: TraceId,
         turn: &Turn,
         events: Events,
         clock: ClockOffset,
@@ -388,6 +461,7 @@ impl SpanBuilder {
         resource: &Arc<Resource>,
         error: Option<&'static str>,
     ) {
+        let trace = ids::of_turn(ids::of_connection(turn.trace_id, self.run, conn), turn.index);
         // A path is no route, and no name is to have many values.
         let name = match (&turn.request, turn.tuple.transport) {
             (Some(request), _) => &*request.method,
@@ -407,7 +481,7 @@ impl SpanBuilder {
         // Packets name nobody, and a server that isn't observed here is waited for once.
         let waits = peer.is_none()
             && !self.packets_only
-            && conn.and_then(|id| self.connections.get(&id)).is_some_and(|c| c.turns == 1);
+            && conn.and_then(|id| self.connections.get(&id)).is_some_and(|c| c.chapter.turns == 1);
         if let Some(peer) = peer {
             span.attributes.extend(describe::peer(peer));
         }
@@ -432,12 +506,15 @@ impl SpanBuilder {
     fn closed(&mut self, summary: &ConnSummary, clock: ClockOffset, resource: Option<&Arc<Resource>>) {
         let mut connection = self.connections.remove(&summary.id).unwrap_or_else(|| Connection::new(clock));
         let clock = connection.clock;
-        let trace = ids::trace_id(summary.trace_id, self.run, Some(summary.id));
+        let trace = ids::of_connection(summary.trace_id, self.run, Some(summary.id));
         let error = error_type(summary);
         if let Some((turn, events, resource)) = connection.unanswered.take() {
-            self.send_turn(Some(summary.id), trace, &turn, events, clock, true, &resource, error);
+            self.send_turn(Some(summary.id), &turn, events, clock, true, &resource, error);
         }
         self.out.extend(self.pairing.flush(Some(summary.id)));
+        if let Some(resource) = resource {
+            self.chapter_over(connection.chapter, summary.into(), Some(summary.id), clock, resource);
+        }
         if !self.is_news(trace, summary) {
             return;
         }
@@ -463,13 +540,10 @@ impl SpanBuilder {
             (start, end) = (start.min(first), end.max(last));
         }
 
-        let name = match summary.tuple.transport {
-            Transport::Tcp => names::TCP_CONNECTION,
-            Transport::Udp => names::UDP_FLOW,
-        };
+        let name = name_of(summary.tuple.transport);
         let ids = (Part::Connection, None);
         let mut whole = span(trace, summary.role, ids, name, (start, end), clock);
-        let kind = if connection.turns == 0 { kind_of(summary.role) } else { SpanKind::Internal };
+        let kind = if !connection.has_turns { kind_of(summary.role) } else { SpanKind::Internal };
         whole.kind = kind as i32;
         whole.attributes = describe::connection(summary);
         if connection.omitted > 0 {
@@ -486,19 +560,7 @@ impl SpanBuilder {
 
         let worth = if error.is_some() { Worth::Error } else { Worth::Connection };
         let item = |span| SpanItem { resource: Arc::clone(resource), span, worth };
-        let comparable = summary.trace_id_source == TraceIdSource::IsnPair;
-        match summary.role {
-            Role::Client if comparable => {
-                let servers = self.pairing.client_connection(trace, whole.start_time_unix_nano);
-                self.out.push(item(whole));
-                self.out.extend(servers);
-            }
-            Role::Server if comparable => {
-                let ready = self.pairing.server_connection(trace, Some(summary.id), self.now, item(whole));
-                self.out.extend(ready);
-            }
-            Role::Client | Role::Server => self.out.push(item(whole)),
-        }
+        self.send_root(trace, summary.role, summary.trace_id_source, Some(summary.id), item(whole));
         if summary.tuple.transport == Transport::Tcp {
             for part in [
                 connect(summary, trace, end, clock, connection.handshake),
@@ -507,6 +569,33 @@ impl SpanBuilder {
                 self.out.extend(part.map(item));
             }
         }
+    }
+}
+
+/// What the root of a chapter says of its connection.
+struct Identity {
+    trace_id: [u8; 16],
+    source: TraceIdSource,
+    role: Role,
+    tuple: Tuple,
+}
+
+impl From<&Turn> for Identity {
+    fn from(t: &Turn) -> Self {
+        Self { trace_id: t.trace_id, source: t.trace_id_source, role: t.role, tuple: t.tuple }
+    }
+}
+
+impl From<&ConnSummary> for Identity {
+    fn from(s: &ConnSummary) -> Self {
+        Self { trace_id: s.trace_id, source: s.trace_id_source, role: s.role, tuple: s.tuple }
+    }
+}
+
+fn name_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => names::TCP_CONNECTION,
+        Transport::Udp => names::UDP_FLOW,
     }
 }
 

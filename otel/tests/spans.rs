@@ -369,7 +369,8 @@ fn what_a_request_met_within_its_call_belongs_to_the_turn_of_the_kernel_side() {
 fn events_and_turns_are_bounded_and_the_rest_is_counted() {
     let mut facts: Vec<Fact> = (0..1000).map(|_| fact(205, 1, 7, retransmit())).collect();
     facts.push(turned(turn(Role::Client, 0, 200), 1, 7));
-    facts.extend((1..MOST_TURNS + 10).map(|i| turned(turn(Role::Client, i, 300), 1, 7)));
+    // Numbers that come again are no new chapter.
+    facts.extend((1..MOST_TURNS + 10).map(|i| turned(turn(Role::Client, i % MOST_TURNS, 300), 1, 7)));
     facts.extend((0..100).map(|_| fact(800, 1, 7, retransmit())));
     facts.push(closed(summary(Role::Client, 7, 1), 1));
     let all = spans(&facts);
@@ -380,6 +381,42 @@ fn events_and_turns_are_bounded_and_the_rest_is_counted() {
     let whole = named(&all, "TCP connection");
     assert_eq!((whole.events.len(), whole.dropped_events_count), (MOST_EVENTS, 100 - MOST_EVENTS as u32));
     assert_eq!(int(&whole.attributes, "tracenet.trace.spans_omitted"), Some(10));
+}
+
+#[test]
+fn a_connection_that_lives_on_is_told_in_chapters() {
+    let numbers = [0, MOST_TURNS - 1, MOST_TURNS, MOST_TURNS + 1, 5 * MOST_TURNS];
+    let mut facts = Vec::new();
+    for (n, index) in (1..).zip(numbers) {
+        facts.push(turned(turn(Role::Client, index, n * 100), 1, 1));
+        facts.push(turned(turn(Role::Server, index, n * 100 + 1), 2, 2));
+    }
+    facts.extend([closed(summary(Role::Client, 1, 1), 1), closed(summary(Role::Server, 2, 2), 2)]);
+    let all = spans(&facts);
+    let mut traces: Vec<&[u8]> = all.iter().map(|s| s.trace_id.as_slice()).collect();
+    traces.sort_unstable();
+    traces.dedup();
+    assert_eq!(traces.len(), 3, "the connection's own, and those of chapters 1 and 5");
+    let whole = all.iter().find(|s| s.trace_id == [7; 16] && s.parent_span_id.is_empty()).unwrap();
+    assert_eq!(int(&whole.attributes, "tracenet.trace.chapter"), None);
+    for trace in traces {
+        let of: Vec<&Span> = all.iter().filter(|s| s.trace_id == trace).collect();
+        let roots: Vec<&&Span> = of.iter().filter(|s| s.parent_span_id.is_empty()).collect();
+        assert_eq!(roots.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["TCP connection"], "one root");
+        let parent = |s: &Span| of.iter().any(|p| p.span_id == s.parent_span_id);
+        assert!(of.iter().all(|s| s.parent_span_id.is_empty() || parent(s)), "and all stand below it");
+        if trace != [7; 16] {
+            let links: Vec<_> = roots[0].links.iter().map(|l| (&l.trace_id, &l.span_id)).collect();
+            assert_eq!(links, [(&whole.trace_id, &whole.span_id)]);
+        }
+    }
+    let in_chapter = |n: i64| {
+        let root = all.iter().find(|s| int(&s.attributes, "tracenet.trace.chapter") == Some(n)).unwrap();
+        let turns = all.iter().filter(|s| s.name == "tcp request" && s.trace_id == root.trace_id);
+        (turns.count(), times(root))
+    };
+    assert_eq!(in_chapter(1), (4, (300.0, 410.0)));
+    assert_eq!(in_chapter(5), (2, (500.0, 510.0)));
 }
 
 #[test]

@@ -193,18 +193,8 @@ static __always_inline void last_word(struct seq_file *seq, struct sock *sk, str
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (tp) {
-		u32 n = tp->total_retrans - st->retrans_seen;
-
-		if ((s32)n > 0) {
-			struct netns_counters *c = counters_of(st->netns, netns_inum_of(sk));
-
-			COUNT(c, retransmitted_segments, n);
-			COUNT(c, other, n);
-			st->retrans_seen += n;
-			st->retransmitted += n;
-		}
-	}
+	if (tp)
+		settle_retransmits(sk, st, tp);
 	if ((st->flags & SOCK_TARGET) && (!cfg_wide || (st->flags & SOCK_ANNOUNCED)))
 		write_socket(seq, sk, st, REASON_FINAL);
 }

@@ -109,18 +109,7 @@ static __always_inline int is_destroyed(u64 *ctx)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
-		u32 n = tp->total_retrans - st->retrans_seen;
-
-		if (n && (s32)n > 0) {
-			struct netns_counters *c = counters_of(st->netns, netns_inum_of(sk));
-
-			COUNT(c, retransmitted_segments, n);
-			COUNT(c, other, n);
-			st->retrans_seen += n;
-			st->retransmitted += n;
-			if (cfg_accounts)
-				account_retransmits(&st->owner, CAUSE_OTHER, n);
-		}
+		settle_retransmits(sk, st, tp);
 		if (cfg_accounts)
 			account_socket(sk, st, tp);
 	}

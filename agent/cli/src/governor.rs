@@ -38,6 +38,8 @@ const MIN_SHARE: f64 = 0.0005;
 const FLOOR: f64 = 0.1;
 /// tracenet itself may use this part of all CPUs.
 const OWN_CPU: f64 = 0.5;
+/// And this part of the host's memory.
+const OWN_MEMORY: f64 = 0.1;
 /// While something is left out, that is told again after this time.
 const HELD_NS: u64 = 60_000_000_000;
 
@@ -334,12 +336,14 @@ impl Governing {
 pub struct Strain {
     lost: u64,
     own: Duration,
+    /// More than this is too much, bytes.
+    memory: f64,
 }
 
 impl Strain {
     /// From now on; so many records were lost so far.
     pub fn new(lost: u64) -> Self {
-        Self { lost, own: own::cpu_time() }
+        Self { lost, own: own::cpu_time(), memory: own::memory_of_host() as f64 * OWN_MEMORY }
     }
 
     /// What there was of it in the time since the last look. `lost`: records so far, where that can be told.
@@ -351,7 +355,7 @@ impl Strain {
         Pressure {
             ring: lost > std::mem::replace(&mut self.lost, lost),
             cpu: used.as_secs_f64() > elapsed.as_secs_f64() * cpus as f64 * OWN_CPU,
-            memory: false,
+            memory: own::memory() as f64 > self.memory,
         }
     }
 }

@@ -13,6 +13,11 @@ pub fn memory() -> u64 {
     pages.saturating_mul(page.try_into().unwrap_or(4096))
 }
 
+/// Memory of the host in bytes (sysinfo(2)).
+pub fn memory_of_host() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total())
+}
+
 /// CPU time so far.
 pub fn cpu_time() -> Duration {
     getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {

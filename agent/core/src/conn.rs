@@ -311,11 +311,13 @@ impl Conn {
         // Only the first one may include the handshake.
         self.told_turns |= e.index > 0;
         self.io.turns = self.io.turns.max(e.index.saturating_add(u32::from(e.response_start.is_some())));
+        // A recording may say anything.
+        let end = e.end.max(e.start);
         let span = TurnSpan {
             index: e.index,
-            request_end: e.request_end,
-            response_start: e.response_start,
-            end: e.end,
+            request_end: e.request_end.clamp(e.start, end),
+            response_start: e.response_start.map(|t| t.clamp(e.start, end)),
+            end,
             request_bytes: e.request_bytes,
             response_bytes: e.response_bytes,
             retransmits: e.retransmits,

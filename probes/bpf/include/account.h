@@ -237,6 +237,23 @@ static __always_inline void account_retransmits(const struct process *owner, u32
 		ACCOUNT(a, retransmitted[cause], (u64)segments);
 }
 
+/* At its end: what the socket has sent again and no event told of. */
+static __always_inline void settle_retransmits(const struct sock *sk, struct sock_state *st, const struct tcp_sock *tp)
+{
+	u32 n = tp->total_retrans - st->retrans_seen;
+	struct netns_counters *c;
+
+	if ((s32)n <= 0)
+		return;
+	c = counters_of(st->netns, netns_inum_of(sk));
+	COUNT(c, retransmitted_segments, n);
+	COUNT(c, other, n);
+	st->retrans_seen += n;
+	st->retransmitted += n;
+	if (cfg_accounts)
+		account_retransmits(&st->owner, CAUSE_OTHER, n);
+}
+
 static __always_inline void account_drop(const struct process *owner, u32 reason)
 {
 	struct account *a = account_of(owner);

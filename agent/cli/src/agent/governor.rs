@@ -239,7 +239,8 @@ fn told(governor: &Governor, step: &Step, budget: f64) -> Told {
     };
     let cost = match step.why {
         Why::Pressure(p) if p.ring => "more came than could be read, and was lost".to_owned(),
-        Why::Pressure(_) => "tracenet itself took too much of the CPUs".to_owned(),
+        Why::Pressure(p) if p.cpu => "tracenet itself took half of all CPUs".to_owned(),
+        Why::Pressure(_) => "tracenet itself takes a tenth of the memory".to_owned(),
         _ => format!("observing it cost {:.2} % of its CPU time, of {:.2} %", step.cost * 1e2, budget * 1e2),
     };
     let rung = if io < 1.0 { IO } else { TURNS };

@@ -299,6 +299,9 @@ impl Core {
 
     /// A turn that the kernel side put together.
     pub(super) fn turn(&mut self, t: MonoNs, e: &TurnEvent, out: &mut Vec<Fact>) {
+        if e.request_bytes == 0 && e.response_bytes == 0 {
+            return;
+        }
         let Some(slot) = self.table.by_cookie(e.cookie) else { return };
         self.announce(slot, t, out);
         let Some(c) = self.table.get_mut(slot) else { return };

@@ -7,6 +7,7 @@ use super::hex;
 use crate::fact::Turn;
 use crate::key::{Direction, Role};
 use crate::time::{ClockOffset, DurationNs, WallNs};
+use crate::trace_id;
 use crate::waterfall::{Evidence, Parts};
 
 /// Fields of a turn beside those of every line. All times are nanoseconds.
@@ -47,7 +48,7 @@ pub struct TurnDetail {
     pub evidence: Vec<EvidenceDetail>,
     /// Lost events touched it, or more happened than could be kept.
     pub incomplete: bool,
-    /// Of the connection.
+    /// The connection's, of its first 4,096 turns; the next ones are told in another trace.
     pub trace_id: String,
 }
 
@@ -153,6 +154,6 @@ pub(super) fn turn(t: &Turn, clock: ClockOffset) -> TurnDetail {
         cause: waterfall.map(|w| w.cause.as_str()),
         evidence: evidence.iter().map(|e| EvidenceDetail::new(e, clock)).collect(),
         incomplete: t.incomplete,
-        trace_id: hex(&t.trace_id),
+        trace_id: hex(&trace_id::of_chapter(t.trace_id, trace_id::chapter(t.index))),
     }
 }
