@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     harness::main(vec![
         case!(two_agents_behind_a_nat_give_both_halves_one_trace, LAB),
         case!(a_trace_of_one_agent_is_one_tree_with_an_edge_between_services, LAB),
+        case!(a_connection_that_lives_on_has_a_trace_for_each_chapter, LAB),
     ])
 }
 
@@ -195,6 +196,15 @@ fn two_agents_behind_a_nat_give_both_halves_one_trace() {
 }
 
 fn a_trace_of_one_agent_is_one_tree_with_an_edge_between_services() {
+    assert_trees(20, 30, 20);
+}
+
+fn a_connection_that_lives_on_has_a_trace_for_each_chapter() {
+    assert_trees(1, 9_000, 3);
+}
+
+/// So many connections of so many turns each become so many traces, each a tree.
+fn assert_trees(connections: usize, turns: usize, traces: usize) {
     let pair = Pair::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
     // Two services: the same program under two names.
@@ -207,8 +217,9 @@ fn a_trace_of_one_agent_is_one_tree_with_an_edge_between_services() {
     let agent = Node::start(&pair.client, EVERY_TURN);
     let server = Program::start(pair.server.command(named("shop")).args(["serve", &address]));
     server.json();
+    let [some, each] = [connections, turns].map(|n| n.to_string());
     let mut client = Program::start(
-        pair.client.command(named("web")).args(["client", &address, "20", "30", "2000", "3000", "5"]),
+        pair.client.command(named("web")).args(["client", &address, &some, &each, "2000", "3000", "5"]),
     );
     client.json();
     client.say("go");
@@ -223,7 +234,7 @@ fn a_trace_of_one_agent_is_one_tree_with_an_edge_between_services() {
     for span in ended.spans.iter().filter(told) {
         by_trace.entry(&span.trace).or_default().push(span);
     }
-    assert_eq!(by_trace.len(), 20, "a trace for each connection");
+    assert_eq!(by_trace.len(), traces);
     let mut edges: BTreeMap<(String, String), usize> = BTreeMap::new();
     for spans in by_trace.values() {
         let ids: BTreeMap<&str, &Span> = spans.iter().map(|s| (s.id.as_str(), *s)).collect();
@@ -257,7 +268,7 @@ fn a_trace_of_one_agent_is_one_tree_with_an_edge_between_services() {
     let edge = ("web".to_owned(), "shop".to_owned());
     assert_eq!(
         edges.into_iter().collect::<Vec<_>>(),
-        [(edge, 20 * (30 + 1))],
-        "each turn, and the connection"
+        [(edge, connections * turns + traces)],
+        "each turn, and the root of each trace"
     );
 }
