@@ -25,22 +25,25 @@
 //! * At most [`MOST_EVENTS`] events a span and [`MOST_TURNS`] turns a trace; the rest is counted
 //!   (`dropped_events_count`, `tracenet.trace.spans_omitted`).
 
+mod chapter;
+mod connection;
+
 use std::sync::Arc;
 
 use opentelemetry::TraceId;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use opentelemetry_semantic_conventions::attribute as semconv;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, TraceIdSource, Turn};
-use tracenet_core::key::{ConnId, Role, Transport, Tuple};
+use tracenet_core::key::{ConnId, Role, Transport};
 use tracenet_core::time::{ClockOffset, MonoNs};
 use tracenet_core::trace_id;
 
-use crate::calls::{Call, Calls};
+use crate::calls::Call;
 use crate::describe;
 use crate::failure::{error_type, was_established};
 use crate::ids::{self, Part};
@@ -48,13 +51,13 @@ use crate::names::{attribute, span as names};
 use crate::pairing::Pairing;
 use crate::queue::{SpanItem, Worth};
 use crate::value;
+use chapter::name_of;
+use connection::{Chapter, Connection, Events, around};
 
 /// Most events of a span.
 pub const MOST_EVENTS: usize = 64;
 /// Most turns of a trace.
 pub const MOST_TURNS: u32 = trace_id::TURNS_OF_CHAPTER;
-/// Most events that wait for the turn to which they may belong.
-const MOST_PENDING: usize = 2 * MOST_EVENTS;
 /// Most SYNs and SYN/ACKs of a handshake.
 const MOST_HANDSHAKE_EVENTS: usize = 16;
 /// A turn of a client that the kernel side put together begins when the first call that sent it is over, which the packet may
@@ -62,122 +65,6 @@ const MOST_HANDSHAKE_EVENTS: usize = 16;
 const WITHIN_CALL_NS: u64 = 1_000_000;
 /// Most connections of which something waits.
 const MOST_CONNECTIONS: usize = 65_536;
-
-/// Events of a span to be, bounded.
-#[derive(Debug, Default)]
-struct Events {
-    kept: Vec<Event>,
-    dropped: u32,
-    /// Of the turn's system calls, those that became no spans.
-    calls_omitted: u64,
-}
-
-impl Events {
-    fn push(&mut self, event: Event) {
-        if self.kept.len() < MOST_EVENTS {
-            self.kept.push(event);
-        } else {
-            self.dropped = self.dropped.saturating_add(1);
-        }
-    }
-
-    fn put_into(self, span: &mut Span) {
-        span.events = self.kept;
-        span.events.sort_by_key(|e| e.time_unix_nano);
-        span.dropped_events_count = self.dropped;
-        if self.calls_omitted > 0 {
-            span.attributes.push(value::count(attribute::SYSCALLS_OMITTED, self.calls_omitted));
-        }
-    }
-}
-
-/// What waits of a connection that is not closed.
-#[derive(Debug)]
-struct Connection {
-    /// Taken once, so that a step of the wall clock can't tear parent and child apart.
-    clock: ClockOffset,
-    opened_before: bool,
-    opened: Option<MonoNs>,
-    own: Events,
-    pending: Vec<(MonoNs, Event)>,
-    /// Events that `pending` had no room for, and when the last of them happened.
-    overflowed: u32,
-    overflowed_at: MonoNs,
-    handshake: Vec<Event>,
-    /// It had turns.
-    has_turns: bool,
-    chapter: Chapter,
-    omitted: u64,
-    calls: Calls,
-    /// Bounds of the turns sent.
-    bounds: Option<(MonoNs, MonoNs)>,
-    /// A turn without an answer: whether it failed is known when the connection ends.
-    unanswered: Option<(Turn, Events, Arc<Resource>)>,
-}
-
-/// Turns of a connection that are one trace.
-#[derive(Debug, Clone, Copy, Default)]
-struct Chapter {
-    number: u32,
-    turns: u32,
-    bounds: Option<(MonoNs, MonoNs)>,
-}
-
-fn around(bounds: Option<(MonoNs, MonoNs)>, start: MonoNs, end: MonoNs) -> Option<(MonoNs, MonoNs)> {
-    Some(bounds.map_or((start, end), |(first, last)| (first.min(start), last.max(end))))
-}
-
-impl Connection {
-    fn new(clock: ClockOffset) -> Self {
-        Self {
-            clock,
-            opened_before: false,
-            opened: None,
-            own: Events::default(),
-            pending: Vec::new(),
-            overflowed: 0,
-            overflowed_at: MonoNs::default(),
-            handshake: Vec::new(),
-            has_turns: false,
-            chapter: Chapter::default(),
-            omitted: 0,
-            calls: Calls::default(),
-            bounds: None,
-            unanswered: None,
-        }
-    }
-
-    /// Trouble that belongs to a turn or to the connection: which, is known when the turn is over.
-    fn trouble(&mut self, t: MonoNs, event: Event) {
-        if self.pending.len() < MOST_PENDING {
-            self.pending.push((t, event));
-        } else {
-            self.overflowed = self.overflowed.saturating_add(1);
-            self.overflowed_at = t;
-        }
-    }
-
-    /// The events within a turn. What happened before it is the connection's for good.
-    fn take_events(&mut self, start: MonoNs, end: MonoNs) -> Events {
-        let mut events = Events::default();
-        let mut later = Vec::new();
-        for (t, event) in self.pending.drain(..) {
-            if t < start {
-                self.own.push(event);
-            } else if t <= end {
-                events.push(event);
-            } else {
-                later.push((t, event));
-            }
-        }
-        self.pending = later;
-        if self.overflowed > 0 && self.overflowed_at <= end {
-            let whose = if self.overflowed_at >= start { &mut events } else { &mut self.own };
-            whose.dropped = whose.dropped.saturating_add(std::mem::take(&mut self.overflowed));
-        }
-        events
-    }
-}
 
 /// Turns facts into spans.
 #[derive(Debug)]
@@ -396,57 +283,6 @@ impl SpanBuilder {
         self.send_turn(fact.conn, turn, events, clock, opened_before, resource, None);
     }
 
-    /// The root of a chapter's trace. The first chapter's is the connection itself, when that is over.
-    fn chapter_over(
-        &mut self,
-        chapter: Chapter,
-        of: Identity,
-        conn: Option<ConnId>,
-        clock: ClockOffset,
-        resource: &Arc<Resource>,
-    ) {
-        let Some(bounds) = chapter.bounds.filter(|_| chapter.number > 0) else { return };
-        let connection = ids::of_connection(of.trace_id, self.run, conn);
-        let trace = ids::of_turn(connection, chapter.number * MOST_TURNS);
-        let name = name_of(of.tuple.transport);
-        let mut root = span(trace, of.role, (Part::Connection, None), name, bounds, clock);
-        root.attributes = describe::network(&of.tuple, of.role, conn);
-        root.attributes.push(value::int(attribute::CHAPTER, i64::from(chapter.number)));
-        root.links.push(Link {
-            trace_id: connection.to_bytes().to_vec(),
-            span_id: ids::span_id(connection, of.role, Part::Connection).to_bytes().to_vec(),
-            ..Link::default()
-        });
-        if let Some(peer) = self.pairing.peer_of(trace, of.role) {
-            root.attributes.extend(describe::peer(peer));
-        }
-        let item = SpanItem { resource: Arc::clone(resource), span: root, worth: Worth::Connection };
-        self.send_root(trace, of.role, of.source, conn, item);
-    }
-
-    /// A trace has one root, so a server's waits for the client's.
-    fn send_root(
-        &mut self,
-        trace: TraceId,
-        role: Role,
-        source: TraceIdSource,
-        conn: Option<ConnId>,
-        item: SpanItem,
-    ) {
-        match role {
-            Role::Client if source == TraceIdSource::IsnPair => {
-                let servers = self.pairing.client_connection(trace, item.span.start_time_unix_nano);
-                self.out.push(item);
-                self.out.extend(servers);
-            }
-            Role::Server if source == TraceIdSource::IsnPair => {
-                let ready = self.pairing.server_connection(trace, conn, self.now, item);
-                self.out.extend(ready);
-            }
-            Role::Client | Role::Server => self.out.push(item),
-        }
-    }
-
     #[expect(
         clippy::too_many_arguments,
         reason = "one place makes turn spans, and these are what they are made of"
@@ -569,33 +405,6 @@ impl SpanBuilder {
                 self.out.extend(part.map(item));
             }
         }
-    }
-}
-
-/// What the root of a chapter says of its connection.
-struct Identity {
-    trace_id: [u8; 16],
-    source: TraceIdSource,
-    role: Role,
-    tuple: Tuple,
-}
-
-impl From<&Turn> for Identity {
-    fn from(t: &Turn) -> Self {
-        Self { trace_id: t.trace_id, source: t.trace_id_source, role: t.role, tuple: t.tuple }
-    }
-}
-
-impl From<&ConnSummary> for Identity {
-    fn from(s: &ConnSummary) -> Self {
-        Self { trace_id: s.trace_id, source: s.trace_id_source, role: s.role, tuple: s.tuple }
-    }
-}
-
-fn name_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => names::TCP_CONNECTION,
-        Transport::Udp => names::UDP_FLOW,
     }
 }
 
