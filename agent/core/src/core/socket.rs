@@ -335,6 +335,8 @@ impl Core {
         c.set_owner(&who, is_target);
         c.acceptor = ran.map(|run| (run.woken, run.t));
         c.accepted_by(task.tid);
+        self.announce(slot, t, out);
+        let Some(c) = self.table.get_mut(slot) else { return };
         if let Some(established) = c.established {
             let wait = t.since(established);
             c.accept_wait = Some(wait);
