@@ -12,8 +12,12 @@ pub const CAPTURE_SERVICE: &str = "tracenet-capture";
 pub mod span {
     /// A TCP connection from first to last sight.
     pub const TCP_CONNECTION: &str = "TCP connection";
+    /// The next turns of one that is told in several traces: it is no other connection.
+    pub const TCP_CONTINUED: &str = "TCP connection, continued";
     /// A UDP flow from first to last sight.
     pub const UDP_FLOW: &str = "UDP flow";
+    /// As [`TCP_CONTINUED`].
+    pub const UDP_CONTINUED: &str = "UDP flow, continued";
     /// connect(2) to ESTABLISHED, or to the failure.
     pub const TCP_CONNECT: &str = "TCP connect";
     /// ESTABLISHED to the return of accept(2).

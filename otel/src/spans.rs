@@ -9,10 +9,11 @@
 //!       syscall NAME             INTERNAL, where calls are told; those of no turn stand below the connection
 //! ```
 //!
-//! * A connection is a trace, as far as its first [`MOST_TURNS`] turns: of one that lives on, further ones are traces of their
-//!   own, its chapters. Each has a `TCP connection` for a root, with a link to the whole one. It is a trace with the trace id that the core made. Both ends have the same one where it comes from
+//! * A connection is a trace, with the trace id that the core made. Both ends have the same one where it comes from
 //!   the initial sequence numbers (`tracenet.trace_id.source` is `isn_pair`), so that both halves stand in one trace
 //!   without a header.
+//! * Of one that lives on, each next [`MOST_TURNS`] turns are a trace of their own, a chapter, with the root `TCP connection,
+//!   continued`, which has a link to the connection.
 //! * Span ids are made from the trace id, the side and the number of the turn: a turn is sent when it is over, long
 //!   before its connection, and the parent's id is known already.
 //! * The parent of a turn is its own connection. Where both ends are observed by this tracenet, the server's turn
@@ -51,7 +52,6 @@ use crate::names::{attribute, span as names};
 use crate::pairing::Pairing;
 use crate::queue::{SpanItem, Worth};
 use crate::value;
-use chapter::name_of;
 use connection::{Chapter, Connection, Events, around};
 
 /// Most events of a span.
@@ -376,7 +376,10 @@ impl SpanBuilder {
             (start, end) = (start.min(first), end.max(last));
         }
 
-        let name = name_of(summary.tuple.transport);
+        let name = match summary.tuple.transport {
+            Transport::Tcp => names::TCP_CONNECTION,
+            Transport::Udp => names::UDP_FLOW,
+        };
         let ids = (Part::Connection, None);
         let mut whole = span(trace, summary.role, ids, name, (start, end), clock);
         let kind = if !connection.has_turns { kind_of(summary.role) } else { SpanKind::Internal };

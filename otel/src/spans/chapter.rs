@@ -37,13 +37,6 @@ impl From<&ConnSummary> for Identity {
     }
 }
 
-pub(super) fn name_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => names::TCP_CONNECTION,
-        Transport::Udp => names::UDP_FLOW,
-    }
-}
-
 impl SpanBuilder {
     /// The root of a chapter's trace. The first chapter's is the connection itself, when that is over.
     pub(super) fn chapter_over(
@@ -57,7 +50,10 @@ impl SpanBuilder {
         let Some(bounds) = chapter.bounds.filter(|_| chapter.number > 0) else { return };
         let connection = ids::of_connection(of.trace_id, self.run, conn);
         let trace = ids::of_turn(connection, chapter.number * MOST_TURNS);
-        let name = name_of(of.tuple.transport);
+        let name = match of.tuple.transport {
+            Transport::Tcp => names::TCP_CONTINUED,
+            Transport::Udp => names::UDP_CONTINUED,
+        };
         let mut root = span(trace, of.role, (Part::Connection, None), name, bounds, clock);
         root.attributes = describe::network(&of.tuple, of.role, conn);
         root.attributes.push(value::int(attribute::CHAPTER, i64::from(chapter.number)));
