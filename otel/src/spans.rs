@@ -230,18 +230,13 @@ impl SpanBuilder {
             return;
         };
         let number = trace_id::chapter(turn.index);
-        if number > connection.chapter.number {
-            let over = std::mem::replace(&mut connection.chapter, Chapter { number, ..Chapter::default() });
-            let clock = connection.clock;
-            self.chapter_over(over, turn.into(), fact.conn, clock, resource);
-        }
-        let Some(connection) = self.connection(fact.conn, clock) else { return };
+        let over = (number > connection.chapter.number)
+            .then(|| std::mem::replace(&mut connection.chapter, Chapter { number, ..Chapter::default() }));
         if connection.chapter.turns >= MOST_TURNS {
             connection.omitted += 1;
             self.omitted += 1;
             return;
         }
-        connection.has_turns = true;
         connection.chapter.turns += 1;
         let end = turn.end.max(turn.start);
         let mut from = turn.start;
@@ -266,6 +261,9 @@ impl SpanBuilder {
         } else {
             (Some(events), None)
         };
+        if let Some(over) = over {
+            self.chapter_over(over, turn.into(), fact.conn, clock, resource);
+        }
         let below = |call: &Call, parent| SpanItem {
             resource: Arc::clone(resource),
             span: call.span(trace, turn.role, parent, clock),
@@ -382,7 +380,7 @@ impl SpanBuilder {
         };
         let ids = (Part::Connection, None);
         let mut whole = span(trace, summary.role, ids, name, (start, end), clock);
-        let kind = if !connection.has_turns { kind_of(summary.role) } else { SpanKind::Internal };
+        let kind = if connection.bounds.is_none() { kind_of(summary.role) } else { SpanKind::Internal };
         whole.kind = kind as i32;
         whole.attributes = describe::connection(summary);
         if connection.omitted > 0 {

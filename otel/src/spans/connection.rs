@@ -57,8 +57,6 @@ pub(super) struct Connection {
     pub(super) overflowed: u32,
     pub(super) overflowed_at: MonoNs,
     pub(super) handshake: Vec<Event>,
-    /// It had turns.
-    pub(super) has_turns: bool,
     pub(super) chapter: Chapter,
     pub(super) omitted: u64,
     pub(super) calls: Calls,
@@ -95,7 +93,6 @@ impl Connection {
             overflowed: 0,
             overflowed_at: MonoNs::default(),
             handshake: Vec::new(),
-            has_turns: false,
             chapter: Chapter::default(),
             omitted: 0,
             calls: Calls::default(),

@@ -77,10 +77,9 @@ impl Governors {
 
     /// From now on this budget: everybody begins at the top.
     pub fn start_over(&mut self, budget: Option<f64>, now: MonoNs) {
-        let missed_ns = self.watching.missed_ns;
-        let strain = std::mem::replace(&mut self.strain, Strain::new(0));
-        *self = Self { strain, ..Self::new(budget, now) };
-        self.watching.missed_ns = missed_ns;
+        self.budget = budget;
+        self.minded.clear();
+        self.watching = Watching { missed_ns: self.watching.missed_ns, ..Watching::new(1.0, now) };
     }
 
     /// A round of looks begins, this long after the last one. `lost`: records so far.
