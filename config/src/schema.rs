@@ -232,7 +232,7 @@ pub struct Otlp {
     pub tls: Tls,
     /// Where spans wait on disk while no collector takes them.
     pub spool: Spool,
-    /// Most bytes of spans that wait or are on their way, 64KiB to 16GiB.
+    /// Most bytes of memory for spans that wait or are on their way, 64KiB to 16GiB.
     #[serde(deserialize_with = "bytes::<_, 65536, 17179869184>")]
     pub queue_bytes: Bytes,
     /// How long to go on sending after the end, 0s to 1h.

@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 use crate::names;
 use crate::queue::SpanItem;
 
-/// Most encoded bytes of spans in a request: collectors refuse more than 4 MiB by default, and resources come on
-/// top.
+/// Most bytes of metrics, as encoded, and of spans, as they lie in memory (which is more), in a request: collectors refuse
+/// more than 4 MiB by default, and resources come on top.
 pub(crate) const BATCH_BYTES: usize = 3 << 20;
 
 /// Everything exported comes from this scope.

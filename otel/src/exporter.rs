@@ -292,7 +292,7 @@ impl Lane {
                 }
             };
             let part_bytes =
-                if parts.is_empty() { bytes_left } else { part.iter().map(SpanItem::encoded_len).sum() };
+                if parts.is_empty() { bytes_left } else { part.iter().map(SpanItem::weight).sum() };
             bytes_left = bytes_left.saturating_sub(part_bytes);
             self.queue.settle(spans, part_bytes, refused);
         }

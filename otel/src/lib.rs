@@ -36,6 +36,7 @@ mod spool;
 mod telemetry;
 mod tls;
 mod value;
+mod weight;
 mod workload;
 
 pub use account::Account;

@@ -140,7 +140,7 @@ pub struct ExportOptions {
     pub traces: Option<SignalOptions>,
     /// Metrics; `None` exports none.
     pub metrics: Option<SignalOptions>,
-    /// Most bytes of spans that wait or are on their way, as encoded.
+    /// Most bytes of memory for spans that wait or are on their way.
     pub queue_bytes: usize,
     /// Where spans wait when no collector takes them; `None`: only in memory.
     pub spool: Option<SpoolOptions>,

@@ -7,13 +7,13 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
 use tokio::sync::Notify;
 
 use crate::account::{Account, Fates};
 use crate::batch::{self, BATCH_BYTES};
 use crate::exporter::ExportReport;
 use crate::spool::Held;
+use crate::weight;
 
 /// What a span is worth: when the queue is full, the least valuable are shed first, and among these the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,10 +42,9 @@ pub struct SpanItem {
 }
 
 impl SpanItem {
-    /// Encoded bytes, by which the queue is bounded and batches are cut.
-    pub(crate) fn encoded_len(&self) -> usize {
-        let len = self.span.encoded_len();
-        len + 1 + prost::length_delimiter_len(len)
+    /// Bytes that it takes while it waits, by which the queue is bounded and batches are cut.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + size_of::<usize>() + weight::beside(&self.span)
     }
 }
 
@@ -166,7 +165,7 @@ impl Sink {
     /// Waits until the queue has room for `item`, for as long as something is delivered at least every `patience`.
     /// For whoever reads what is there already: a live data path must not wait. `false`: there is no room.
     pub fn wait_for_room(&self, item: &SpanItem, patience: Duration) -> bool {
-        self.queue.wait_for_room(item.encoded_len(), patience)
+        self.queue.wait_for_room(item.weight(), patience)
     }
 
     /// Replaces the metrics that wait for export by a newer state of all of them.
@@ -229,7 +228,7 @@ impl Queue {
         if !self.traces {
             return true;
         }
-        let bytes = item.encoded_len();
+        let bytes = item.weight();
         let worth = item.worth;
         let mut inner = self.lock();
         if inner.closed {

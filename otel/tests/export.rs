@@ -143,18 +143,18 @@ fn a_dead_collector_costs_memory_up_to_the_cap_and_the_least_valuable_spans() {
     let mut collector = Grpc::start();
     collector.kill();
     let mut options = grpc(&collector);
-    options.queue_bytes = 100_000;
+    options.queue_bytes = 2_000_000;
     let exporter = Exporter::start(&options).unwrap();
     let sink = exporter.sink();
     let worths = [Worth::Error, Worth::Connection, Worth::Turn, Worth::Syscall];
     for (i, worth) in worths.iter().enumerate() {
         for number in 0..100 {
-            sink.try_push(item(i as u64 * 100 + number, *worth, 500));
+            sink.try_push(item(i as u64 * 100 + number, *worth, 10_000));
         }
     }
-    // 200 of 500 bytes fit: errors and connections; all that is worth less makes room or isn't taken.
+    // 200 of 10,000 bytes fit, less what each is beside its name: errors and connections; all that is worth less makes room or isn't taken.
     for number in 400..450 {
-        assert!(sink.try_push(item(number, Worth::Error, 500)));
+        assert!(sink.try_push(item(number, Worth::Error, 10_000)));
     }
     let shed = sink.losses().shed;
     let held = 450 - shed.iter().sum::<u64>();

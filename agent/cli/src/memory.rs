@@ -41,6 +41,15 @@ unsafe impl GlobalAlloc for Memory {
     }
 }
 
+/// Gives free memory back to the system: without it the library keeps what lies between pieces in use.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cold]
 fn piece() -> *mut u8 {
     let Ok(layout) = Layout::from_size_align(PIECE, PIECE) else { return std::ptr::null_mut() };

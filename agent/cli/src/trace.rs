@@ -37,9 +37,9 @@ pub enum What {
     Command(Held),
 }
 
-/// Batches that may wait for the core. When it can't keep up, the sources wait, and what the kernel then can't
-/// store it counts.
-pub const INBOX_BATCHES: usize = 256;
+/// Batches that may wait for the core: some 60 MB of the largest. When it can't keep up, the sources wait, and what the
+/// kernel then can't store it counts.
+pub const INBOX_BATCHES: usize = 32;
 
 /// The ring buffer's name for the merger; captures come after it.
 pub const RING: SourceId = SourceId(0);

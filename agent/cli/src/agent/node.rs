@@ -30,6 +30,7 @@ use super::rules::Rules;
 use super::sampler::Sampler;
 use super::selection::{self, Candidate};
 use crate::failure::Failure;
+use crate::memory;
 use crate::own;
 use crate::settings;
 
@@ -37,7 +38,7 @@ use crate::settings;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Records of one look at most; what is left is read at once in the next one.
-const BUDGET: usize = 1 << 16;
+const BUDGET: usize = 1 << 14;
 
 /// Between two readings of what the kernel side has added up.
 const TICK: Duration = Duration::from_secs(1);
@@ -159,6 +160,8 @@ impl Node {
             self.session.watch_io(watched).map_err(|e| crate::trace::probe_failure(&e))?;
             emptied = self.drain();
             self.follow_calls();
+            // A storm fills the memory in less than a tick.
+            self.mind_memory();
             if Instant::now() >= tick {
                 tick = Instant::now() + TICK;
                 self.tick()?;
@@ -298,7 +301,10 @@ impl Node {
         self.look(at, now)?;
         self.telemetry.own(own::cpu_time(), own::memory());
         self.telemetry.tick(now, self.clock);
-        self.mind_memory();
+        if self.short {
+            // What was freed is seen to be.
+            memory::give_back();
+        }
         self.reload(false);
         Ok(())
     }
