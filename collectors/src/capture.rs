@@ -40,17 +40,14 @@ pub const SNAPLEN_FULL: i32 = 262_144;
 /// Default size of the kernel's ring, bytes. With 2 MiB, short bursts were lost.
 pub const BUFFER_BYTES: i32 = 64 << 20;
 
-/// Up to this snapshot length the ring has a slot per packet and each packet can be read at once (TPACKET_V2).
-/// Above, such a ring would hold a few hundred packets: there, packets are packed into blocks (TPACKET_V3) that
-/// become readable when full or after a while.
-const SLOT_MAX: i32 = 4_096;
-
-/// Period of the timer that closes blocks which are not full.
+/// Period of the timer that closes blocks which are not full (TPACKET_V3). A ring with a slot for each packet could be read at
+/// once, but costs the traced a fifth more: the kernel wakes its reader for each packet, and fills it line by line.
 const BLOCK_MS: i32 = 2;
 
-/// Age at which a block is readable for sure. The kernel's timer closes a block that it has seen open before, so after
-/// up to two periods, and rounds periods up to its tick, which is 10 ms where it is slowest.
-const BLOCK_DELAY: Duration = Duration::from_millis(20);
+/// How long a packet may lie in the ring before it can be read: a capture that has been emptied at time `t` has given everything
+/// up to `t` less this. The kernel's timer closes a block that it has seen open before, so after up to two periods, and rounds
+/// periods up to its tick, which is 10 ms where it is slowest.
+pub const MAX_DELAY: Duration = Duration::from_millis(20);
 
 /// libpcap knows the loopback interface by this name too.
 const LOOPBACK: &str = "lo";
@@ -112,6 +109,8 @@ pub struct Batch {
     pub read: usize,
     /// Nothing more can be read now.
     pub emptied: bool,
+    /// Time of the last of them, and so of all that were read.
+    pub through: Option<MonoNs>,
 }
 
 /// Counts since [`Capture::start`].
@@ -162,7 +161,6 @@ impl Capture {
             .snaplen(options.snaplen.clamp(1, SNAPLEN_FULL))
             .buffer_size(options.buffer_bytes)
             .timeout(BLOCK_MS)
-            .immediate_mode(options.snaplen <= SLOT_MAX)
             .precision(Precision::Nano);
         let handle = inactive.open().map_err(|e| CaptureError::open(name, &e))?;
         let mut handle = handle.setnonblock().map_err(|e| CaptureError::open(name, &e))?;
@@ -239,12 +237,6 @@ impl Capture {
         Ok(())
     }
 
-    /// How long a packet may lie in the ring before it can be read. A source that has been emptied at time `t`
-    /// has given everything up to `t - max_delay()`.
-    pub fn max_delay(&self) -> Duration {
-        if self.options.snaplen <= SLOT_MAX { Duration::ZERO } else { BLOCK_DELAY }
-    }
-
     /// Takes up to `max` frames from the ring, never waiting, and appends their events to `out`, stamped with
     /// the packet's time on the monotonic clock by `offset`. Frames lost since the last call follow as
     /// [`EventKind::Lost`].
@@ -258,10 +250,9 @@ impl Capture {
         out: &mut Vec<Event>,
     ) -> Result<Batch, CaptureError> {
         if self.gone {
-            return Ok(Batch { read: 0, emptied: true });
+            return Ok(Batch { emptied: true, ..Batch::default() });
         }
         let mut batch = Batch::default();
-        let mut last = None;
         let failed = loop {
             if batch.read >= max {
                 break None;
@@ -271,7 +262,7 @@ impl Capture {
                     batch.read += 1;
                     let wall = stamp(&p.header.ts);
                     let t = offset.mono(wall);
-                    last = Some(t);
+                    batch.through = Some(t);
                     if self.expression.as_ref().is_some_and(|x| !x.matches(p.data, p.header.len)) {
                         self.stats.rejected += 1;
                         continue;
@@ -306,7 +297,7 @@ impl Capture {
                 Err(e) => break Some(e),
             }
         };
-        if let Some(t) = last {
+        if let Some(t) = batch.through {
             self.tell_losses(t, out);
         }
         match failed {

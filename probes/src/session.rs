@@ -101,6 +101,17 @@ impl Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An epoll instance that is readable when one of `fds` is, so that a caller waits for one descriptor.
+/// Reads at most `budget` records of a ring. Returns how many.
+fn take(ring: &mut RingBuf<MapData>, decoder: &mut Decoder, budget: usize, out: &mut Vec<Event>) -> usize {
+    let mut records = 0;
+    while records < budget {
+        let Some(record) = ring.next() else { break };
+        decoder.decode(&record, out);
+        records += 1;
+    }
+    records
+}
+
 fn watch(fds: &[BorrowedFd<'_>]) -> nix::Result<Epoll> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for fd in fds {
@@ -362,14 +373,12 @@ impl Session {
     /// those of several nearly so. Records that found the ring full come out as [`EventKind::Lost`].
     pub fn drain(&mut self, budget: usize, out: &mut Vec<Event>) -> Drained {
         out.append(&mut self.pending);
-        let mut records = 0;
-        for ring in [&mut self.news, &mut self.bulk] {
-            while records < budget {
-                let Some(record) = ring.next() else { break };
-                self.decoder.decode(&record, out);
-                records += 1;
-            }
-        }
+        let news = take(&mut self.news, &mut self.decoder, budget, out);
+        let told = out.len();
+        let bulk = take(&mut self.bulk, &mut self.decoder, budget - news, out);
+        // Where there was anything left of the budget, the news were read to their end.
+        let through = out[told..].last().map(|e| e.t);
+        let records = news + bulk;
         let emptied = records < budget;
         if self.losses_read.elapsed() >= LOSS_EVERY {
             self.tell_losses(out);
@@ -377,7 +386,7 @@ impl Session {
         if self.misses_read.elapsed() >= MISSES_EVERY {
             self.tell_misses(out);
         }
-        Drained { emptied, records }
+        Drained { emptied, records, through }
     }
 
     fn tell_losses(&mut self, out: &mut Vec<Event>) {

@@ -1,6 +1,7 @@
 //! What a session is asked to do, and what each probe needs.
 
 use tracenet_core::syscall::PlanOptions;
+use tracenet_core::time::MonoNs;
 
 /// Highest syscall number that a filter can name, exclusive.
 pub const MAX_NR: usize = 512;
@@ -19,6 +20,8 @@ pub struct Options {
     pub follow: bool,
     /// Bytes of user memory recorded of a string or a buffer, at most 4096 (strace's `-s`).
     pub string_limit: u32,
+    /// Bytes of a packet that the flow filter lets into a capture, from 1. The kernel copies no more.
+    pub snap_bytes: u32,
     /// Which syscalls to record.
     pub syscalls: SyscallFilter,
     /// What will be printed of them beyond the usual, so that it is read.
@@ -52,6 +55,7 @@ impl Default for Options {
             held: None,
             follow: false,
             string_limit: 32,
+            snap_bytes: 0x4_0000,
             syscalls: SyscallFilter::default(),
             captures: PlanOptions::default(),
             counted: SyscallFilter::default(),
@@ -222,6 +226,8 @@ pub struct Drained {
     pub emptied: bool,
     /// Records read.
     pub records: usize,
+    /// Time of the last of them, where all before it were read too.
+    pub through: Option<MonoNs>,
 }
 
 /// How a program is attached.

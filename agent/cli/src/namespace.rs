@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link, Tap};
+use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link, MAX_DELAY, Tap};
 use tracenet_collectors::clock;
 use tracenet_collectors::counters;
 use tracenet_collectors::firewall;
@@ -22,7 +22,7 @@ use tracenet_probes::{DropTotal, FlowFilter, NetnsTotals, Totals};
 use crate::engine::Message;
 use crate::failure::Failure;
 use crate::incident::{self, Activity};
-use crate::sources::{Progress, Stop, pump};
+use crate::sources::{BATCH, Progress, Read, Stop, pump};
 
 /// How often the distance of the clocks is measured: NTP may slew by 500 us in this time.
 const RESAMPLE: Duration = Duration::from_secs(1);
@@ -147,7 +147,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     end.counted_before = totals.of(ready.netns);
     end.dropped_before = totals.drops_of(ready.netns);
     let (ready_netns, inum) = (ready.netns, ready.inum);
-    let delay = capture.as_ref().map_or(0, |c| u64::try_from(c.max_delay().as_nanos()).unwrap_or(u64::MAX));
+    let delay = capture.as_ref().map_or(0, |_| u64::try_from(MAX_DELAY.as_nanos()).unwrap_or(u64::MAX));
     let progress = capture.as_ref().map(|_| Arc::new(Progress::new(delay)));
     if tell.send(Ok((ready, progress.clone()))).is_err() {
         return end;
@@ -225,24 +225,27 @@ fn watch(
     let mut offset = Resampled::new();
     pump(source, fd.as_fd(), progress, stop, to, |max, out| {
         let batch = capture.read_batch(max, offset.now(), out).map_err(|e| e.to_string())?;
-        Ok(batch.emptied)
+        Ok(Read { emptied: batch.emptied, through: batch.through })
     })?;
     // What the last look missed: packets that were on their way when the stop came.
-    let until = Instant::now() + capture.max_delay();
+    let until = clock::mono_now().after(u64::try_from(MAX_DELAY.as_nanos()).unwrap_or(u64::MAX));
     loop {
-        let over = Instant::now() >= until;
+        let late = clock::mono_now() >= until;
         let mut events: Vec<Event> = Vec::new();
-        let batch = capture.read_batch(usize::MAX, offset.now(), &mut events).map_err(|e| e.to_string())?;
+        let batch = capture.read_batch(BATCH, offset.now(), &mut events).map_err(|e| e.to_string())?;
+        let over = late && (batch.emptied || batch.through.is_some_and(|t| t >= until));
         if over {
             capture.tell_losses(clock::mono_now(), &mut events);
         }
         if !events.is_empty() && to.send(Message::Events { source, events }).is_err() {
             return Ok(());
         }
-        if over && batch.emptied {
+        if over {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(1));
+        if batch.emptied {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -12,6 +12,11 @@ use std::thread::JoinHandle;
 /// Bytes that may wait for the writer.
 const QUEUE_BYTES: usize = 64 << 20;
 
+/// Written chunks of which the memory is kept for the next ones, and how large they may be: pages that the system has to clear
+/// for each chunk would cost as much as what is put there.
+const SPARES: usize = 4;
+const SPARE_BYTES: usize = 1 << 20;
+
 /// Where it goes.
 #[derive(Debug, Clone, Copy)]
 pub enum Destination<'a> {
@@ -36,6 +41,7 @@ pub enum OutputError {
 #[derive(Default)]
 struct State {
     chunks: VecDeque<Vec<u8>>,
+    spares: Vec<Vec<u8>>,
     bytes: usize,
     finished: bool,
     error: Option<OutputError>,
@@ -107,7 +113,8 @@ impl Output {
             return;
         }
         state.bytes += text.len();
-        state.chunks.push_back(std::mem::take(text));
+        let next = state.spares.pop().unwrap_or_default();
+        state.chunks.push_back(std::mem::replace(text, next));
         drop(state);
         self.shared.changed.notify_one();
     }
@@ -147,7 +154,7 @@ impl Output {
 
 fn write_all(shared: &Shared, mut sink: Box<dyn Write + Send>, path: PathBuf) {
     loop {
-        let chunk = {
+        let mut chunk = {
             let mut state = shared.lock();
             loop {
                 if let Some(chunk) = state.chunks.pop_front() {
@@ -172,6 +179,10 @@ fn write_all(shared: &Shared, mut sink: Box<dyn Write + Send>, path: PathBuf) {
                 OutputError::Failed { path: path.display().to_string(), error }
             });
             return;
+        }
+        if state.spares.len() < SPARES && chunk.capacity() <= SPARE_BYTES {
+            chunk.clear();
+            state.spares.push(chunk);
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::engine::Message;
 use crate::failure::Failure;
 
 /// Events of one batch at most.
-const BATCH: usize = 8_192;
+pub const BATCH: usize = 8_192;
 
 /// A record is stamped a little before it can be seen in the ring or on the packet socket (an interrupt may
 /// come in between): watermarks stay this far behind.
@@ -123,29 +123,42 @@ fn wait(source: BorrowedFd<'_>, stop: &Stop, timeout_ms: Option<u16>) -> bool {
     }
 }
 
-/// Runs `read` until `stop`, sleeping while there is nothing, and hands batches over. `read` appends events
-/// and says whether it emptied its source.
+/// What one look into a source brought.
+pub struct Read {
+    /// Nothing is left in it.
+    pub emptied: bool,
+    /// Otherwise, everything before this was read.
+    pub through: Option<MonoNs>,
+}
+
+/// Runs `read` until `stop`, sleeping while there is nothing, and hands batches over. `read` appends events.
 pub fn pump(
     source: SourceId,
     fd: BorrowedFd<'_>,
     progress: &Progress,
     stop: &Stop,
     to: &Sender<Message>,
-    mut read: impl FnMut(usize, &mut Vec<Event>) -> Result<bool, String>,
+    mut read: impl FnMut(usize, &mut Vec<Event>) -> Result<Read, String>,
 ) -> Result<(), String> {
     let mut quiet = 0;
     loop {
         let began = tracenet_collectors::clock::mono_now();
         let mut events = Vec::new();
-        let emptied = read(BATCH, &mut events)?;
+        let read = read(BATCH, &mut events)?;
         let any = !events.is_empty();
         if any && to.send(Message::Events { source, events }).is_err() {
             return Ok(());
         }
-        if !emptied {
+        // In a storm a source is never empty: what it said so far goes on all the same, and a stop is heard.
+        if let Some(t) = if read.emptied { Some(began) } else { read.through.map(|t| t.min(began)) } {
+            progress.reached(t.before(SLACK_NS));
+        }
+        if !read.emptied {
+            if stop.comes_within(PollTimeout::ZERO) {
+                return Ok(());
+            }
             continue;
         }
-        progress.reached(began.before(SLACK_NS));
         quiet = if any { 0 } else { quiet + 1 };
         let stopped = if quiet > IDLE_LOOKS {
             progress.asleep.store(true, Ordering::Release);
@@ -295,20 +308,23 @@ fn drain(
             if let Some(desk) = desk {
                 desk.work(session, firewalls);
             }
-            let emptied = session.drain(max, out).emptied;
+            let drained = session.drain(max, out);
             firewalls.explain(out);
-            Ok(emptied)
+            Ok(Read { emptied: drained.emptied, through: drained.through })
         }),
         Err(e) => Err(format!("cannot watch the ring buffer: {e}")),
     };
     if let Err(e) = ended {
         problem = Some(e);
     }
+    // What came before the stop is told; a storm goes on after it.
+    let stopped = tracenet_collectors::clock::mono_now();
     loop {
         let mut events = Vec::new();
-        let emptied = session.drain(BATCH, &mut events).emptied;
+        let drained = session.drain(BATCH, &mut events);
         firewalls.explain(&mut events);
-        if to.send(Message::Events { source, events }).is_err() || emptied {
+        let over = drained.emptied || drained.through.is_some_and(|t| t >= stopped);
+        if to.send(Message::Events { source, events }).is_err() || over {
             break;
         }
     }

@@ -13,7 +13,7 @@ pub const HOLD_NS: u64 = 10_000_000;
 /// How long an event waits at most, however slow a source is.
 pub const MAX_WAIT_NS: u64 = 500_000_000;
 /// How many events wait at most.
-pub const MAX_WAITING: usize = 1 << 18;
+pub const MAX_WAITING: usize = 1_000_000;
 
 /// A source of events: the ring buffer, one capture, and so on. Numbered by whoever opens them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

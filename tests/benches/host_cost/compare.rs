@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -48,6 +49,16 @@ impl Load<'_> {
         }
     }
 
+    /// One that watches, and has for as long as it needs.
+    fn watch(&self, way: &Way) -> Watcher {
+        let watcher = way.start(self.netns, self.server);
+        let begin = Instant::now();
+        while begin.elapsed() < way.settles {
+            (self.run)(1.0);
+        }
+        watcher
+    }
+
     /// A row for each way.
     pub fn compare(&self, arguments: &Arguments) {
         self.sample(arguments.part, None);
@@ -71,7 +82,7 @@ impl Load<'_> {
         while pairs.len() < arguments.pairs {
             // Bare, watched, watched, bare: what grows or cools with time is nobody's.
             let before = self.sample(part, None);
-            let watcher = way.start(self.netns, self.server);
+            let watcher = self.watch(way);
             pairs.push((before, self.sample(part, Some(&watcher))));
             let again = (pairs.len() < arguments.pairs).then(|| self.sample(part, Some(&watcher)));
             lost += watcher.end();
@@ -138,7 +149,7 @@ impl Load<'_> {
     fn profile(&self, way: &Way, part: f64) -> Vec<Row> {
         let _statistics = Statistics::enable().expect("root may enable BPF's statistics");
         let empty = empty_ns();
-        let watcher = way.start(self.netns, self.server);
+        let watcher = self.watch(way);
         let programs = || programs_of(watcher.pid()).expect("root may look at BPF programs");
         let before = programs();
         let (requests, _) = (self.run)(part);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -25,15 +26,23 @@ pub struct Way {
     pub goal: Option<f64>,
     /// It stops the server at each call: a tenth of the requests will do.
     pub slow: bool,
+    /// The load has run for so long when the measuring begins.
+    pub settles: Duration,
 }
 
 const TRACENET: &str = "tracenet";
 const FOLLOWS: &str = "every process is followed";
 
-/// All of them: sums of everybody, turns of everybody, and the server alone.
-pub const WAYS: [Way; 6] = [
+/// All of them: sums of everybody, turns of everybody (at first, and once the governor holds it to its budget), and the
+/// server alone.
+pub const WAYS: [Way; 7] = [
     ours("top", &["top", "--json", "--interval", "600s"], "counting for", 0.98),
     ours("agent", &["agent", "--config", "CONFIG"], FOLLOWS, 0.98),
+    Way {
+        // The time that the governor may take, and some looks.
+        settles: Duration::from_secs(12),
+        ..ours("agent, settled", &["agent", "--config", "CONFIG"], FOLLOWS, 0.98)
+    },
     ours(
         "attach, turns and packets",
         &["attach", "-p", "PID", "-e", "trace=none", "--no-packets", "--json", "-o", "OUT"],
@@ -53,6 +62,7 @@ pub const WAYS: [Way; 6] = [
         says: "attached",
         goal: None,
         slow: true,
+        settles: Duration::ZERO,
     },
     Way {
         name: "tcpdump",
@@ -61,11 +71,12 @@ pub const WAYS: [Way; 6] = [
         says: "listening on",
         goal: None,
         slow: false,
+        settles: Duration::ZERO,
     },
 ];
 
 const fn ours(name: &'static str, arguments: &'static [&'static str], says: &'static str, goal: f64) -> Way {
-    Way { name, program: TRACENET, arguments, says, goal: Some(goal), slow: false }
+    Way { name, program: TRACENET, arguments, says, goal: Some(goal), slow: false, settles: Duration::ZERO }
 }
 
 impl Way {
