@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The packet filter of the captures: packets of targets' flows, and the SYNs that open new ones. */
 
+#define SNAP_ALL 0x40000
 #define PACKET_OUTGOING 4
 #define LOOPBACK_IFINDEX 1
 
@@ -60,27 +61,27 @@ static __always_inline int snap_of(struct __sk_buff *skb)
 	t.lport = bpf_ntohs(sport_dport[0]);
 	t.rport = bpf_ntohs(sport_dport[1]);
 	if (bpf_map_lookup_elem(&flows, &t))
-		return cfg_snap_bytes;
+		return SNAP_ALL;
 	reverse(&r, &t);
 	if (bpf_map_lookup_elem(&flows, &r))
-		return cfg_snap_bytes;
+		return SNAP_ALL;
 
 	port.proto = proto;
 	port.port = t.rport;
 	if (proto == IPPROTO_UDP) {
 		if (bpf_map_lookup_elem(&ports, &port))
-			return cfg_snap_bytes;
+			return SNAP_ALL;
 		port.port = t.lport;
-		return bpf_map_lookup_elem(&ports, &port) ? cfg_snap_bytes : 0;
+		return bpf_map_lookup_elem(&ports, &port) ? SNAP_ALL : 0;
 	}
 	if (bpf_skb_load_bytes_relative(skb, off + 13, b, 1, BPF_HDR_START_NET))
 		return 0;
 	if ((b[0] & (TCP_SYN | TCP_ACK)) == TCP_SYN && bpf_map_lookup_elem(&ports, &port)) {
 		bpf_map_update_elem(&syn_flows, &r, &one, BPF_ANY);
-		return cfg_snap_bytes;
+		return SNAP_ALL;
 	}
 	if (bpf_map_lookup_elem(&syn_flows, &r) || bpf_map_lookup_elem(&syn_flows, &t))
-		return cfg_snap_bytes;
+		return SNAP_ALL;
 	return 0;
 }
 

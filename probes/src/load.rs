@@ -146,7 +146,6 @@ pub(crate) fn load(opts: &Options) -> Result<Loaded> {
         .override_global("cfg_self", &own, true)
         .override_global("cfg_governed", &governed, true)
         .override_global("cfg_first_turns", &opts.first_turns, true)
-        .override_global("cfg_snap_bytes", &opts.snap_bytes, true)
         .override_global("cfg_string_limit", &string_limit, true)
         .override_global("cfg_describe_fds", &describe_fds, true)
         .override_global("cfg_kfree_skb_has_rx_sk", &has_rx_sk, true)

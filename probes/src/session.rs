@@ -131,6 +131,8 @@ const MISSES_EVERY: Duration = Duration::from_secs(1);
 const SEES_FULL_QUEUES: &str = "on_consume_skb";
 /// Network namespaces that are kept open.
 const NAMESPACES_MAX: usize = 256;
+/// News that wait for the other ring at most: then they are told before their time.
+const MAX_AHEAD: usize = 1 << 16;
 
 /// Loaded and attached probes. Dropping it detaches them all.
 pub struct Session {
@@ -138,6 +140,8 @@ pub struct Session {
     status: Vec<HookStatus>,
     /// Lifecycle and trouble: read first.
     news: RingBuf<MapData>,
+    /// News that were read before what came earlier in the other ring.
+    ahead: Vec<Event>,
     /// Syscalls and bytes.
     bulk: RingBuf<MapData>,
     /// Both rings.
@@ -232,6 +236,7 @@ impl Session {
             misses_read: Instant::now(),
             decoder: Decoder::new(loaded.types, loaded.symbols),
             pending: Vec::new(),
+            ahead: Vec::new(),
             namespaces: BTreeMap::new(),
             control,
         };
@@ -373,13 +378,20 @@ impl Session {
     /// those of several nearly so. Records that found the ring full come out as [`EventKind::Lost`].
     pub fn drain(&mut self, budget: usize, out: &mut Vec<Event>) -> Drained {
         out.append(&mut self.pending);
-        let news = take(&mut self.news, &mut self.decoder, budget, out);
+        let news = take(&mut self.news, &mut self.decoder, budget, &mut self.ahead);
         let told = out.len();
         let bulk = take(&mut self.bulk, &mut self.decoder, budget - news, out);
         // Where there was anything left of the budget, the news were read to their end.
         let through = out[told..].last().map(|e| e.t);
         let records = news + bulk;
         let emptied = records < budget;
+        // A connection has not ended while what it did waits in the other ring still. It is told of before what it did.
+        let ready = match through {
+            _ if emptied || self.ahead.len() > MAX_AHEAD => std::mem::take(&mut self.ahead),
+            Some(t) => self.ahead.extract_if(.., |e| e.t <= t).collect(),
+            None => Vec::new(),
+        };
+        out.splice(told..told, ready);
         if self.losses_read.elapsed() >= LOSS_EVERY {
             self.tell_losses(out);
         }
@@ -439,6 +451,7 @@ impl Session {
             _ => true,
         });
         self.drain(FLUSH_RECORDS, out);
+        out.append(&mut self.ahead);
         out.append(&mut last);
         self.tell_losses(out);
         self.tell_misses(out);

@@ -20,8 +20,6 @@ pub struct Options {
     pub follow: bool,
     /// Bytes of user memory recorded of a string or a buffer, at most 4096 (strace's `-s`).
     pub string_limit: u32,
-    /// Bytes of a packet that the flow filter lets into a capture, from 1. The kernel copies no more.
-    pub snap_bytes: u32,
     /// Which syscalls to record.
     pub syscalls: SyscallFilter,
     /// What will be printed of them beyond the usual, so that it is read.
@@ -55,7 +53,6 @@ impl Default for Options {
             held: None,
             follow: false,
             string_limit: 32,
-            snap_bytes: 0x4_0000,
             syscalls: SyscallFilter::default(),
             captures: PlanOptions::default(),
             counted: SyscallFilter::default(),

@@ -11,6 +11,7 @@ use tracenet_tests::{case, load};
 fn main() -> ExitCode {
     harness::main(vec![
         case!(two_hundred_thousand_turns_are_counted_exactly, LAB),
+        case!(two_hundred_thousand_turns_are_told_by_a_starved_agent, LAB),
         case!(every_syscall_of_a_fast_pair_is_told_or_counted_as_lost, LAB),
         case!(two_hundred_thousand_turns_as_json_lines, LAB),
     ])
@@ -50,6 +51,17 @@ fn two_hundred_thousand_turns_are_counted_exactly() {
     } else {
         assert!(story.summary.connections.iter().any(|c| c.incomplete), "what a loss touches is marked");
     }
+}
+
+fn two_hundred_thousand_turns_are_told_by_a_starved_agent() {
+    // Two programs that take all they get of the CPUs: records wait in the rings for seconds, and connections have ended by then.
+    let netns = Netns::new("hungry");
+    let _callers = [0, 1].map(|_| {
+        let mut caller = load::storm(&netns, &["calls", "100000000000"]);
+        caller.say("go");
+        caller
+    });
+    two_hundred_thousand_turns_are_counted_exactly();
 }
 
 fn every_syscall_of_a_fast_pair_is_told_or_counted_as_lost() {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link, MAX_DELAY, Tap};
+use tracenet_collectors::capture::{Capture, CaptureError, CaptureOptions, CaptureStats, Link, Tap};
 use tracenet_collectors::clock;
 use tracenet_collectors::counters;
 use tracenet_collectors::firewall;
@@ -147,7 +147,7 @@ fn live(assignment: Assignment, stop: &Stop, to: &Sender<Message>, tell: &Sender
     end.counted_before = totals.of(ready.netns);
     end.dropped_before = totals.drops_of(ready.netns);
     let (ready_netns, inum) = (ready.netns, ready.inum);
-    let delay = capture.as_ref().map_or(0, |_| u64::try_from(MAX_DELAY.as_nanos()).unwrap_or(u64::MAX));
+    let delay = capture.as_ref().map_or(0, |c| u64::try_from(c.max_delay().as_nanos()).unwrap_or(u64::MAX));
     let progress = capture.as_ref().map(|_| Arc::new(Progress::new(delay)));
     if tell.send(Ok((ready, progress.clone()))).is_err() {
         return end;
@@ -228,7 +228,7 @@ fn watch(
         Ok(Read { emptied: batch.emptied, through: batch.through })
     })?;
     // What the last look missed: packets that were on their way when the stop came.
-    let until = clock::mono_now().after(u64::try_from(MAX_DELAY.as_nanos()).unwrap_or(u64::MAX));
+    let until = clock::mono_now().after(u64::try_from(capture.max_delay().as_nanos()).unwrap_or(u64::MAX));
     loop {
         let late = clock::mono_now() >= until;
         let mut events: Vec<Event> = Vec::new();

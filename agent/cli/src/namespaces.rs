@@ -177,28 +177,20 @@ impl<'a> Namespaces<'a> {
     }
 }
 
-/// What of a packet there is a use for at most.
-fn most_of_a_packet(config: &Config) -> i32 {
-    match (&config.capture.write, config.recorder.bytes) {
+fn capture_options(config: &Config, source: u16) -> CaptureOptions {
+    let most = match (&config.capture.write, config.recorder.bytes) {
         (Some(_), _) => i32::MAX,
         (None, Some(_)) => SNAPLEN_RECORDER,
         // Headers are all that the analysis needs.
         (None, None) => SNAPLEN_HEADERS,
-    }
-}
-
-/// Bytes of a packet that are captured.
-pub fn snaplen(config: &Config) -> i32 {
-    i32::try_from(config.capture.snaplen).unwrap_or(i32::MAX).clamp(1, most_of_a_packet(config))
-}
-
-fn capture_options(config: &Config, source: u16) -> CaptureOptions {
+    };
+    let snaplen = i32::try_from(config.capture.snaplen).unwrap_or(i32::MAX);
     CaptureOptions {
         interface: config.capture.interface.clone(),
         filter: config.capture.filter.clone(),
-        snaplen: snaplen(config),
+        snaplen: snaplen.min(most),
         buffer_bytes: i32::try_from(config.capture.buffer_bytes.0).unwrap_or(BUFFER_BYTES),
-        keep_frames: most_of_a_packet(config) > SNAPLEN_HEADERS,
+        keep_frames: most > SNAPLEN_HEADERS,
         source,
         netns: NetnsCookie::default(),
     }

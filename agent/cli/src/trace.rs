@@ -19,7 +19,7 @@ use crate::focus::Explain;
 use crate::governor::{self, GovernorThread};
 use crate::incident::Activity;
 use crate::namespace::NamespaceThread;
-use crate::namespaces::{self, Namespaces};
+use crate::namespaces::Namespaces;
 use crate::privilege::{self, Effective};
 use crate::recorder::Recorder;
 use crate::settings;
@@ -170,7 +170,6 @@ pub fn open_session(
         held,
         follow: config.targets.follow,
         string_limit: config.syscalls.string_limit,
-        snap_bytes: namespaces::snaplen(config).unsigned_abs(),
         counted: if counting.is_some() { syscalls } else { SyscallFilter::none() },
         by_connection: counting.is_some_and(|c| c.by_connection),
         syscalls: if counting.is_some_and(|c| !c.lines) { SyscallFilter::none() } else { syscalls },

@@ -13,8 +13,6 @@
 const volatile u32 cfg_follow = 0;
 /* Bytes of a buffer argument that are recorded. */
 const volatile u32 cfg_string_limit = 32;
-/* Bytes of a packet that captures have a use for. */
-const volatile u32 cfg_snap_bytes = 0x40000;
 /* Calls that sleep, threads that end and signals that are ignored are told too. */
 const volatile u32 cfg_lines = 0;
 /* Calls are counted by the connection too. */
