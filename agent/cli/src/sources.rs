@@ -150,7 +150,8 @@ pub fn pump(
             return Ok(());
         }
         // In a storm a source is never empty: what it said so far goes on all the same, and a stop is heard.
-        if let Some(t) = if read.emptied { Some(began) } else { read.through.map(|t| t.min(began)) } {
+        let through = if read.emptied { Some(began) } else { read.through.map(|t| t.min(began)) };
+        if let Some(t) = through {
             progress.reached(t.before(SLACK_NS));
         }
         if !read.emptied {
