@@ -71,7 +71,10 @@ fn an_exporter_counts_what_it_did_by_the_names_of_opentelemetry() {
         assert_eq!(sample(&page, name, labels), value, "{name} {labels}");
     }
     let capacity = sample(&page, "otel_sdk_processor_span_queue_capacity", "");
-    assert!((180.0..=200.0).contains(&capacity), "2 MB have room for {capacity} of 10,000 bytes and a little");
+    assert!(
+        (180.0..=200.0).contains(&capacity),
+        "2 MB have room for {capacity} of 10,000 bytes and a little"
+    );
 
     // The points of that were exported, which the next ones tell.
     wait(|| exporter.sink().metrics_settled());
