@@ -100,7 +100,6 @@ impl Error {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An epoll instance that is readable when one of `fds` is, so that a caller waits for one descriptor.
 /// Reads at most `budget` records of a ring. Returns how many.
 fn take(ring: &mut RingBuf<MapData>, decoder: &mut Decoder, budget: usize, out: &mut Vec<Event>) -> usize {
     let mut records = 0;
@@ -112,6 +111,7 @@ fn take(ring: &mut RingBuf<MapData>, decoder: &mut Decoder, budget: usize, out: 
     records
 }
 
+/// An epoll instance that is readable when one of `fds` is, so that a caller waits for one descriptor.
 fn watch(fds: &[BorrowedFd<'_>]) -> nix::Result<Epoll> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for fd in fds {
