@@ -1,11 +1,14 @@
 """Both ends of many connections that know each other by a number, whatever addresses are between them.
 
-usage: halves.py serve PORT... | halves.py call
+usage: halves.py serve PORT... | halves.py call | halves.py hold COUNT
 Lines on standard input; each is answered by one JSON line. The caller: `open ADDRESS PORT COUNT`, `turns COUNT` on every
-connection, `close`. Either: `books`, the connections by number with both addresses and turns.
+connection, `close`. Either: `books`, the connections by number with both addresses and turns. `hold`: so many descriptors,
+among which it takes long to find a socket.
 """
 
 import json
+import os
+import resource
 import selectors
 import socket
 import struct
@@ -82,7 +85,23 @@ def serve(ports):
                 books[struct.unpack("!I", data)[0]] = key.data
 
 
+def hold(count):
+    each = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100
+    for _ in range(each):
+        os.dup(0)
+    for _ in range(count // each):
+        if os.fork() == 0:
+            os.close(1)
+            os.close(2)
+            sys.stdin.read()
+            return
+    say({"holding": count})
+    sys.stdin.read()
+
+
 if sys.argv[1] == "serve":
     serve([int(port) for port in sys.argv[2:]])
+elif sys.argv[1] == "hold":
+    hold(int(sys.argv[2]))
 else:
     call()

@@ -7,7 +7,9 @@ pub mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::event::{DropEvent, IoTotals, Packet, SocketEvent, SocketIo, TcpInfo, TcpState, TurnEvent};
+use crate::event::{
+    DropEvent, IoTotals, Packet, SocketEvent, SocketIo, SocketReason, TcpInfo, TcpState, TurnEvent,
+};
 use crate::fact::{
     CloseReason, ConnSummary, DropTotals, PeerOwner, RetransmitTotals, TraceIdSource, Turn, Who,
 };
@@ -176,7 +178,8 @@ impl Conn {
         self.netns_inum = s.netns_inum;
         // Of one that was told of late the kernel may have seen the beginning.
         let unseen = existing || mid_life;
-        self.opened_before = existing || (s.isns_kept && s.established.is_none());
+        // Packets may have told of a handshake before the socket did.
+        self.opened_before = existing || !(tells_of_the_beginning(s) || self.wire.isn_pair().is_some());
         self.connect_start = s.began;
         self.established = s.established;
         self.connect = s.began.zip(s.established).map(|(from, to)| to.since(from));
@@ -614,6 +617,18 @@ pub(crate) fn add_drop(totals: &mut Vec<DropTotals>, d: &DropEvent, direction: D
         t.segments += u64::from(d.segments.max(1));
         t.details = d.details.clone();
     }
+}
+
+/// True where the first event of a socket is of a connection that begins, or the kernel side has kept when it did. Not so where
+/// a process with open sockets becomes a target and uses one before it is found, or is given one by another process.
+fn tells_of_the_beginning(s: &SocketEvent) -> bool {
+    use TcpState::{Established, NewSynRecv, SynRecv, SynSent};
+    let opening = |state| matches!(state, SynSent | SynRecv | NewSynRecv);
+    s.tuple.transport != Transport::Tcp
+        || s.began.is_some()
+        || s.established.is_some()
+        || opening(s.state)
+        || s.reason == SocketReason::State && (s.state == Established || s.old_state.is_some_and(opening))
 }
 
 /// Bytes that the application had written and read by the sequence numbers (`struct tcp_sock`): those are modulo

@@ -83,7 +83,7 @@ pub enum FactKind {
         tuple: Tuple,
         /// Side.
         role: Role,
-        /// It existed before tracenet came.
+        /// Its beginning was not observed: it was there before tracenet, or came to a target later.
         before: bool,
     },
     /// A TCP connection is established.
@@ -397,7 +397,7 @@ pub struct ConnSummary {
     pub tuple: Tuple,
     /// Side.
     pub role: Role,
-    /// It existed before tracenet came.
+    /// Its beginning was not observed: it was there before tracenet, or came to a target later.
     pub opened_before: bool,
     /// First sight.
     pub start: MonoNs,

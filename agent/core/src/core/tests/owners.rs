@@ -74,7 +74,26 @@ fn a_socket_that_comes_to_a_target_from_outside_is_seen_from_then_on() {
     let c = s.only(S);
     assert_eq!((c.bytes_sent, c.bytes_received, c.turns), (101, 31, 2));
     assert_eq!(c.retransmits.total, 0, "those before were another's");
-    assert!(!c.incomplete && !c.opened_before);
+    assert!(!c.incomplete && c.opened_before);
+}
+
+#[test]
+fn a_socket_that_is_used_before_it_is_found_was_there_before() {
+    let before = |s: &Script| {
+        let all = s.facts.iter().filter_map(|f| match &f.kind {
+            FactKind::Opened { before, .. } => Some(*before),
+            _ => None,
+        });
+        all.collect::<Vec<_>>()
+    };
+    let mut s = Script::new();
+    s.socket(MS, sock(SocketReason::Owner, 5, CLIENT, SERVER));
+    s.io(MS, 10, 5, Direction::Out, 10, (10, 0, 0));
+    s.socket(2 * MS, sock(SocketReason::Existing, 5, CLIENT, SERVER));
+    // A connection that closes as the first thing that is told of it.
+    s.socket(3 * MS, state(6, CLIENT, SERVER, TcpState::Established, TcpState::CloseWait));
+    s.connected(5 * MS, 8, CLIENT, SERVER);
+    assert_eq!(before(&s), [true, true, false]);
 }
 
 #[test]
