@@ -101,6 +101,8 @@ int iter_tag(struct bpf_iter__task_file *ctx)
 	st = adopt(sk, task);
 	if (!st)
 		return 0;
+	if (st->proto == IPPROTO_UDP && st->role == ROLE_UNKNOWN)
+		st->role = guess_datagram_role(sk);
 	if (st->proto == IPPROTO_UDP || sk->__sk_common.skc_state == TCP_LISTEN)
 		remember_port(st->netns, sk->__sk_common.skc_num, st->proto, &st->owner, st->flags & SOCK_TARGET,
 			      st->cookie, st->proto == IPPROTO_TCP ? sk : 0);

@@ -192,13 +192,12 @@ fn load_one(ebpf: &mut Ebpf, spec: &Spec, btf: &Btf) -> std::result::Result<(), 
 }
 
 /// Attaches every loaded tracepoint program that is wanted; what fails is noted in its row.
-pub(crate) fn attach(loaded: &mut Loaded, wanted: impl Fn(&str) -> bool) {
-    for (spec, status) in SPECS.iter().zip(&mut loaded.status) {
+pub(crate) fn attach(ebpf: &mut Ebpf, status: &mut [HookStatus], wanted: impl Fn(&str) -> bool) {
+    for (spec, status) in SPECS.iter().zip(status) {
         if status.error.is_some() || !matches!(spec.hook, Hook::TpBtf(_)) || !wanted(spec.name) {
             continue;
         }
-        let attached = loaded
-            .ebpf
+        let attached = ebpf
             .program_mut(spec.name)
             .ok_or(ProgramError::NotLoaded)
             .and_then(<&mut BtfTracePoint>::try_from)
@@ -233,7 +232,7 @@ fn row(spec: &Spec, error: Option<&ProgramError>) -> HookStatus {
 pub fn doctor() -> Vec<HookStatus> {
     match load(&Options { ring_bytes: 1 << 16, ..Options::default() }) {
         Ok(mut loaded) => {
-            attach(&mut loaded, |_| true);
+            attach(&mut loaded.ebpf, &mut loaded.status, |_| true);
             loaded.status
         }
         Err(e) => SPECS

@@ -26,7 +26,7 @@ use crate::governed::{Control, comes_and_goes};
 use crate::io::Io;
 use crate::load::{self, map, one_line};
 use crate::programs::recursion_misses;
-use crate::spec::{Depth, Drained, HookStatus, MAX_NR, Options, SPECS};
+use crate::spec::{Depth, Drained, HookStatus, MAX_NR, Options, SEE_BYTES, SPECS};
 use crate::totals::Totals;
 use crate::turns::{TurnMap, Turns, TurnsOf, lot};
 
@@ -185,9 +185,9 @@ impl Session {
         let bulk: RingBuf<MapData> = map(ebpf, "bulk")?;
         let readable = watch(&[news.as_fd(), bulk.as_fd()])
             .map_err(|e| Error::Map { map: "bulk", detail: format!("cannot be waited for: {e}") })?;
-        let mut control = opts.governed.then(|| Control::open(ebpf)).transpose()?;
-        let mut targets = map(ebpf, "targets")?;
-        let mut hints = map(ebpf, "target_hints")?;
+        let control = opts.governed.then(|| Control::open(ebpf)).transpose()?;
+        let targets = map(ebpf, "targets")?;
+        let hints = map(ebpf, "target_hints")?;
         let mut plans = map(ebpf, "syscall_plan")?;
         let totals = Totals::new(
             map(ebpf, "netns_totals")?,
@@ -207,14 +207,7 @@ impl Session {
             set_depth(&mut depths, EVERYBODY, depth, 1.0)?;
         }
         let counts = Counts::new(map(ebpf, "call_counts")?, map(ebpf, "connection_counts")?);
-        for tgid in &opts.targets {
-            insert_target(&mut targets, &mut hints, *tgid, opts.held == Some(*tgid))?;
-        }
         let io = Io::new(map(&mut loaded.ebpf, "io_epoch")?, map(&mut loaded.ebpf, "io_away")?);
-        load::attach(&mut loaded, |probe| opts.want(probe) && !(opts.governed && comes_and_goes(probe)));
-        if let Some(control) = &mut control {
-            control.attach(&loaded.ebpf, &mut loaded.status, opts)?;
-        }
         let mut session = Session {
             ebpf: loaded.ebpf,
             status: loaded.status,
@@ -240,11 +233,29 @@ impl Session {
             namespaces: BTreeMap::new(),
             control,
         };
+        session.attach(opts)?;
+        for tgid in &opts.targets {
+            insert_target(&mut session.targets, &mut session.hints, *tgid, opts.held == Some(*tgid))?;
+        }
         session.bootstrap()?;
         for tgid in &opts.targets {
             check_alive(*tgid)?;
         }
         Ok(session)
+    }
+
+    /// Of a busy connection whose beginning nobody saw, the first bytes say whose side is whose by the ports on which somebody
+    /// listens: these are found first.
+    fn attach(&mut self, opts: &Options) -> Result<()> {
+        let (ebpf, status) = (&mut self.ebpf, &mut self.status);
+        let always = |probe: &str| opts.want(probe) && !(opts.governed && comes_and_goes(probe));
+        load::attach(ebpf, status, |probe| always(probe) && !SEE_BYTES.contains(&probe));
+        self.iterate("iter_tag", None, &mut Vec::new())?;
+        load::attach(&mut self.ebpf, &mut self.status, |probe| always(probe) && SEE_BYTES.contains(&probe));
+        if let Some(control) = &mut self.control {
+            control.attach(&self.ebpf, &mut self.status, opts)?;
+        }
+        Ok(())
     }
 
     /// Makes these processes targets and finds the sockets that they have. Returns those that are targets now: the others

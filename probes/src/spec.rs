@@ -273,6 +273,9 @@ const ACCOUNTING: [&str; 7] = [
     "on_kfree_skb",
 ];
 
+/// What sees the bytes of sockets pass.
+pub(crate) const SEE_BYTES: [&str; 2] = ["on_send", "on_recv"];
+
 /// Every program, in the order in which they are attached: what tags sockets before what tells of them.
 pub(crate) const SPECS: [Spec; 33] = [
     tp(

@@ -1,6 +1,6 @@
 """UDP with exact books. usage: datagrams.py serve HOST PORT | client HOST PORT COUNT
 
-The server answers every datagram with its reverse; the client sends COUNT of growing size from one connected socket.
+The server answers every datagram with its reverse; the client sends COUNT from one connected socket, of 1 to 1,400 bytes in turn.
 """
 
 import json
@@ -24,7 +24,7 @@ else:
     udp.settimeout(60)
     sent = received = 0
     for n in range(int(sys.argv[4])):
-        sent += udp.send(b"d" * (n + 1))
+        sent += udp.send(b"d" * (n % 1400 + 1))
         received += len(udp.recv(65536))
     local = udp.getsockname()[:2]
     print(json.dumps({"port": local[1], "sent": sent, "received": received}), flush=True)

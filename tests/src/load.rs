@@ -33,6 +33,13 @@ pub fn storm(netns: &Netns, args: &[&str]) -> Program {
     program
 }
 
+/// Holds so many descriptors: it takes long to find a socket among them.
+pub fn hold(netns: &Netns, descriptors: u64) -> Program {
+    let program = Program::start(script(netns, "halves.py").args(["hold", &descriptors.to_string()]));
+    program.json();
+    program
+}
+
 /// Where the `storm` binary is.
 pub fn storm_path() -> PathBuf {
     beside_the_test("storm")

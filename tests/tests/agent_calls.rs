@@ -241,8 +241,7 @@ fn each_turn_is_told_once_while_a_process_is_chosen_and_left() {
     let (netns, names) = (Netns::new("once"), Names::new());
     let _server = names.serve(&netns);
     // Connections are used between the moment from which their process is followed and that at which they are found.
-    let holder = names.halves(&netns, SHALLOW, &["hold", "200000"]);
-    holder.json();
+    let _crowd = load::hold(&netns, 200_000);
     let mut deep = Caller::new(&names, &netns, DEEP);
     let pid = deep.program.pid();
     let mut agent = Node::start(&netns, EVERY_TURN);

@@ -106,6 +106,13 @@ impl Closing<'_> {
         if let Some(problem) = &self.ring.problem {
             sinks::warn(&format!("the end of the ring buffer: {problem}; the totals may be low"));
         }
+        let late = engine.out_of_order();
+        if late > 0 {
+            sinks::warn(&format!(
+                "{} came too late to be told in their order: what was made of them may be wrong",
+                Count(late, "event")
+            ));
+        }
         for n in &self.namespaces {
             if let Some(stats) = n.end.stats {
                 sinks.finish_capture(n.source.0, &self.file_totals(stats, &sinks, now));

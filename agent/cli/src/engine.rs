@@ -185,6 +185,11 @@ impl Engine {
         self.command = Some(pid);
     }
 
+    /// Events that were told after later ones, because their source had fallen far behind.
+    pub fn out_of_order(&self) -> u64 {
+        self.merger.stats().late
+    }
+
     /// Status of the command, once it ended.
     pub fn status(&self) -> Option<u8> {
         self.status

@@ -26,8 +26,9 @@ pub use slicer::{Slicer, Spent};
 
 /// How long the cost must be low before more is observed.
 pub const HOLD_MIN_NS: u64 = 2_000_000_000;
-/// The same of a load that comes and goes. With a look a second the top is reached within 10 s of a load's end.
-pub const HOLD_MAX_NS: u64 = 5_000_000_000;
+/// The same of a load that comes and goes. The top is reached within 10 s of a load's end though looks come late: it takes two
+/// until one is low, and one more after this.
+pub const HOLD_MAX_NS: u64 = 4_000_000_000;
 /// When a rung is tried of which is remembered that it costs too much. Each time doubles it, to 64 times as long.
 pub const RETRY_MIN_NS: u64 = 30_000_000_000;
 

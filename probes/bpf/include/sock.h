@@ -255,6 +255,24 @@ static __always_inline u8 guess_role(const struct sock *sk, const struct sock_st
 	return bpf_map_lookup_elem(&listeners, &k) ? ROLE_SERVER : ROLE_CLIENT;
 }
 
+/* Ports from which Linux chooses a client's (net.ipv4.ip_local_port_range by default), the first of them. */
+#define FIRST_EPHEMERAL_PORT 32768
+
+/*
+ * The same for UDP, where nobody listens: of a socket that was busy before, the next datagram may be an answer. Where its ports
+ * don't tell either, that datagram does.
+ */
+static __always_inline u8 guess_datagram_role(const struct sock *sk)
+{
+	u16 local = sk->__sk_common.skc_num, remote = bpf_ntohs(sk->__sk_common.skc_dport);
+
+	if (!local)
+		return ROLE_UNKNOWN;
+	if (!remote)
+		return local < FIRST_EPHEMERAL_PORT ? ROLE_SERVER : ROLE_UNKNOWN;
+	return local < FIRST_EPHEMERAL_PORT && remote >= FIRST_EPHEMERAL_PORT ? ROLE_SERVER : ROLE_CLIENT;
+}
+
 /* state < 0: the socket's own. */
 static __always_inline void fill_socket(struct ev_socket *e, struct sock *sk, struct sock_state *st, u8 reason,
 					int state)
