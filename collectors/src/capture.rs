@@ -26,6 +26,7 @@ pub use ends::Ends;
 pub use error::CaptureError;
 pub use expression::Expression;
 
+use crate::clock::mono_now;
 use crate::decode::{LinkType, decode_frame};
 use crate::interfaces;
 use crate::opening::opening;
@@ -148,6 +149,8 @@ pub struct Capture {
     last: (u32, u32, u32),
     stats: CaptureStats,
     told_dropped: u64,
+    /// Since when the ring has not been seen empty: what was dropped was dropped after it.
+    filling: Option<MonoNs>,
     gone: bool,
 }
 
@@ -208,6 +211,7 @@ impl Capture {
             last: (0, 0, 0),
             stats: CaptureStats::default(),
             told_dropped: 0,
+            filling: None,
             gone: false,
         };
         capture.drain()?;
@@ -236,6 +240,7 @@ impl Capture {
             .map_err(|source| CaptureError::Filter { interface: self.link.name.clone(), source })?;
         self.stats = CaptureStats::default();
         self.told_dropped = 0;
+        self.filling = None;
         if let Ok(s) = self.handle.stats() {
             self.last = (s.received, s.dropped, s.if_dropped);
         }
@@ -274,6 +279,7 @@ impl Capture {
                     let wall = stamp(&p.header.ts);
                     let t = offset.mono(wall);
                     batch.through = Some(t);
+                    self.filling.get_or_insert(t);
                     if self.expression.as_ref().is_some_and(|x| !x.matches(p.data, p.header.len)) {
                         self.stats.rejected += 1;
                         continue;
@@ -308,8 +314,11 @@ impl Capture {
                 Err(e) => break Some(e),
             }
         };
-        if let Some(t) = batch.through {
-            self.tell_losses(t, out);
+        if batch.read > 0 {
+            self.tell_losses(out);
+        }
+        if batch.emptied {
+            self.filling = None;
         }
         match failed {
             None => Ok(batch),
@@ -320,15 +329,21 @@ impl Capture {
         }
     }
 
-    /// Appends an [`EventKind::Lost`] of time `t` if frames were dropped that no event told of yet.
-    pub fn tell_losses(&mut self, t: MonoNs, out: &mut Vec<Event>) {
+    /// Appends [`EventKind::Lost`] if frames were dropped that no event told of yet: one where that may have begun, and one
+    /// of now.
+    pub fn tell_losses(&mut self, out: &mut Vec<Event>) {
+        let t = mono_now();
         let dropped = self.stats().dropped;
         let count = dropped - self.told_dropped;
         if count > 0 {
             self.told_dropped = dropped;
-            let what = Arc::clone(&self.what);
-            out.push(Event { t, kind: EventKind::Lost { source: LossSource::Capture, what, count } });
+            let begun = self.filling.unwrap_or(t).min(t);
+            for (t, count) in [(begun, 0), (t, count)] {
+                let what = Arc::clone(&self.what);
+                out.push(Event { t, kind: EventKind::Lost { source: LossSource::Capture, what, count } });
+            }
         }
+        self.filling = Some(t);
     }
 
     /// Totals since [`Self::start`].

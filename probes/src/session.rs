@@ -121,8 +121,6 @@ fn watch(fds: &[BorrowedFd<'_>]) -> nix::Result<Epoll> {
 }
 
 const HINT_SLOTS: u32 = 16384;
-/// How often the per-CPU loss counters are read while the ring is busy.
-const LOSS_EVERY: Duration = Duration::from_millis(100);
 /// Records that a flush reads at most: sockets that stay busy must not hold it up for ever.
 const FLUSH_RECORDS: usize = 1 << 20;
 /// How often the programs are asked for runs that the kernel skipped.
@@ -156,7 +154,9 @@ pub struct Session {
     io: Io,
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
-    losses_read: Instant,
+    lost_in_all: u64,
+    /// Since when the rings have not been seen empty: what was lost was lost after it.
+    filling: Option<MonoNs>,
     misses_seen: [u64; SPECS.len()],
     misses_read: Instant,
     decoder: Decoder,
@@ -224,7 +224,8 @@ impl Session {
             io,
             losses,
             lost_seen: [0; kind::NAMES.len()],
-            losses_read: Instant::now(),
+            lost_in_all: 0,
+            filling: None,
             misses_seen: [0; SPECS.len()],
             misses_read: Instant::now(),
             decoder: Decoder::new(loaded.types, loaded.symbols),
@@ -396,6 +397,8 @@ impl Session {
         let through = out[told..].last().map(|e| e.t);
         let records = news + bulk;
         let emptied = records < budget;
+        let first = self.ahead.first().into_iter().chain(out.get(told)).map(|e| e.t).min();
+        self.filling = self.filling.or(first);
         // A connection has not ended while what it did waits in the other ring still. It is told of before what it did.
         let ready = match through {
             _ if emptied || self.ahead.len() > MAX_AHEAD => std::mem::take(&mut self.ahead),
@@ -403,8 +406,9 @@ impl Session {
             None => Vec::new(),
         };
         out.splice(told..told, ready);
-        if self.losses_read.elapsed() >= LOSS_EVERY {
-            self.tell_losses(out);
+        self.tell_losses(out);
+        if emptied {
+            self.filling = None;
         }
         if self.misses_read.elapsed() >= MISSES_EVERY {
             self.tell_misses(out);
@@ -412,20 +416,26 @@ impl Session {
         Drained { emptied, records, through }
     }
 
+    /// What was lost since the last look: where it began, then how many of what.
     fn tell_losses(&mut self, out: &mut Vec<Event>) {
-        self.losses_read = Instant::now();
-        for ((i, what), seen) in (0u32..).zip(kind::NAMES).zip(&mut self.lost_seen) {
-            let total = match i {
-                0 => self.decoder.malformed,
-                _ => self.losses.get(&i, 0).map_or(*seen, |cpus| cpus.iter().sum()),
-            };
-            let count = total.saturating_sub(*seen);
-            *seen = total;
-            if count > 0 {
-                let kind = EventKind::Lost { source: LossSource::Ringbuf, what: what.into(), count };
-                out.push(Event { t: mono_now(), kind });
+        let t = mono_now();
+        let counted = |i: u32| self.losses.get(&i, 0).ok().map(|cpus| cpus.iter().sum::<u64>());
+        let all = counted(0).unwrap_or(self.lost_in_all) + self.decoder.malformed;
+        if std::mem::replace(&mut self.lost_in_all, all) < all {
+            let begun = self.filling.unwrap_or(t).min(t);
+            let lost =
+                |what: &str, count| EventKind::Lost { source: LossSource::Ringbuf, what: what.into(), count };
+            out.push(Event { t: begun, kind: lost("records", 0) });
+            for ((i, what), seen) in (0u32..).zip(kind::NAMES).zip(&mut self.lost_seen) {
+                let total = if i == 0 { self.decoder.malformed } else { counted(i).unwrap_or(*seen) };
+                let count = total.saturating_sub(*seen);
+                *seen = total;
+                if count > 0 {
+                    out.push(Event { t, kind: lost(what, count) });
+                }
             }
         }
+        self.filling = Some(t);
     }
 
     /// The kernel skips a tracing program that would run on top of itself (an interrupt during it): a loss as well.

@@ -1,8 +1,8 @@
-//! Programs that were busy before anybody looked: whose side of a connection is whose, and what is a request.
+//! Programs that were busy before anybody looked: whose side of a connection is whose, what is a request, and what isn't known.
 
 use std::process::ExitCode;
 
-use tracenet_tests::agent::Agent;
+use tracenet_tests::agent::{Agent, Story};
 use tracenet_tests::harness::{self, LAB};
 use tracenet_tests::netns::Netns;
 use tracenet_tests::node::{Node, sum};
@@ -12,6 +12,7 @@ use tracenet_tests::{case, load, wait_for};
 fn main() -> ExitCode {
     harness::main(vec![
         case!(a_server_that_is_busy_is_a_server, LAB),
+        case!(what_a_loss_touches_is_marked, LAB),
         case!(a_datagram_server_that_is_busy_is_a_server, LAB),
         case!(the_agent_comes_to_a_busy_server, LAB),
     ])
@@ -54,13 +55,40 @@ fn a_server_that_is_busy_is_a_server() {
             assert_eq!((connection.role.as_str(), connection.opened_before), (role, true), "{connection:?}");
         }
     }
-    // The first of a connection may have begun before, and the last one goes on.
+    assert_eq!(story.summary.lost.ringbuf, 0);
+    let (right, wrong) = sizes(&story);
+    assert!(right > CONNECTIONS && wrong.is_empty(), "{right} right, not so {wrong:?}");
+}
+
+/// How many turns that are told as complete are as large as they were, and how large the others are.
+fn sizes(story: &Story) -> (usize, Vec<(u64, u64)>) {
     let turns = story.kind("turn");
-    let last = |t: &serde_json::Value| t["response_bytes"] == 0;
-    let whole = turns.iter().filter(|t| t["index"] != 0 && t["incomplete"] == false && !last(t));
-    let sizes = whole.map(|t| (t["request_bytes"].as_u64(), t["response_bytes"].as_u64()));
-    let (right, wrong): (Vec<_>, Vec<_>) = sizes.partition(|s| *s == (Some(SIZES.0), Some(SIZES.1)));
-    assert!(right.len() > CONNECTIONS && wrong.is_empty(), "{} right, not so {wrong:?}", right.len());
+    let size = |t: &serde_json::Value, key| t[key].as_u64().expect("a size");
+    // The first of a connection may have begun before, and the last one goes on.
+    let whole = turns.iter().filter(|t| t["index"] != 0 && t["incomplete"] == false);
+    let sizes = whole.map(|t| (size(t, "request_bytes"), size(t, "response_bytes")));
+    let (right, wrong): (Vec<_>, Vec<_>) = sizes.filter(|s| s.1 > 0).partition(|s| *s == SIZES);
+    (right.len(), wrong)
+}
+
+fn what_a_loss_touches_is_marked() {
+    let netns = Netns::new("lossy");
+    let server = load::serve(&netns, "127.0.0.1:8001");
+    let mut client = load::client(&netns, "127.0.0.1:8001", CONNECTIONS as u64, TURNS, (1, 1), 7);
+    go(&netns, &mut client);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("tracenet.yaml");
+    // The smallest ring: nobody reads so fast.
+    std::fs::write(&config, "limits: {ring_bytes: 64KiB}\n").expect("a writable folder");
+    let config = config.to_str().expect("UTF-8");
+    let options = ["--config", config, "-e", "trace=none", "--no-packets", "--duration", "1s"];
+    let story = Agent::attach(&[server.pid(), client.pid()], &options).ended();
+    let (right, wrong) = sizes(&story);
+    println!("{right} are told as complete, {} records were lost", story.summary.lost.ringbuf);
+    assert!(story.summary.lost.ringbuf > 1_000, "{:?}", story.summary.lost);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let marked = story.kind("turn").iter().filter(|t| t["incomplete"] == true).count();
+    assert!(marked > 0 && story.summary.connections.iter().all(|c| c.incomplete), "{marked}");
 }
 
 fn a_datagram_server_that_is_busy_is_a_server() {

@@ -235,7 +235,7 @@ fn watch(
         let batch = capture.read_batch(BATCH, offset.now(), &mut events).map_err(|e| e.to_string())?;
         let over = late && (batch.emptied || batch.through.is_some_and(|t| t >= until));
         if over {
-            capture.tell_losses(clock::mono_now(), &mut events);
+            capture.tell_losses(&mut events);
         }
         if !events.is_empty() && to.send(Message::Events { source, events }).is_err() {
             return Ok(());

@@ -292,7 +292,8 @@ impl Conn {
             Direction::Out => (self.io.sent, io.totals.sent),
             Direction::In => (self.io.received, io.totals.received),
         };
-        if now > known.saturating_add(u64::from(io.bytes)) && !self.mid_life {
+        let missed = now > known.saturating_add(u64::from(io.bytes));
+        if missed {
             self.turns.gap();
         }
         self.totals(io.totals);
@@ -306,7 +307,12 @@ impl Conn {
         if let Some(shook) = shook {
             self.notes.begin_after(shook);
         }
-        self.turns.io(t, self.role, io.direction, bytes, loss_epoch)
+        let ended = self.turns.io(t, self.role, io.direction, bytes, loss_epoch);
+        if missed {
+            // The beginning of a new one, too.
+            self.turns.gap();
+        }
+        ended
     }
 
     /// The kernel put a turn together, and told of this one.

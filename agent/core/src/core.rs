@@ -173,6 +173,8 @@ pub struct Core {
     no_room_until: MonoNs,
     /// Grows with every loss: whoever has seen two values of it may be incomplete.
     loss_epoch: u64,
+    /// Sources that lose something just now.
+    losing: Vec<LossSource>,
     totals: Totals,
 }
 
@@ -202,6 +204,7 @@ impl Core {
             steps: Steps::default(),
             no_room_until: MonoNs::default(),
             loss_epoch: 0,
+            losing: Vec::new(),
             totals: Totals::default(),
         }
     }
@@ -396,14 +399,16 @@ impl Core {
     }
 
     fn lost(&mut self, t: MonoNs, source: LossSource, what: Arc<str>, count: u64, out: &mut Vec<Fact>) {
-        if count == 0 {
-            return;
-        }
-        self.totals.lost.add(source, count);
         // What the exporter gave up was known here.
         if source != LossSource::Export {
             self.loss_epoch += 1;
+            self.losing.retain(|losing| *losing != source);
         }
+        if count == 0 {
+            self.losing.push(source);
+            return;
+        }
+        self.totals.lost.add(source, count);
         out.push(Fact { t, who: None, conn: None, kind: FactKind::Lost { source, what, count } });
     }
 }

@@ -132,7 +132,8 @@ pub enum EventKind {
     Counters(Box<CounterSample>),
     /// What observing costs the targets, and what is left out for it.
     Governor(GovernorEvent),
-    /// A source lost events (INV 6).
+    /// A source lost events (INV 6). Where it is known when that began, a loss of none says so: what happened between the two is
+    /// told incompletely.
     Lost {
         /// Where.
         source: LossSource,

@@ -253,6 +253,8 @@ impl Core {
             }
         }
         self.announce(slot, t, out);
+        // Of a turn that has two ends within a loss something may be missing, too.
+        self.loss_epoch += u64::from(!self.losing.is_empty());
         let epoch = self.loss_epoch;
         let Some(c) = self.table.get_mut(slot) else { return };
         let completed = c.turns.completed();

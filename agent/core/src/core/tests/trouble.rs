@@ -220,7 +220,6 @@ fn lost_events_mark_what_was_open_then() {
     s.io(4 * S, 10, 6, Direction::Out, 1, (1, 0, 0));
     s.lost(5 * S, LossSource::Ringbuf, 12);
     s.lost(5 * S, LossSource::Export, 3);
-    s.lost(5 * S, LossSource::Capture, 0);
     s.io(6 * S, 10, 6, Direction::In, 1, (1, 1, 1));
     s.io(7 * S, 10, 6, Direction::Out, 1, (2, 1, 1));
     s.io(8 * S, 10, 6, Direction::In, 1, (2, 2, 2));
@@ -267,4 +266,47 @@ fn a_lost_end_of_a_handshake_belongs_to_the_connection_that_comes_of_it() {
     s.socket(S, state(7, SERVER, CLIENT, TcpState::SynRecv, TcpState::Established));
     let c = s.only(2 * S);
     assert_eq!((c.cookie, kinds(&c.drops)), (7, vec![("NETFILTER_DROP", 1, 1, 10)]));
+}
+
+#[test]
+fn what_happens_while_something_is_lost_is_incomplete() {
+    let mut s = Script::new();
+    s.connected(0, 5, CLIENT, SERVER);
+    let turn = |s: &mut Script, n: u64, at: u64| {
+        s.io(at * MS, 10, 5, Direction::Out, 1, (n, n - 1, n as u32 - 1));
+        s.io(at * MS + 1, 10, 5, Direction::In, 1, (n, n, n as u32));
+    };
+    turn(&mut s, 1, 5);
+    turn(&mut s, 2, 10);
+    s.lost(20 * MS, LossSource::Ringbuf, 0);
+    turn(&mut s, 3, 21);
+    turn(&mut s, 4, 22);
+    s.lost(25 * MS, LossSource::Ringbuf, 3);
+    turn(&mut s, 5, 30);
+    turn(&mut s, 6, 40);
+    let c = s.only(S);
+    let incomplete = s.facts.iter().filter_map(|f| match &f.kind {
+        FactKind::Turn(turn) => Some(turn.incomplete),
+        _ => None,
+    });
+    // Of the second one more might have come.
+    assert_eq!(incomplete.collect::<Vec<_>>(), [false, true, true, true, false, false]);
+    let told = s.facts.iter().filter(|f| matches!(f.kind, FactKind::Lost { .. }));
+    assert_eq!((told.count(), s.core.totals().lost.ringbuf, c.incomplete), (1, 3, true));
+}
+
+#[test]
+fn a_turn_whose_beginning_was_missed_is_incomplete() {
+    let mut s = Script::new();
+    s.connected(0, 5, CLIENT, SERVER);
+    s.io(5 * MS, 10, 5, Direction::Out, 9, (9, 0, 0));
+    s.io(6 * MS, 10, 5, Direction::In, 1, (9, 1, 1));
+    // Of nine bytes eight were told nowhere.
+    s.io(7 * MS, 10, 5, Direction::Out, 1, (18, 1, 1));
+    s.io(8 * MS, 10, 5, Direction::In, 1, (18, 2, 2));
+    s.io(9 * MS, 10, 5, Direction::Out, 9, (27, 2, 2));
+    s.io(10 * MS, 10, 5, Direction::In, 1, (27, 3, 3));
+    s.finish(S);
+    // Of the first an answer might have been missed as well.
+    assert_eq!(s.turns().iter().map(|t| t.incomplete).collect::<Vec<_>>(), [true, true, false]);
 }
