@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_semantic_conventions::attribute as semconv;
 use rustc_hash::FxHashMap;
-use tracenet_core::event::{GovernorStep, LossSource};
+use tracenet_core::event::{GovernorStep, LossSource, RetransmitCause};
 use tracenet_core::fact::{CloseReason, ConnSummary, Fact, FactKind, Turn};
 use tracenet_core::key::{ConnId, Direction, ProcessKey, Role, Transport, Tuple};
 use tracenet_core::time::{ClockOffset, DurationNs, MonoNs};
@@ -40,6 +40,8 @@ struct Connection {
     tuple: Option<Tuple>,
     /// Bytes that turns already counted: sent, received.
     counted: (u64, u64),
+    /// Segments sent again of which events told.
+    retransmitted: u64,
 }
 
 /// Whose metrics.
@@ -162,7 +164,11 @@ impl Meter {
             return;
         }
         let (Some(who), Some(resource)) = (&fact.who, resource) else { return };
-        let connection = fact.conn.and_then(|id| self.connections.get(&id).copied()).unwrap_or_default();
+        if let (FactKind::Retransmit { segments, .. }, Some(id)) = (&fact.kind, fact.conn) {
+            self.remember(id, |c| c.retransmitted += u64::from(*segments));
+        }
+        let known = fact.conn.and_then(|id| self.connections.get(&id).copied());
+        let connection = known.unwrap_or_default();
         let process = match &fact.kind {
             FactKind::Opened { tuple, role, .. } => {
                 if let Some(id) = fact.conn {
@@ -198,6 +204,12 @@ impl Meter {
                 let link = self.link(summary.trace_id, Some(summary.id), summary.role, part, summary.end);
                 let process = self.subject(Subject::Process(who.key), resource, fact.t);
                 closed_metrics(process, summary, connection.counted, link);
+                // The kernel may have counted more than events told of, which the connection learns at its end.
+                let missed = known.map_or(0, |c| summary.retransmits.total.saturating_sub(c.retransmitted));
+                if missed > 0 {
+                    let label = (attribute::TYPE, LabelValue::Static(RetransmitCause::Other.as_str()));
+                    process.add(Instrument::Retransmits, &[label], missed);
+                }
                 return;
             }
             FactKind::Established { .. }

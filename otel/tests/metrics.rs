@@ -103,6 +103,9 @@ fn facts_become_the_metrics_of_their_process() {
     (refused.established, refused.connect, refused.close, refused.err) =
         (None, None, CloseReason::ResetReceived, 111);
     (refused.bytes_sent, refused.bytes_received) = (0, 0);
+    // Of two nobody told.
+    let mut closed = summary(Role::Client, 1, 1);
+    closed.retransmits.total = 8;
     let all = metrics(
         &[
             fact(100, 1, 1, opened(Role::Client)),
@@ -121,7 +124,7 @@ fn facts_become_the_metrics_of_their_process() {
                 FactKind::Reset { direction: Direction::Out, reason: Some("TCP_ABORT_ON_DATA".into()) },
             ),
             fact(210, 1, 1, FactKind::Turn(Box::new(turn(Role::Client, 0, 200)))),
-            fact(900, 1, 1, FactKind::Closed(Box::new(summary(Role::Client, 1, 1)))),
+            fact(900, 1, 1, FactKind::Closed(Box::new(closed))),
             fact(900, 1, 3, FactKind::Closed(Box::new(refused))),
         ],
         &Losses::default(),
@@ -132,7 +135,10 @@ fn facts_become_the_metrics_of_their_process() {
         of("tracenet.tcp.connections"),
         [pair("role=client", 1), pair("role=client error.type=connection_refused", 1)]
     );
-    assert_eq!(of("tracenet.tcp.retransmits"), [pair("type=fast", 5), pair("type=timeout", 1)]);
+    assert_eq!(
+        of("tracenet.tcp.retransmits"),
+        [pair("type=fast", 5), pair("type=other", 2), pair("type=timeout", 1)]
+    );
     assert_eq!(of("tracenet.tcp.resets"), [pair("direction=out cause=TCP_ABORT_ON_DATA", 1)]);
     // The turn counted them, the end does not count them again.
     assert_eq!(
