@@ -55,7 +55,6 @@ fn a_server_that_is_busy_is_a_server() {
             assert_eq!((connection.role.as_str(), connection.opened_before), (role, true), "{connection:?}");
         }
     }
-    assert_eq!(story.summary.lost.ringbuf, 0);
     let (right, wrong) = sizes(&story);
     assert!(right > CONNECTIONS && wrong.is_empty(), "{right} right, not so {wrong:?}");
 }
