@@ -403,9 +403,11 @@ impl Core {
         if source != LossSource::Export {
             self.loss_epoch += 1;
             self.losing.retain(|losing| *losing != source);
+            if count == 0 {
+                self.losing.push(source);
+            }
         }
         if count == 0 {
-            self.losing.push(source);
             return;
         }
         self.totals.lost.add(source, count);
