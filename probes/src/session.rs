@@ -420,20 +420,23 @@ impl Session {
     fn tell_losses(&mut self, out: &mut Vec<Event>) {
         let t = mono_now();
         let counted = |i: u32| self.losses.get(&i, 0).ok().map(|cpus| cpus.iter().sum::<u64>());
-        let all = counted(0).unwrap_or(self.lost_in_all) + self.decoder.malformed;
+        let lost =
+            |what: &str, count| EventKind::Lost { source: LossSource::Ringbuf, what: what.into(), count };
+        let Some(all) = counted(0).map(|n| n + self.decoder.malformed) else { return };
+        let mut news = Vec::new();
         if std::mem::replace(&mut self.lost_in_all, all) < all {
-            let begun = self.filling.unwrap_or(t).min(t);
-            let lost =
-                |what: &str, count| EventKind::Lost { source: LossSource::Ringbuf, what: what.into(), count };
-            out.push(Event { t: begun, kind: lost("records", 0) });
             for ((i, what), seen) in (0u32..).zip(kind::NAMES).zip(&mut self.lost_seen) {
                 let total = if i == 0 { self.decoder.malformed } else { counted(i).unwrap_or(*seen) };
-                let count = total.saturating_sub(*seen);
-                *seen = total;
+                let count = total.saturating_sub(std::mem::replace(seen, total));
                 if count > 0 {
-                    out.push(Event { t, kind: lost(what, count) });
+                    news.push(Event { t, kind: lost(what, count) });
                 }
             }
+        }
+        if !news.is_empty() {
+            let begun = self.filling.unwrap_or(t).min(t);
+            out.push(Event { t: begun, kind: lost("records", 0) });
+            out.append(&mut news);
         }
         self.filling = Some(t);
     }

@@ -8,7 +8,7 @@
  * each plain load through a trusted pointer, which made attaching take twice as long.
  */
 
-/* The sum stands at 0: one look says whether there are any. */
+/* The sum stands at 0, and is raised last: one look says whether there are any. Programs interrupt each other. */
 static __always_inline void count_lost(u32 kind)
 {
 	u64 *n = bpf_map_lookup_elem(&lost, &kind), *all;
@@ -16,8 +16,8 @@ static __always_inline void count_lost(u32 kind)
 
 	all = bpf_map_lookup_elem(&lost, &sum);
 	if (n && all) {
-		*n += 1;
-		*all += 1;
+		__sync_fetch_and_add(n, 1);
+		__sync_fetch_and_add(all, 1);
 	}
 }
 
