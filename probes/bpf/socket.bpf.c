@@ -34,6 +34,7 @@ static __always_inline int state_changes(u64 *ctx)
 		/* A socket may connect again after connect(AF_UNSPEC), which has told of its end as TCP_CLOSE. */
 		start_over(sk, st);
 		st->role = ROLE_CLIENT;
+		st->flags |= SOCK_CONNECTING;
 		own(st);
 		if (cfg_wide)
 			st->began = bpf_ktime_get_ns();
@@ -58,6 +59,7 @@ static __always_inline int state_changes(u64 *ctx)
 			st->role = old_state == TCP_SYN_RECV ? ROLE_SERVER : ROLE_CLIENT;
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp) {
+			st->flags &= ~SOCK_CONNECTING;
 			st->copied_seen = tp->copied_seq;
 			/* Behind the SYN, which bytes_acked counts at the client. Data may have gone with it (RFC 7413). */
 			st->written_seen = tp->snd_una - (u32)tp->bytes_acked + (st->role == ROLE_CLIENT);

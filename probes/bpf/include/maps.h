@@ -164,6 +164,7 @@ struct {
 #define SOCK_FLOW 4 /* its tuple is in 'flows', and user space was told */
 #define SOCK_ANNOUNCED 8 /* user space knows it */
 #define SOCK_COUNTED 16 /* its turns are counted only */
+#define SOCK_CONNECTING 32 /* where its bytes begin isn't known yet */
 
 /* Where every process is a target: how far one is followed, by thread-group id; key 0 is for all others. */
 struct {

@@ -46,7 +46,20 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 		st->written_seen = tp->write_seq;
 		st->segs_out_told = tp->segs_out;
 		st->segs_in_told = tp->segs_in;
+		if (sk->__sk_common.skc_state == TCP_SYN_SENT)
+			st->flags |= SOCK_CONNECTING;
 	}
+}
+
+/*
+ * Where the bytes of a connection begin, by what came in and was acknowledged since: programs don't run in every context, and
+ * ESTABLISHED may have been missed. A client's SYN counts as acknowledged.
+ */
+static __always_inline void find_beginning(struct sock_state *st, const struct tcp_sock *tp)
+{
+	st->copied_seen = tp->rcv_nxt - (u32)tp->bytes_received;
+	st->written_seen = tp->snd_una - (u32)tp->bytes_acked + (st->role == ROLE_CLIENT);
+	st->flags &= ~SOCK_CONNECTING;
 }
 
 /* A client's turn is done when data comes after data went, a server's the other way round. */
@@ -66,9 +79,15 @@ static __always_inline void passed(struct sock_state *st, u8 dir)
  */
 static __always_inline bool absorb(const struct sock *sk, struct sock_state *st, struct tcp_sock *tp)
 {
-	u32 seen = st->copied_seen, now = tp->copied_seq;
 	u8 state = sk->__sk_common.skc_state;
+	u32 seen, now = tp->copied_seq;
 
+	if (st->flags & SOCK_CONNECTING) {
+		if (!tp->bytes_acked)
+			return false;
+		find_beginning(st, tp);
+	}
+	seen = st->copied_seen;
 	if (now == tp->rcv_nxt && (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING ||
 				   state == TCP_TIME_WAIT || state == TCP_CLOSE))
 		now--;
@@ -86,10 +105,13 @@ static __always_inline bool absorb(const struct sock *sk, struct sock_state *st,
  */
 static __always_inline void absorb_sent(struct sock_state *st, const struct tcp_sock *tp, int state)
 {
-	u32 seen = st->written_seen, now = tp->write_seq;
+	u32 seen, now = tp->write_seq;
 
 	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
 		return;
+	if (st->flags & SOCK_CONNECTING)
+		find_beginning(st, tp);
+	seen = st->written_seen;
 	if ((s32)(now - seen) <= 0 || __sync_val_compare_and_swap(&st->written_seen, seen, now) != seen)
 		return;
 	__sync_fetch_and_add(&st->sent, (u64)(now - seen));
