@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use pcap::{Active, Linktype, Precision};
 use tracenet_core::event::{Event, EventKind, Frame, LossSource, Packet};
+use tracenet_core::filling::Filling;
 use tracenet_core::key::NetnsCookie;
 use tracenet_core::time::{ClockOffset, MonoNs, WallNs};
 
@@ -149,8 +150,7 @@ pub struct Capture {
     last: (u32, u32, u32),
     stats: CaptureStats,
     told_dropped: u64,
-    /// Since when the ring has not been seen empty: what was dropped was dropped after it.
-    filling: Option<MonoNs>,
+    filling: Filling,
     gone: bool,
 }
 
@@ -211,7 +211,7 @@ impl Capture {
             last: (0, 0, 0),
             stats: CaptureStats::default(),
             told_dropped: 0,
-            filling: None,
+            filling: Filling::default(),
             gone: false,
         };
         capture.drain()?;
@@ -240,7 +240,7 @@ impl Capture {
             .map_err(|source| CaptureError::Filter { interface: self.link.name.clone(), source })?;
         self.stats = CaptureStats::default();
         self.told_dropped = 0;
-        self.filling = None;
+        self.filling.emptied();
         if let Ok(s) = self.handle.stats() {
             self.last = (s.received, s.dropped, s.if_dropped);
         }
@@ -279,7 +279,7 @@ impl Capture {
                     let wall = stamp(&p.header.ts);
                     let t = offset.mono(wall);
                     batch.through = Some(t);
-                    self.filling.get_or_insert(t);
+                    self.filling.held(t);
                     if self.expression.as_ref().is_some_and(|x| !x.matches(p.data, p.header.len)) {
                         self.stats.rejected += 1;
                         continue;
@@ -318,7 +318,7 @@ impl Capture {
             self.tell_losses(out);
         }
         if batch.emptied {
-            self.filling = None;
+            self.filling.emptied();
         }
         match failed {
             None => Ok(batch),
@@ -333,17 +333,16 @@ impl Capture {
     /// of now.
     pub fn tell_losses(&mut self, out: &mut Vec<Event>) {
         let t = mono_now();
+        let begun = self.filling.look(t);
         let dropped = self.stats().dropped;
         let count = dropped - self.told_dropped;
         if count > 0 {
             self.told_dropped = dropped;
-            let begun = self.filling.unwrap_or(t).min(t);
             for (t, count) in [(begun, 0), (t, count)] {
                 let what = Arc::clone(&self.what);
                 out.push(Event { t, kind: EventKind::Lost { source: LossSource::Capture, what, count } });
             }
         }
-        self.filling = Some(t);
     }
 
     /// Totals since [`Self::start`].

@@ -59,10 +59,9 @@ static __always_inline int state_changes(u64 *ctx)
 			st->role = old_state == TCP_SYN_RECV ? ROLE_SERVER : ROLE_CLIENT;
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp) {
-			st->flags &= ~SOCK_CONNECTING;
+			find_beginning(st, tp);
+			/* What came with a SYN (RFC 7413) may have been read by now. */
 			st->copied_seen = tp->copied_seq;
-			/* Behind the SYN, which bytes_acked counts at the client. Data may have gone with it (RFC 7413). */
-			st->written_seen = tp->snd_una - (u32)tp->bytes_acked + (st->role == ROLE_CLIENT);
 		}
 		if (cfg_wide && tp) {
 			st->established = bpf_ktime_get_ns();

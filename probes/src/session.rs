@@ -14,6 +14,7 @@ use aya::programs::{Iter, Program, SocketFilter};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use rustc_hash::FxHashSet;
 use tracenet_core::event::{Event, EventKind, LossSource};
+use tracenet_core::filling::Filling;
 use tracenet_core::key::{ProcessKey, Role};
 use tracenet_core::syscall::{Plan, plan};
 use tracenet_core::time::MonoNs;
@@ -155,8 +156,8 @@ pub struct Session {
     losses: PerCpuArray<MapData, u64>,
     lost_seen: [u64; kind::NAMES.len()],
     lost_in_all: u64,
-    /// Since when the rings have not been seen empty: what was lost was lost after it.
-    filling: Option<MonoNs>,
+    /// Of both rings.
+    filling: Filling,
     misses_seen: [u64; SPECS.len()],
     misses_read: Instant,
     decoder: Decoder,
@@ -225,7 +226,7 @@ impl Session {
             losses,
             lost_seen: [0; kind::NAMES.len()],
             lost_in_all: 0,
-            filling: None,
+            filling: Filling::default(),
             misses_seen: [0; SPECS.len()],
             misses_read: Instant::now(),
             decoder: Decoder::new(loaded.types, loaded.symbols),
@@ -248,9 +249,8 @@ impl Session {
     /// Of a busy connection whose beginning nobody saw, the first bytes say whose side is whose by the ports on which somebody
     /// listens: these are found first.
     fn attach(&mut self, opts: &Options) -> Result<()> {
-        let (ebpf, status) = (&mut self.ebpf, &mut self.status);
         let always = |probe: &str| opts.want(probe) && !(opts.governed && comes_and_goes(probe));
-        load::attach(ebpf, status, |probe| always(probe) && !SEE_BYTES.contains(&probe));
+        load::attach(&mut self.ebpf, &mut self.status, |probe| always(probe) && !SEE_BYTES.contains(&probe));
         self.iterate("iter_tag", None, &mut Vec::new())?;
         load::attach(&mut self.ebpf, &mut self.status, |probe| always(probe) && SEE_BYTES.contains(&probe));
         if let Some(control) = &mut self.control {
@@ -397,8 +397,9 @@ impl Session {
         let through = out[told..].last().map(|e| e.t);
         let records = news + bulk;
         let emptied = records < budget;
-        let first = self.ahead.first().into_iter().chain(out.get(told)).map(|e| e.t).min();
-        self.filling = self.filling.or(first);
+        if let Some(first) = self.ahead.first().into_iter().chain(out.get(told)).map(|e| e.t).min() {
+            self.filling.held(first);
+        }
         // A connection has not ended while what it did waits in the other ring still. It is told of before what it did.
         let ready = match through {
             _ if emptied || self.ahead.len() > MAX_AHEAD => std::mem::take(&mut self.ahead),
@@ -408,7 +409,7 @@ impl Session {
         out.splice(told..told, ready);
         self.tell_losses(out);
         if emptied {
-            self.filling = None;
+            self.filling.emptied();
         }
         if self.misses_read.elapsed() >= MISSES_EVERY {
             self.tell_misses(out);
@@ -423,6 +424,7 @@ impl Session {
         let lost =
             |what: &str, count| EventKind::Lost { source: LossSource::Ringbuf, what: what.into(), count };
         let Some(all) = counted(0).map(|n| n + self.decoder.malformed) else { return };
+        let begun = self.filling.look(t);
         let mut news = Vec::new();
         if std::mem::replace(&mut self.lost_in_all, all) < all {
             for ((i, what), seen) in (0u32..).zip(kind::NAMES).zip(&mut self.lost_seen) {
@@ -434,11 +436,9 @@ impl Session {
             }
         }
         if !news.is_empty() {
-            let begun = self.filling.unwrap_or(t).min(t);
             out.push(Event { t: begun, kind: lost("records", 0) });
             out.append(&mut news);
         }
-        self.filling = Some(t);
     }
 
     /// The kernel skips a tracing program that would run on top of itself (an interrupt during it): a loss as well.

@@ -11,6 +11,7 @@ pub mod drops;
 pub mod event;
 pub mod fact;
 pub mod features;
+pub mod filling;
 mod flow;
 pub mod governor;
 pub mod histogram;

@@ -53,7 +53,7 @@ static __always_inline void start_over(struct sock *sk, struct sock_state *st)
 
 /*
  * Where the bytes of a connection begin, by what came in and was acknowledged since: programs don't run in every context, and
- * ESTABLISHED may have been missed. A client's SYN counts as acknowledged.
+ * ESTABLISHED may have been missed. bytes_acked counts the SYN at the client; data may have gone with it (RFC 7413).
  */
 static __always_inline void find_beginning(struct sock_state *st, const struct tcp_sock *tp)
 {
